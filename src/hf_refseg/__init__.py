@@ -1,0 +1,3 @@
+"""Referring image segmentation: five published systems as Hugging Face citizens."""
+
+__version__ = "0.1.0"
