@@ -1,0 +1,164 @@
+"""Every number below was computed by hand from the counts in the test."""
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from hf_refseg.metrics import PROTOCOLS, RefSegMetric, mask_counts
+
+SAMPLES = [(30, 40), (10, 20), (0, 50), (9, 10)]  # IoU 0.75, 0.5, 0, 0.9
+
+
+def metric_of(protocol, samples=SAMPLES):
+    metric = RefSegMetric(protocol)
+    for sample in samples:
+        metric.add_counts(*sample)
+    return metric
+
+
+def test_overall_and_mean_iou_by_hand():
+    numbers = metric_of("hu2016").compute()
+    assert numbers["oIoU"] == 49 / 120
+    assert numbers["mIoU"] == (0.75 + 0.5 + 0.0 + 0.9) / 4
+    assert (numbers["num"], numbers["protocol"]) == (4, "hu2016")
+
+
+@pytest.mark.parametrize("protocol", ["hu2016", "mattnet", "lavt", "grefcoco"])
+def test_inclusive_protocols_count_an_iou_equal_to_the_threshold(protocol):
+    numbers = metric_of(protocol).compute()
+    assert [numbers[f"Pr@{t}"] for t in (0.5, 0.6, 0.7, 0.8, 0.9)] == [0.75, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("protocol", ["phrasecut", "cris"])
+def test_strict_protocols_do_not(protocol):
+    numbers = metric_of(protocol).compute()
+    assert [numbers[f"Pr@{t}"] for t in (0.5, 0.6, 0.7, 0.8, 0.9)] == [0.5, 0.5, 0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("tenths", [5, 6, 7, 8, 9])
+def test_ties_are_exact_at_every_threshold(tenths):
+    for scale in (1, 3, 7, 1001):
+        tie = [(tenths * scale, 10 * scale)]
+        assert metric_of("hu2016", tie).compute()[f"Pr@{tenths / 10}"] == 1.0
+        assert metric_of("phrasecut", tie).compute()[f"Pr@{tenths / 10}"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("protocol", "mean_iou", "precision"),
+    [
+        ("hu2016", 0.5, 0.5),
+        ("mattnet", 0.5, 0.5),
+        ("phrasecut", 0.5, 0.5),
+        ("lavt", 0.5, 0.5),
+        ("cris", 0.5, 0.5),
+        ("grefcoco", 1.0, 1.0),
+    ],
+)
+def test_two_empty_masks(protocol, mean_iou, precision):
+    metric = metric_of(protocol, [(8, 8)])
+    metric.add_counts(0, 0, has_target=False)
+    numbers = metric.compute()
+    assert numbers["oIoU"] == 1.0
+    assert numbers["mIoU"] == pytest.approx(mean_iou, abs=1e-7)  # cris: 8 / (8 + 1e-6)
+    assert numbers["Pr@0.5"] == precision
+
+
+def test_cris_adds_its_epsilon_to_the_union():
+    assert metric_of("cris", [(1, 1)]).compute()["mIoU"] == 1 / (1 + 1e-6)
+    assert metric_of("lavt", [(1, 1)]).compute()["mIoU"] == 1.0
+
+
+def test_grefcoco_precision_is_over_targeted_samples_and_false_alarms_enter_the_union():
+    metric = RefSegMetric("grefcoco")
+    metric.add_counts(9, 10)
+    metric.add_counts(0, 30, has_target=False)
+    numbers = metric.compute()
+    assert numbers["Pr@0.9"] == 1.0
+    assert numbers["oIoU"] == 9 / 40
+    assert numbers["mIoU"] == 0.45
+
+
+def test_lavt_compares_at_480_by_480_nearest():
+    target = np.zeros((2, 4), bool)
+    target[0, 0] = True  # one of 8 pixels: 240 x 120 pixels after squashing to 480 x 480
+    metric = RefSegMetric("lavt")
+    metric.add(np.ones((480, 480), bool), target)
+    assert metric.state_dict()["samples"] == [[240 * 120, 480 * 480, True, 1]]
+
+
+def test_protocol_table_states_thresholds_units_and_sizes():
+    assert {name: p.probability_threshold for name, p in PROTOCOLS.items() if p.probability_threshold != 0.5} == {
+        "cris": 0.35
+    }
+    assert {name for name, p in PROTOCOLS.items() if p.unit == "phrase"} == {"phrasecut"}
+    assert {name: p.size for name, p in PROTOCOLS.items() if p.size} == {"lavt": (480, 480)}
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, lambda m: np.asarray(m, np.uint8) * 255])
+def test_add_takes_arrays_and_tensors(kind):
+    pred, target = [[True, True], [False, True]], [[True, False], [False, True]]
+    assert mask_counts(kind(pred), kind(target)) == (2, 3, True)
+    metric = RefSegMetric("mattnet")
+    metric.add(kind(pred), kind(target))
+    assert metric.compute()["mIoU"] == 2 / 3
+
+
+def test_any_order_and_any_partition_give_the_same_state_and_the_exactly_rounded_mean():
+    rng = np.random.default_rng(0)
+    unions = rng.integers(1, 10_000, 500)
+    samples = [(int(rng.integers(0, u + 1)), int(u)) for u in unions]
+    whole = metric_of("hu2016", samples)
+    merged = RefSegMetric("hu2016")
+    for part in (samples[400:], samples[:37], samples[37:400][::-1]):
+        merged.merge(metric_of("hu2016", part))
+    assert merged.state_dict() == whole.state_dict()
+    assert merged.compute() == whole.compute()
+    exact = sum(Fraction(i, u) for i, u in samples) / 500
+    assert whole.compute()["mIoU"] == pytest.approx(float(exact), rel=1e-15)
+
+
+def test_state_dict_survives_json():
+    metric = metric_of("grefcoco")
+    metric.add_counts(0, 0, has_target=False)
+    again = RefSegMetric.from_state_dict(json.loads(json.dumps(metric.state_dict())))
+    assert again.state_dict() == metric.state_dict()
+    assert again.compute() == metric.compute()
+
+
+def test_all_unions_empty_has_no_overall_iou():
+    assert math.isnan(metric_of("phrasecut", [(0, 0)]).compute()["oIoU"])
+
+
+def test_errors_teach():
+    with pytest.raises(ValueError, match="'coco'.*hu2016, mattnet, phrasecut, lavt, cris, grefcoco"):
+        RefSegMetric("coco")
+    with pytest.raises(ValueError, match="no sample"):
+        RefSegMetric().compute()
+    with pytest.raises(ValueError, match="3 x 4 and the target 4 x 3"):
+        RefSegMetric().add(np.zeros((3, 4)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"\(2, 3, 4\)"):
+        RefSegMetric().add(np.zeros((2, 3, 4)), np.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match="intersection 5, union 4"):
+        RefSegMetric().add_counts(5, 4)
+    with pytest.raises(ValueError, match="'cris' into 'lavt'"):
+        RefSegMetric("lavt").merge(RefSegMetric("cris"))
+
+
+def test_equals_the_original_evaluators(shared_dir):
+    folder = shared_dir / "golden" / "phrasecut_eval"
+    expected = json.loads((folder / "expected.json").read_text())
+    predictions, targets = np.load(folder / "inputs.npz"), np.load(folder / "gt_masks.npz")
+    for protocol, means in (("phrasecut", expected["results"]["all"]), ("hu2016", expected["tf_style"])):
+        metric = RefSegMetric(protocol)
+        for task, counts in expected["per_task"].items():
+            assert mask_counts(predictions[f"pred/{task}"], targets[task])[:2] == (counts["I"], counts["U"])
+            metric.add(predictions[f"pred/{task}"], targets[task])
+        numbers = metric.compute()
+        assert numbers["oIoU"] == pytest.approx(means.get("cum_mask_iou", means.get("overall_iou")), abs=1e-12)
+        assert numbers["mIoU"] == pytest.approx(means.get("mean_mask_iou", means.get("mean_iou")), abs=1e-12)
+        for threshold, share in means.get("pred_mask_acc", means.get("precision")).items():
+            assert numbers[f"Pr@{threshold}"] == pytest.approx(share, abs=1e-12)
