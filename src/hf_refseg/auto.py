@@ -1,0 +1,29 @@
+"""Registration of every class with transformers' Auto factories."""
+
+from collections import OrderedDict
+
+from transformers import AutoBackbone, AutoModel
+from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping
+
+from .models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from .models.caffe_resnet.modeling_caffe_resnet import CaffeResNetBackbone
+from .models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
+from .models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
+from .models.rmi.configuration_rmi import RmiConfig
+from .models.rmi.modeling_rmi import RmiForReferringSegmentation
+from .models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
+from .models.vgg_fcn.modeling_vgg_fcn import VggFcnBackbone
+
+
+class AutoModelForReferringSegmentation(_BaseAutoModelClass):
+    """Loads any of the package's systems by its configuration."""
+
+    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
+
+
+def register():
+    AutoBackbone.register(CaffeResNetConfig, CaffeResNetBackbone, exist_ok=True)
+    AutoBackbone.register(VggFcnConfig, VggFcnBackbone, exist_ok=True)
+    for config, model in ((RmiConfig, RmiForReferringSegmentation), (LstmCnnConfig, LstmCnnForReferringSegmentation)):
+        AutoModel.register(config, model, exist_ok=True)
+        AutoModelForReferringSegmentation.register(config, model, exist_ok=True)

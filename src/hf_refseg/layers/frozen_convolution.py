@@ -1,0 +1,83 @@
+"""A convolution followed by batch normalisation with stored statistics, folded into one operation where possible."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .same_padding import pad_same
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation whose statistics and scale never change: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, num_channels: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(num_channels))
+        self.register_buffer("bias", torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_var", torch.ones(num_channels))
+
+    def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same normalisation as `x * scale + shift`, each (C,)."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.scale_and_shift()
+        return maps * scale[:, None, None] + shift[:, None, None]
+
+
+class SameConvolution(nn.Module):
+    """
+    Convolution with TensorFlow's SAME padding, without bias, then batch normalisation.
+
+    With a frozen normalisation and no gradient to the weights, the two are folded into one convolution; the folded
+    kernel is kept until a weight changes. (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        eps: float = 1e-3,
+        frozen: bool = True,
+    ):
+        super().__init__()
+        self.kernel, self.stride, self.dilation = kernel, stride, dilation
+        self.convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, dilation=dilation, bias=False)
+        self.normalization = FrozenBatchNorm2d(out_channels, eps) if frozen else nn.BatchNorm2d(out_channels, eps)
+        self._folded: tuple[tuple, torch.Tensor, torch.Tensor] | None = None
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        padding = 0
+        if self.stride == 1:
+            padding = self.dilation * (self.kernel - 1) // 2  # SAME is symmetric here; no copy is needed
+        else:
+            maps = pad_same(maps, self.kernel, self.stride, self.dilation)
+        if self._can_fold(maps):
+            weight, bias = self._fold()
+            return F.conv2d(maps, weight, bias, self.stride, padding, self.dilation)
+        maps = F.conv2d(maps, self.convolution.weight, None, self.stride, padding, self.dilation)
+        return self.normalization(maps)
+
+    def _can_fold(self, maps: torch.Tensor) -> bool:
+        if torch.compiler.is_compiling() or not isinstance(self.normalization, FrozenBatchNorm2d):
+            return False
+        weight = self.convolution.weight
+        if weight.is_inference():  # inference tensors carry no version, so a change could not be noticed
+            return False
+        return not (torch.is_grad_enabled() and (weight.requires_grad or maps.requires_grad))
+
+    def _fold(self) -> tuple[torch.Tensor, torch.Tensor]:
+        sources = (self.convolution.weight, *self.normalization.buffers())
+        key = tuple((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
+        if self._folded is None or self._folded[0] != key:
+            # `inference_mode(False)`: a kernel made inside inference mode could not be used in training later.
+            with torch.inference_mode(False), torch.no_grad():
+                scale, shift = self.normalization.scale_and_shift()
+                self._folded = key, self.convolution.weight * scale[:, None, None, None], shift
+        return self._folded[1:]
