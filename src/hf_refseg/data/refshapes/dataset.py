@@ -1,0 +1,220 @@
+"""RefShapes as a data set: an endless supply of rows of `hf_refseg.data.schema`, made when they are asked for."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from ..schema import row_features, text_rle, union_masks
+from .dialects import DIALECTS, Described, describe, draw_kind, vocabulary
+from .drawing import draw
+from .scene import SPLITS, Shape, sample_scene
+from .semantics import Expression, Phrase, Thing, matching
+from .wording import say
+
+NUM_SAMPLES = {"train": 20_000, "val": 1_000, "test": 1_000}
+MIN_SIZE = 48
+# Ids of the annotations and sentences of sample i start at i * ID_STRIDE.
+ID_STRIDE = 16
+OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
+
+
+class RefShapes:
+    """Scenes of 3 to 7 shapes (category, color, size, pattern, position) with expressions that are true of their mask
+    and of nothing else in the picture.
+
+    Sample i is a function of (seed, split, dialect, size, expression_types, i) alone: no state, no file, the same in
+    every process. Splits never overlap, not even between seeds: the combination of shapes decides the split of a scene.
+
+    Args:
+        split: "train", "val" or "test".
+        dialect: which real data set the expressions are modelled on: "refcoco" (words of location allowed),
+            "refcocoplus" (none), "refcocog" (long, relational), "phrasecut" (templates; all that fit), "grefcoco"
+            (one, several or no target).
+        size: side of the square picture in pixels, at least 48.
+        num_samples: length; 20,000 for train, 1,000 for the others by default.
+        seed: another seed, another sequence of samples.
+        expression_types: only these of the dialect's "attribute", "location" and "relational" (None: all). What a
+            "location" or "relational" expression says is needed: its attributes alone would fit several shapes.
+
+    Raises:
+        ValueError: unknown split, dialect or expression type; too small a size; a negative seed or number of samples.
+
+    Example:
+        >>> row = RefShapes(split="val", dialect="refcocog")[0]
+        >>> row["sentences"][0]["sent"], row["image"].size
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        dialect: str = "refcoco",
+        size: int = 128,
+        num_samples: int | None = None,
+        seed: int = 0,
+        expression_types: Sequence[str] | None = None,
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"Unknown split {split!r} of RefShapes; it has {list(SPLITS)}.")
+        if dialect not in DIALECTS:
+            raise ValueError(f"Unknown dialect {dialect!r} of RefShapes; it has {list(DIALECTS)}.")
+        if size < MIN_SIZE:
+            raise ValueError(f"size={size} is too small to tell the shapes apart; use at least {MIN_SIZE}.")
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}.")
+        num_samples = NUM_SAMPLES[split] if num_samples is None else num_samples
+        if num_samples < 0:
+            raise ValueError(f"num_samples must be 0 or more, got {num_samples}.")
+        offered = DIALECTS[dialect].expression_types
+        wanted = tuple(offered) if expression_types is None else tuple(expression_types)
+        if not wanted or set(wanted) - set(offered):
+            raise ValueError(f"expression_types={list(wanted)}: dialect {dialect!r} has {list(offered)}.")
+        self.split, self.dialect, self.size, self.num_samples, self.seed = split, dialect, size, num_samples, seed
+        self.expression_types = wanted
+
+    def __repr__(self) -> str:
+        return f"RefShapes({', '.join(f'{name}={value!r}' for name, value in self._arguments().items())})"
+
+    def _arguments(self) -> dict:
+        names = ("split", "dialect", "size", "num_samples", "seed", "expression_types")
+        return {name: getattr(self, name) for name in names}
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[dict]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> dict:
+        """The row of sample `index`, with its picture as a PIL image and all optional fields of the schema.
+
+        Raises:
+            IndexError: the index is not in [-len, len).
+        """
+        if not -self.num_samples <= index < self.num_samples:
+            raise IndexError(f"Sample {index} of a RefShapes with {self.num_samples} samples.")
+        index = int(index) % self.num_samples
+        entropy = [self.seed, SPLITS.index(self.split), zlib.crc32(self.dialect.encode()), self.size, index]
+        rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        dialect = DIALECTS[self.dialect]
+        # The kind is drawn before the scene, so that hard kinds are as frequent as the dialect says.
+        kind = draw_kind({name: dialect.expression_types[name] for name in self.expression_types}, rng)
+        target = draw_kind(dialect.targets, rng)
+        while True:
+            shapes = sample_scene(rng, self.split)
+            image, masks = draw(shapes, self.size, rng)
+            rles = [text_rle(rle) for rle in coco_mask.encode(masks)]
+            boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_mask.toBbox(coco_mask.encode(masks)).tolist()]
+            things = [_thing(shape, box, self.size) for shape, box in zip(shapes, boxes, strict=True)]
+            described = describe(things, dialect, kind, target, rng)
+            if described is not None:
+                break
+        sentences = dict.fromkeys(say(described.expression, dialect.style, rng) for _ in range(dialect.wordings))
+        return self._row(index, Image.fromarray(image), things, rles, boxes, described, list(sentences))
+
+    def _row(self, index, image, things, rles, boxes, described: Described, sentences: list[str]) -> dict:
+        first_id = index * ID_STRIDE
+        categories = {things[i].category for i in described.referents}
+        return {
+            "image": image,
+            "image_id": index,
+            "file_name": f"refshapes_{self.dialect}_{self.split}_{self.seed}_{index:08d}.png",
+            "height": self.size,
+            "width": self.size,
+            "ref_id": index,
+            "ann_ids": [first_id + i for i in described.referents],
+            "category": categories.pop() if len(categories) == 1 else "",
+            "boxes": [boxes[i] for i in described.referents],
+            "mask": union_masks([rles[i] for i in described.referents], self.size, self.size),
+            "sentences": [
+                {"sent_id": first_id + i, "sent": sentence, "tokens": sentence.split()}
+                for i, sentence in enumerate(sentences)
+            ],
+            "split": self.split,
+            "source": f"refshapes/{self.dialect}",
+            **_stated(described.expression, things, first_id),
+            "expression_type": described.expression_type,
+            "instances": [
+                {
+                    "ann_id": first_id + i,
+                    "category": thing.category,
+                    "attributes": [thing.size, thing.pattern, thing.color],
+                    "box": boxes[i],
+                    "mask": rles[i],
+                }
+                for i, thing in enumerate(things)
+            ],
+        }
+
+    @staticmethod
+    def vocabulary(dialect: str | None = None) -> list[str]:
+        """Every word the expressions of a dialect (None: of any) can contain, sorted; lower case."""
+        if dialect is not None and dialect not in DIALECTS:
+            raise ValueError(f"Unknown dialect {dialect!r} of RefShapes; it has {list(DIALECTS)}.")
+        names = DIALECTS if dialect is None else [dialect]
+        return sorted({word for name in names for word in vocabulary(DIALECTS[name])})
+
+    def to_iterable_dataset(self, num_shards: int = 16):
+        """A streaming `datasets.IterableDataset` of the same rows in the same order.
+
+        It is split into `num_shards` blocks of consecutive samples, which is what DataLoader workers and
+        `datasets.distributed.split_dataset_by_node` deal out; take a multiple of workers x processes.
+        """
+        from datasets import IterableDataset
+
+        if num_shards < 1:
+            raise ValueError(f"num_shards must be 1 or more, got {num_shards}.")
+        bounds = np.linspace(0, self.num_samples, min(num_shards, max(self.num_samples, 1)) + 1).astype(int).tolist()
+        shards = list(zip(bounds[:-1], bounds[1:], strict=True))
+        return IterableDataset.from_generator(
+            _rows, features=row_features(OPTIONAL_FIELDS), gen_kwargs={"arguments": self._arguments(), "shards": shards}
+        )
+
+    def to_dataset(self, cache_dir: str | None = None):
+        """A map-style `datasets.Dataset` of the same rows, written once to the cache of `datasets` as Arrow."""
+        from datasets import Dataset
+
+        return Dataset.from_generator(
+            _rows,
+            features=row_features(OPTIONAL_FIELDS),
+            cache_dir=cache_dir,
+            gen_kwargs={"arguments": self._arguments(), "shards": [(0, self.num_samples)]},
+        )
+
+
+def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
+    # A list among the arguments is what `datasets` splits between workers.
+    shapes = RefShapes(**arguments)
+    for start, stop in shards:
+        for index in range(start, stop):
+            yield shapes[index]
+
+
+def _thing(shape: Shape, box: list[float], size: int) -> Thing:
+    x0, y0, x1, y1 = (side / size for side in box)
+    return Thing(shape.category, shape.color, shape.size, shape.pattern, x0, y0, x1, y1)
+
+
+def _stated(expression: Expression, things: Sequence[Thing], first_id: int) -> dict:
+    """The fields attributes, relations and phrase_structure: what an expression says about its referents."""
+    attributes, relations = [], []
+    for phrase in expression.phrases:
+        attributes += [a for a in (phrase.size, phrase.pattern, phrase.color, phrase.location) if a]
+        for predicate, landmark in phrase.relations:
+            ids = [first_id + i for i in matching(landmark, things)]
+            relations.append({"predicate": predicate, "object": _name(landmark), "object_ann_ids": ids})
+    structure = None
+    if len(expression.phrases) == 1:
+        structure = {
+            "name": _name(expression.phrases[0]),
+            "attributes": attributes,
+            "relation_descriptions": [{"predicate": r["predicate"], "object": r["object"]} for r in relations],
+            "type": "relation" if relations else "attribute" if attributes else "name",
+        }
+    return {"attributes": attributes, "relations": relations, "phrase_structure": structure}
+
+
+def _name(phrase: Phrase) -> str:
+    return phrase.category or "shape"

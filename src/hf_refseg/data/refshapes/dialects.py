@@ -1,0 +1,237 @@
+"""The five dialects of RefShapes: what each of the real data sets asks for, and how an expression is found for a scene.
+
+Proposals are guesses; what a guess means is decided by `semantics` alone, which looks at the whole scene.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .scene import COLORS
+from .semantics import ORDINALS, REGIONS, Expression, Phrase, Thing, denoted, matching, referents
+from .wording import (
+    EXCLUDING,
+    LOCATION_WORDS,
+    NOUNS,
+    NUMBER_WORDS,
+    PATTERN_AFTER,
+    PATTERN_WORDS,
+    PLURALS,
+    PRONOUNS,
+    RELATION_CLAUSES,
+    RELATION_WORDS,
+    SIZE_WORDS,
+    Style,
+    pick,
+    words_of,
+)
+
+EXPRESSION_TYPES = ("attribute", "location", "relational")
+SPATIAL = ("left of", "right of", "above", "below", "next to")
+PROPOSALS_PER_SCENE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """expression_types and targets: how often each kind is asked for (they sum to 1). wordings: sentences per referent,
+    at most. relations: how many an expression may have."""
+
+    expression_types: dict[str, float]
+    targets: dict[str, float]
+    style: Style
+    predicates: tuple[str, ...]
+    wordings: int = 3
+    relations: int = 1
+    lists: bool = False
+
+
+DIALECTS = {
+    "refcoco": Dialect(
+        {"attribute": 0.35, "location": 0.45, "relational": 0.2},
+        {"single": 1.0},
+        Style(articles=("", "", "the"), landmark_articles=("", "the")),
+        SPATIAL,
+    ),
+    # RefCOCO+ forbade its annotators words of absolute location; what remains of relations is nearness and likeness.
+    "refcocoplus": Dialect(
+        {"attribute": 0.7, "relational": 0.3},
+        {"single": 1.0},
+        Style(articles=("", "", "the"), landmark_articles=("", "the")),
+        ("next to", "same color as", "same pattern as"),
+    ),
+    "refcocog": Dialect(
+        {"attribute": 0.2, "relational": 0.8},
+        {"single": 1.0},
+        Style(articles=("a", "the"), landmark_articles=("the",), clauses=True),
+        (*SPATIAL, "same color as", "same pattern as"),
+        wordings=2,
+        relations=2,
+    ),
+    # PhraseCut's phrases are made from templates (attributes, name, relation) and mean all that fit.
+    "phrasecut": Dialect(
+        {"attribute": 0.65, "relational": 0.35},
+        {"single": 0.6, "several": 0.4},
+        Style(articles=("",), landmark_articles=("",), modifiers_after=False),
+        SPATIAL,
+        wordings=1,
+    ),
+    "grefcoco": Dialect(
+        {"attribute": 0.4, "location": 0.35, "relational": 0.25},
+        {"single": 0.35, "several": 0.4, "none": 0.25},
+        Style(articles=("the", "the", ""), landmark_articles=("the",), counts=True),
+        SPATIAL,
+        lists=True,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An expression together with the indices of the things it means."""
+
+    expression: Expression
+    referents: tuple[int, ...]
+    expression_type: str
+
+
+def draw_kind(options: dict[str, float], rng: np.random.Generator) -> str:
+    """A key of {kind: share}, at random."""
+    draw = rng.random() * sum(options.values())
+    for kind, share in options.items():
+        draw -= share
+        if draw < 0:
+            return kind
+    return kind
+
+
+def describe(
+    scene: Sequence[Thing], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
+) -> Described | None:
+    """An expression of the wanted type that means exactly one thing ("single"), "several" or "none"; None where a few
+    guesses found none (the scene may have none: take another)."""
+    for _ in range(PROPOSALS_PER_SCENE):
+        if dialect.lists and target == "several" and expression_type != "relational" and rng.random() < 0.5:
+            expression = _propose_list(scene, dialect, expression_type, rng)
+        else:
+            expression = _propose_phrase(scene, dialect, expression_type, target, rng)
+        if expression is None:
+            continue
+        found = referents(expression, scene)
+        if found is not None and _is_target(found, target, len(scene)):
+            return Described(expression, tuple(sorted(found)), expression_type)
+    return None
+
+
+def _is_target(found: frozenset[int], target: str, scene_size: int) -> bool:
+    if target == "several":
+        return 2 <= len(found) < scene_size
+    return len(found) == (target == "single")
+
+
+def _propose_phrase(
+    scene: Sequence[Thing], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
+) -> Expression | None:
+    thing = pick(rng, scene)
+    if expression_type == "attribute":
+        phrase = _attributes(thing, rng, rich=True)
+        if target == "none":
+            phrase = _swap_one(phrase, scene, rng)
+        variants = iter((phrase,))
+    else:
+        phrase = _attributes(thing, rng, rich=False)
+        # Where the attributes alone would do, the location or the relation would be decoration.
+        if len(matching(phrase, scene)) < 2:
+            return None
+        locate = _with_locations if expression_type == "location" else _with_relations
+        variants = locate(phrase, scene, dialect, target, rng)
+    for variant in variants:
+        found = denoted(variant, scene)
+        if found is not None and _is_target(found, target, len(scene)):
+            return Expression((replace(variant, number=_number(len(found), dialect, rng)),))
+    return None
+
+
+def _number(found: int, dialect: Dialect, rng: np.random.Generator) -> int:
+    if found < 2:
+        return 1
+    return found if dialect.style.counts and found in NUMBER_WORDS and rng.random() < 0.5 else 0
+
+
+def _attributes(thing: Thing, rng: np.random.Generator, rich: bool) -> Phrase:
+    """A phrase that names some of a thing's attributes."""
+    category, color, size, pattern = rng.random(4).tolist()
+    return Phrase(
+        category=thing.category if category < 0.87 else None,
+        color=thing.color if color < (0.6 if rich else 0.35) else None,
+        size=thing.size if size < (0.4 if rich else 0.2) else None,
+        pattern=thing.pattern if pattern < (0.35 if rich else 0.15) else None,
+    )
+
+
+def _swap_one(phrase: Phrase, scene: Sequence[Thing], rng: np.random.Generator) -> Phrase:
+    """Replace one stated attribute by another thing's: what the scene has none of, made of what it has."""
+    name = pick(rng, [n for n in ("category", "color", "size", "pattern") if getattr(phrase, n)] or ["category"])
+    return replace(phrase, **{name: getattr(pick(rng, scene), name)})
+
+
+def _with_locations(phrase, scene, dialect, target, rng) -> Iterator[Phrase]:
+    locations = [*REGIONS, *ORDINALS] if target == "single" else [*REGIONS]
+    for index in rng.permutation(len(locations)).tolist()[:6]:
+        yield replace(phrase, location=locations[index])
+
+
+def _with_relations(phrase, scene, dialect, target, rng) -> Iterator[Phrase]:
+    wanted = 2 if dialect.relations > 1 and rng.random() < 0.4 else 1
+    for _ in range(6):
+        relations = []
+        for landmark in rng.permutation(len(scene)).tolist()[:wanted]:
+            predicate = pick(rng, dialect.predicates)
+            landmark_phrase = _attributes(scene[landmark], rng, rich=True)
+            if predicate.startswith("same"):
+                # "the star with the same color as the red heart" would give the color away.
+                attribute = predicate.split()[1]
+                landmark_phrase = replace(landmark_phrase, **{attribute: None})
+                phrase = replace(phrase, **{attribute: None})
+            if len(matching(landmark_phrase, scene)) == 1:
+                relations.append((predicate, landmark_phrase))
+        if len(relations) == wanted:
+            yield replace(phrase, relations=tuple(relations))
+
+
+def _propose_list(
+    scene: Sequence[Thing], dialect: Dialect, expression_type: str, rng: np.random.Generator
+) -> Expression | None:
+    """ "the red circle and the small star", or everything except one of them."""
+    if expression_type == "attribute" and rng.random() < 0.4:
+        return Expression(excluded=_attributes(pick(rng, scene), rng, rich=True))
+    phrases = []
+    for kind in (expression_type, "attribute"):
+        proposal = _propose_phrase(scene, dialect, kind, "single", rng)
+        if proposal is None or proposal.phrases[0].location in ("second from left", "second from right"):
+            return None  # these two can't be said in front of a noun
+        phrases.append(proposal.phrases[0])
+    return Expression(tuple(phrases))
+
+
+def vocabulary(dialect: Dialect) -> list[str]:
+    """Every word that expressions of a dialect can contain, sorted."""
+    style = dialect.style
+    texts = [*COLORS, *style.articles, *style.landmark_articles]
+    for table in (SIZE_WORDS, PATTERN_WORDS, NOUNS):
+        texts += [text for synonyms in table.values() for text in synonyms]
+    relation_table = RELATION_CLAUSES if style.clauses else RELATION_WORDS
+    texts += [text for predicate in dialect.predicates for text in relation_table[predicate]]
+    if style.modifiers_after:
+        texts += PATTERN_AFTER.values()
+    if style.clauses:
+        texts += (*PRONOUNS, "is", "an", "and")
+    if "location" in dialect.expression_types:
+        texts += [text for synonyms in LOCATION_WORDS.values() for text in synonyms]
+    if "several" in dialect.targets:
+        texts += PLURALS.values()
+    if style.counts:
+        texts += [text for words in NUMBER_WORDS.values() for text in words]
+    if dialect.lists:
+        texts += (*EXCLUDING, "and")
+    return sorted(words_of(texts))

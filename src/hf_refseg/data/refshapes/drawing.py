@@ -1,0 +1,107 @@
+"""Pictures of RefShapes scenes: one function per outline, rasterised in a window around the shape."""
+
+import math
+
+import numpy as np
+
+from .scene import REACH, Shape
+
+RGB = {
+    "red": (214, 40, 40),
+    "orange": (245, 140, 30),
+    "yellow": (240, 212, 40),
+    "green": (44, 158, 75),
+    "blue": (40, 95, 215),
+    "purple": (128, 55, 168),
+    "pink": (244, 130, 180),
+    "black": (40, 40, 44),
+}
+
+
+def _triangle(u, v):
+    return (v <= 0.8) & (v + 1 >= np.abs(u) * (1.8 / 0.98))
+
+
+def _star(u, v):
+    # Fold the plane into a tenth of the star: a sector between one tip (radius 1) and one notch (radius 0.45).
+    fifth = 2 * math.pi / 5
+    angle = np.abs((np.arctan2(u, -v) + fifth / 2) % fifth - fifth / 2)
+    radius = np.hypot(u, v)
+    notch_x, notch_y = 0.45 * math.cos(fifth / 2), 0.45 * math.sin(fifth / 2)
+    return (1 - radius * np.cos(angle)) * notch_y >= radius * np.sin(angle) * (1 - notch_x)
+
+
+def _heart(u, v):
+    x, y = 1.15 * u, -1.1 * v + 0.1
+    return (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
+
+
+def _cross(u, v):
+    return (np.minimum(np.abs(u), np.abs(v)) <= 0.3) & (np.maximum(np.abs(u), np.abs(v)) <= 0.95)
+
+
+# (h, w) coordinates in radii, y down, to (h, w) bool.
+OUTLINES = {
+    "circle": lambda u, v: u**2 + v**2 <= 1,
+    "square": lambda u, v: np.maximum(np.abs(u), np.abs(v)) <= 0.82,
+    "triangle": _triangle,
+    "star": _star,
+    "cross": _cross,
+    "diamond": lambda u, v: np.abs(u) / 0.72 + np.abs(v) <= 1,
+    "heart": _heart,
+    "moon": lambda u, v: (u**2 + v**2 <= 1) & ((u - 0.55) ** 2 + v**2 >= 0.64),
+}
+
+
+def draw(shapes: list[Shape], size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Image (size, size, 3) uint8 and instance masks (size, size, N) uint8, Fortran-ordered as pycocotools wants them."""
+    image = _background(size, rng)
+    masks = np.zeros((size, size, len(shapes)), dtype=np.uint8, order="F")
+    for index, shape in enumerate(shapes):
+        rows, columns, inside, light = _rasterise(shape, size)
+        masks[rows, columns, index] = inside
+        color = np.array(RGB[shape.color]) + (20 * shape.style - 10)
+        paint = np.where(light[..., None], 0.25 * color + 0.75 * 250, color).clip(0, 255)
+        image[rows, columns][inside] = paint[inside]
+    # A little sensor noise, the same for the three channels, keeps flat areas from being exactly constant.
+    image += rng.integers(-4, 5, size=(size, size, 1))
+    return image.clip(0, 255).astype(np.uint8), masks
+
+
+def _background(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A pale gradient in a random direction: (size, size, 3) int16."""
+    draws = rng.random(7)
+    angle = 2 * math.pi * draws[6]
+    axis = np.linspace(-0.5, 0.5, size)
+    ramp = 0.5 + 0.7 * (math.cos(angle) * axis[None, :] + math.sin(angle) * axis[:, None])
+    start, stop = 205 + 40 * draws[:3], 205 + 40 * draws[3:6]
+    return (start + ramp[..., None] * (stop - start)).astype(np.int16)
+
+
+def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.ndarray]:
+    """Window of the shape and, inside it, (h, w) bool of its pixels and of the light part of its pattern."""
+    center_x, center_y, radius = shape.x * size, shape.y * size, shape.radius * size
+    reach = REACH * radius + 1
+    left, top = max(0, math.floor(center_x - reach)), max(0, math.floor(center_y - reach))
+    right, bottom = min(size, math.ceil(center_x + reach)), min(size, math.ceil(center_y + reach))
+    x = (np.arange(left, right) + 0.5 - center_x)[None, :] / radius
+    y = (np.arange(top, bottom) + 0.5 - center_y)[:, None] / radius
+    cos, sin = math.cos(shape.angle), math.sin(shape.angle)
+    u, v = cos * x + sin * y, cos * y - sin * x
+    # Every second moon faces the other way, so that a mirrored picture is as likely as the picture.
+    inside = OUTLINES[shape.category](-u if shape.style < 0.5 else u, v)
+    return slice(top, bottom), slice(left, right), inside, _light(shape, left, top, inside.shape, size)
+
+
+def _light(shape: Shape, left: int, top: int, window: tuple[int, int], size: int) -> np.ndarray:
+    if shape.pattern == "plain":
+        return np.zeros(window, dtype=bool)
+    # Whole pixels, so that the pattern survives small pictures.
+    period = max(4, round(0.047 * size))
+    columns, rows = np.arange(window[1])[None, :] + left, np.arange(window[0])[:, None] + top
+    if shape.pattern == "striped":
+        direction = int(shape.style * 8) % 4  # along x, along y, and the two diagonals
+        across = (columns, rows, columns + rows, columns - rows)[direction] + np.zeros(window, dtype=int)
+        return across % period < period // 2
+    dot = (period - 1) / 2
+    return ((columns % period - dot) ** 2 + (rows % period - dot) ** 2) <= (0.33 * period) ** 2

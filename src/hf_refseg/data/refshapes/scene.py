@@ -1,0 +1,92 @@
+"""Scenes of RefShapes: which shapes there are and where they lie. Coordinates are fractions of the image's side."""
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart", "moon")
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
+PATTERNS = ("plain", "striped", "dotted")
+# The two ranges lie far apart, so that "small" and "large" are never a matter of opinion.
+RADII = {"small": (0.070, 0.085), "large": (0.125, 0.155)}
+SPLITS = ("train", "val", "test")
+
+MIN_SHAPES, MAX_SHAPES = 3, 7
+# No outline reaches beyond this many radii (the corner of a tilted square); shapes never overlap nor leave the image.
+REACH = 1.17
+GAP = 0.012
+PLACEMENT_TRIES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One object. x, y, radius: fractions of the side. angle: radians. style: number in [0, 1) that picks harmless
+    variety (direction of the stripes, shade)."""
+
+    category: str
+    color: str
+    size: str
+    pattern: str
+    x: float
+    y: float
+    radius: float
+    angle: float
+    style: float
+
+
+def split_of(attributes: list[tuple[str, str, str, str]]) -> str:
+    """The only split in which a scene of shapes with these (category, color, size, pattern) may appear: 80/10/10."""
+    bucket = zlib.crc32(repr(sorted(attributes)).encode()) % 10
+    return {8: "val", 9: "test"}.get(bucket, "train")
+
+
+def sample_scene(rng: np.random.Generator, split: str) -> list[Shape]:
+    """Draw a scene of 3 to 7 shapes.
+
+    Only scenes that `split_of` gives to this split are taken, so no two splits share a scene, whatever their seeds.
+    """
+    while True:
+        attributes = _sample_attributes(rng)
+        if split_of(attributes) != split:
+            continue
+        shapes = _place(rng, attributes)
+        if shapes is not None:
+            return shapes
+
+
+def _sample_attributes(rng: np.random.Generator) -> list[tuple[str, str, str, str]]:
+    # A scene uses few categories and colors: look-alikes are what makes locations and relations necessary.
+    draws = rng.random((MAX_SHAPES, 4)).tolist()
+    count, num_categories, num_colors = (int(n) for n in rng.integers((MIN_SHAPES, 2, 2), (MAX_SHAPES + 1, 4, 5)))
+    categories = [CATEGORIES[i] for i in rng.permutation(len(CATEGORIES))[:num_categories]]
+    colors = [COLORS[i] for i in rng.permutation(len(COLORS))[:num_colors]]
+    return [
+        (
+            categories[int(category * num_categories)],
+            colors[int(color * num_colors)],
+            "large" if size < 0.4 else "small",
+            "plain" if pattern < 0.5 else "striped" if pattern < 0.75 else "dotted",
+        )
+        for category, color, size, pattern in draws[:count]
+    ]
+
+
+def _place(rng: np.random.Generator, attributes: list[tuple[str, str, str, str]]) -> list[Shape] | None:
+    """Shapes at random places without overlap, or None where one of them found no room."""
+    shapes = []
+    # Large ones first: they are the hardest to fit.
+    for category, color, size, pattern in sorted(attributes, key=lambda shape: shape[2]):
+        low, high = RADII[size]
+        radius_draw, angle, style = rng.random(3).tolist()
+        radius = low + (high - low) * radius_draw
+        reach = REACH * radius
+        for x_draw, y_draw in rng.random((PLACEMENT_TRIES, 2)).tolist():
+            x, y = reach + (1 - 2 * reach) * x_draw, reach + (1 - 2 * reach) * y_draw
+            if all(math.hypot(x - s.x, y - s.y) > reach + REACH * s.radius + GAP for s in shapes):
+                shapes.append(Shape(category, color, size, pattern, x, y, radius, (angle - 0.5) * 0.3, style))
+                break
+        else:
+            return None
+    return shapes

@@ -1,0 +1,145 @@
+"""The row every dataset of this package yields, and the mask codec it uses.
+
+One row is one referent with all of its sentences:
+
+==============  =========================================================================================
+image           PIL image, RGB
+image_id        int
+file_name       str, name of the image file
+height, width   int, size of the image in pixels
+ref_id          int
+ann_ids         list[int], the annotations the sentences mean: [] = no target, several = multi-target
+category        str, category of the referent, "" where there is none or they differ
+boxes           list of [x0, y0, x1, y1], float pixels, exclusive end, one per entry of ann_ids
+mask            COCO RLE {"size": [height, width], "counts": str}: union of the referents, empty for no target
+sentences       list of {"sent_id": int, "sent": str, "tokens": list[str]}
+split, source   str, e.g. "testA" and "refcoco/unc"
+==============  =========================================================================================
+
+Optional fields, for the systems that train on them:
+
+================  =======================================================================================
+attributes        list[str], attributes the sentences state about the referent
+relations         list of {"predicate": str, "object": str, "object_ann_ids": list[int]} stated about it
+phrase_structure  PhraseCut's {"name", "attributes", "relation_descriptions", "type"}
+expression_type   "attribute", "location" or "relational": what singles the referent out
+instances         every annotated object of the image: {"ann_id", "category", "attributes", "box", "mask"}
+================  =======================================================================================
+
+RLE strings are lossless and the smallest and fastest of the encodings tried; polygons stored as float32 are not exact.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
+
+
+def row_features(optional: Sequence[str] = ()):
+    """`datasets.Features` of a row with the named optional fields.
+
+    Raises:
+        ValueError: a name is not one of `OPTIONAL_FIELDS`.
+    """
+    from datasets import Features, Image, List, Value
+
+    unknown = sorted(set(optional) - set(OPTIONAL_FIELDS))
+    if unknown:
+        raise ValueError(f"Unknown optional fields {unknown}; the schema has {list(OPTIONAL_FIELDS)}.")
+    box = List(Value("float64"), length=4)
+    mask = {"size": List(Value("int32"), length=2), "counts": Value("string")}
+    relation = {"predicate": Value("string"), "object": Value("string")}
+    extra = {
+        "attributes": List(Value("string")),
+        "relations": List(relation | {"object_ann_ids": List(Value("int64"))}),
+        "phrase_structure": {
+            "name": Value("string"),
+            "attributes": List(Value("string")),
+            "relation_descriptions": List(relation),
+            "type": Value("string"),
+        },
+        "expression_type": Value("string"),
+        "instances": List(
+            {
+                "ann_id": Value("int64"),
+                "category": Value("string"),
+                "attributes": List(Value("string")),
+                "box": box,
+                "mask": mask,
+            }
+        ),
+    }
+    core = {
+        "image": Image(),
+        "image_id": Value("int64"),
+        "file_name": Value("string"),
+        "height": Value("int32"),
+        "width": Value("int32"),
+        "ref_id": Value("int64"),
+        "ann_ids": List(Value("int64")),
+        "category": Value("string"),
+        "boxes": List(box),
+        "mask": mask,
+        "sentences": List({"sent_id": Value("int64"), "sent": Value("string"), "tokens": List(Value("string"))}),
+        "split": Value("string"),
+        "source": Value("string"),
+    }
+    return Features(core | {name: extra[name] for name in OPTIONAL_FIELDS if name in optional})
+
+
+def encode_mask(mask: np.ndarray) -> dict:
+    """(H, W) bool, or integers in {0, 1}, to a COCO RLE whose counts are a str (JSON and Parquet take no bytes).
+
+    Raises:
+        ValueError: the array is not 2-D, or holds other values.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2:
+        raise ValueError(f"A mask is (H, W), got an array of shape {mask.shape}.")
+    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+        raise ValueError(f"A mask holds only 0 and 1, got values {mask.min()} to {mask.max()}: threshold it first.")
+    return text_rle(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def decode_mask(rle: dict) -> np.ndarray:
+    """COCO RLE to an (H, W) bool array."""
+    return coco_mask.decode(_bytes_rle(rle)).astype(bool)
+
+
+def union_masks(rles: Sequence[dict], height: int, width: int) -> dict:
+    """RLE of the union of RLEs of one image; of none, the empty mask of the given size.
+
+    Raises:
+        ValueError: a mask has another size than (height, width).
+    """
+    for rle in rles:
+        if list(rle["size"]) != [height, width]:
+            raise ValueError(
+                f"A mask of {list(rle['size'])} does not fit an image of {[height, width]} (height, width)."
+            )
+    if not rles:
+        return encode_mask(np.zeros((height, width), dtype=bool))
+    return text_rle(coco_mask.merge([_bytes_rle(rle) for rle in rles]))
+
+
+def box_from_mask(mask: np.ndarray | dict) -> list[float] | None:
+    """Tightest box [x0, y0, x1, y1] in pixels, exclusive end, of an (H, W) array or an RLE; None where it is empty."""
+    rle = mask if isinstance(mask, dict) else encode_mask(mask)
+    x, y, width, height = coco_mask.toBbox(_bytes_rle(rle)).tolist()
+    return [x, y, x + width, y + height] if width and height else None
+
+
+def text_rle(rle: dict) -> dict:
+    """pycocotools' RLE (numpy or bytes inside) with plain ints and str, as a row carries it."""
+    counts = rle["counts"]
+    return {
+        "size": [int(side) for side in rle["size"]],
+        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
+    }
+
+
+def _bytes_rle(rle: dict) -> dict:
+    counts = rle["counts"]
+    return {"size": list(rle["size"]), "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
