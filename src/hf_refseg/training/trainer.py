@@ -1,0 +1,185 @@
+"""transformers' Trainer with the papers' optimisation, an exact metric, and checkpoints that are whole or ignored."""
+
+from pathlib import Path
+
+import torch
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
+from transformers import Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
+from transformers.utils import logging
+
+from ..metrics import RefSegMetric, get_protocol
+from .arguments import RefSegTrainingArguments
+from .checkpointing import last_complete_checkpoint, missing_files, remove_manifest, write_manifest
+from .evaluation import EvaluationCollator, NumberedRows, batch_counts
+from .parameter_scopes import (
+    decayed_parameter_names,
+    freeze_parameters,
+    frozen_normalizations,
+    scale_bias_gradients,
+)
+from .schedules import build_scheduler
+
+logger = logging.get_logger(__name__)
+
+
+class ReferringSegmentationTrainer(Trainer):
+    """
+    Trains and evaluates any model that takes a [`ReferringSegmentationCollator`]'s batches.
+
+    Args:
+        model: gives a `ReferringSegmentationOutput` with `loss` where `labels` are given.
+        args ([`RefSegTrainingArguments`]): transformers' arguments and the papers'.
+        processing_class: the model's processor; its post-processing brings masks back to the original size.
+        data_collator: for training batches.
+        eval_collator: for evaluation; the same collator with `sentence="all"` and no flips.
+        train_dataset, eval_dataset: rows of the one schema (`hf_refseg.data`); evaluation needs a known length.
+
+    `evaluate()` reports `eval_loss`, `eval_oIoU`, `eval_mIoU`, `eval_Pr@0.5` ... `eval_Pr@0.9`, `eval_num` and
+    `eval_protocol`; `metric_for_best_model: oIoU` chooses the best checkpoint.
+    """
+
+    def __init__(self, *, model, args: RefSegTrainingArguments, processing_class, eval_collator=None, **kwargs):
+        # Before Trainer wraps the model: the optimiser and distributed training only see what is trained.
+        freeze_parameters(model, args.freeze)
+        if args.bias_gradient_multiplier != 1:
+            scale_bias_gradients(model, args.bias_gradient_multiplier)
+        self._frozen_normalizations = frozen_normalizations(model)
+        self.eval_collator = eval_collator
+        super().__init__(
+            model=model,
+            args=args,
+            processing_class=processing_class,
+            optimizer_cls_and_kwargs=_paper_optimizer(args),
+            **kwargs,
+        )
+        # Our forwards take and ignore extra keywords, which Trainer would take for a loss normalised by token counts.
+        self.model_accepts_loss_kwargs = False
+
+    # ---- Optimisation ----
+
+    def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
+        if self.args.weight_decay_scope is None:
+            return super().get_decay_parameter_names(model)
+        return decayed_parameter_names(model, self.args.weight_decay_scope)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None):
+        if self.lr_scheduler is None and self.args.schedule is not None:
+            self.lr_scheduler = build_scheduler(
+                optimizer or self.optimizer,
+                self.args.schedule,
+                learning_rate=self.args.learning_rate,
+                num_training_steps=num_training_steps,
+                end=self.args.lr_end,
+                power=self.args.lr_power,
+                decay_steps=self.args.lr_decay_steps,
+                factor=self.args.lr_decay_factor,
+                every=self.args.lr_decay_every,
+                warmup_steps=self.args.get_warmup_steps(num_training_steps),
+            )
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        for module in self._frozen_normalizations:
+            module.eval()  # Trainer has just put the whole model into training mode
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    # ---- Checkpoints ----
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+        """Train; `resume_from_checkpoint=True` goes on from the last complete checkpoint of `output_dir`.
+
+        Raises:
+            ValueError: if a checkpoint named by path is not complete.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_complete_checkpoint(self.args.output_dir)
+            if resume_from_checkpoint is None:
+                logger.warning(f"no complete checkpoint in {self.args.output_dir}: training starts at step 0")
+        elif resume_from_checkpoint and (missing := missing_files(resume_from_checkpoint)):
+            raise ValueError(
+                f"{resume_from_checkpoint} is not a complete checkpoint (absent or cut short: {', '.join(missing)}); "
+                f"the last complete one of {self.args.output_dir} is {last_complete_checkpoint(self.args.output_dir)}"
+            )
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        if self.args.should_save:
+            remove_manifest(folder)
+        # Old checkpoints may go only when this one is whole, so Trainer's own rotation is switched off meanwhile.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            write_manifest(folder)
+            rotate_checkpoints(
+                output_dir=str(folder.parent),
+                save_total_limit=limit,
+                best_model_checkpoint=self.state.best_model_checkpoint,
+                use_mtime=True,
+            )
+
+    # ---- Evaluation ----
+
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        if isinstance(eval_dataset, str):
+            eval_dataset = self.eval_dataset[eval_dataset]
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        if rows is None or self.eval_collator is None:
+            raise ValueError("evaluation needs an eval_dataset and an eval_collator")
+        return self.accelerator.prepare(
+            DataLoader(
+                NumberedRows(rows),
+                batch_size=self.args.eval_batch_size,
+                collate_fn=EvaluationCollator(self.eval_collator),
+                num_workers=self.args.dataloader_num_workers,
+            )
+        )
+
+    def evaluation_loop(
+        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ) -> EvalLoopOutput:
+        """Compare every sentence's mask with its target at the original size, each row once over all processes."""
+        protocol = get_protocol(self.args.metric_protocol)
+        model = self.accelerator.unwrap_model(self.model_wrapped)
+        model.eval()
+        self.callback_handler.eval_dataloader = dataloader
+        counts, losses = [], []
+        for batch in dataloader:
+            inputs = self._prepare_inputs(batch["inputs"])
+            with torch.no_grad(), self.compute_loss_context_manager():
+                outputs = model(**inputs)
+            results = self.processing_class.post_process_referring_segmentation(
+                outputs,
+                target_sizes=inputs["original_sizes"],
+                threshold=protocol.probability_threshold,
+                protocol=self.args.mask_protocol,
+            )
+            counts += batch_counts(results, batch, protocol)
+            losses.append((outputs.loss.item(), len(results)))
+            self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+
+        metric = RefSegMetric(protocol.name)
+        for samples in dict(gather_object(counts)).values():
+            for sample in samples:
+                metric.add_counts(*sample)
+        losses = gather_object(losses)
+        numbers = metric.compute()
+        numbers["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in numbers.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=numbers["num"])
+
+
+def _paper_optimizer(args: RefSegTrainingArguments):
+    if args.optimizer == "adam":
+        betas = (args.adam_beta1, args.adam_beta2)
+        return torch.optim.Adam, {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon}
+    if args.optimizer == "sgd":
+        return torch.optim.SGD, {"lr": args.learning_rate, "momentum": args.momentum}
+    return None
