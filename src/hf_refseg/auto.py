@@ -9,6 +9,8 @@ from .models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from .models.caffe_resnet.modeling_caffe_resnet import CaffeResNetBackbone
 from .models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from .models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
+from .models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
+from .models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
 from .models.rmi.configuration_rmi import RmiConfig
 from .models.rmi.modeling_rmi import RmiForReferringSegmentation
 from .models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
@@ -24,6 +26,7 @@ class AutoModelForReferringSegmentation(_BaseAutoModelClass):
 def register():
     AutoBackbone.register(CaffeResNetConfig, CaffeResNetBackbone, exist_ok=True)
     AutoBackbone.register(VggFcnConfig, VggFcnBackbone, exist_ok=True)
+    AutoBackbone.register(RefSegMobileNetV2Config, RefSegMobileNetV2Backbone, exist_ok=True)
     for config, model in ((RmiConfig, RmiForReferringSegmentation), (LstmCnnConfig, LstmCnnForReferringSegmentation)):
         AutoModel.register(config, model, exist_ok=True)
         AutoModelForReferringSegmentation.register(config, model, exist_ok=True)

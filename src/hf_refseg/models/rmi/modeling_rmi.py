@@ -29,6 +29,7 @@ from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
 from .configuration_rmi import RmiConfig
+from .context_decoder import ContextDecoder
 
 
 @dataclass
@@ -39,20 +40,25 @@ class RmiImageFeatures(ModelOutput):
     Args:
         visual_gates: (B, 4D, h, w), what image and position add to the gates of the multimodal LSTM.
         input_size: (H, W) of the network's input.
+        visual: (B, V, h, w) normalised visual features; with `config.word_similarity`.
+        detail: (B, S, h', w') feature map of smaller stride; with `config.detail_size`.
     """
 
     visual_gates: torch.FloatTensor | None = None
     input_size: tuple[int, int] | None = None
+    visual: torch.FloatTensor | None = None
+    detail: torch.FloatTensor | None = None
 
 
 class MultimodalLstm(nn.Module):
     """The convolutional LSTM with 1x1 kernels of Eq. 6: one cell, shared by all positions (i, j)."""
 
-    def __init__(self, visual_size: int, word_size: int, hidden_size: int):
+    def __init__(self, visual_size: int, word_size: int, hidden_size: int, word_similarity: bool = False):
         super().__init__()
         self.visual_gates = nn.Conv2d(visual_size, 4 * hidden_size, 1)
         self.word_gates = nn.Linear(word_size, 4 * hidden_size, bias=False)
         self.state_gates = nn.Conv2d(hidden_size, 4 * hidden_size, 1, bias=False)
+        self.similarity_gates = nn.Conv2d(1, 4 * hidden_size, 1, bias=False) if word_similarity else None
 
     def forward(
         self,
@@ -60,6 +66,7 @@ class MultimodalLstm(nn.Module):
         word_gates: torch.Tensor,
         attention_mask: torch.Tensor,
         image_index: torch.Tensor,
+        similarity: torch.Tensor | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """
         Yield the hidden and cell state (N, D, h, w) after each word; padded steps leave them as they are.
@@ -69,19 +76,23 @@ class MultimodalLstm(nn.Module):
             word_gates: (N, T, 4D).
             attention_mask: (N, T) bool.
             image_index: (N,).
+            similarity: (N, T, h, w) of each word and cell, with `config.word_similarity`.
         """
         visual_gates = visual_gates[image_index]  # (B, 4D, h, w) -> (N, 4D, h, w)
         batch, size, height, width = visual_gates.shape
         hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
         for step in range(word_gates.shape[1]):
             words = word_gates[:, step, :, None, None]  # (N, T, 4D) -> (N, 4D, 1, 1)
-            new_hidden, new_cell = lstm_cell(visual_gates + words + self.state_gates(hidden), cell)
+            gates = visual_gates + words + self.state_gates(hidden)
+            if similarity is not None:
+                gates = gates + self.similarity_gates(similarity[:, step, None])  # (N, T, h, w) -> (N, 4D, h, w)
+            new_hidden, new_cell = lstm_cell(gates, cell)
             keep = attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
             hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             yield hidden, cell
 
     def infer(
-        self, visual_gates: torch.Tensor, word_gates: torch.Tensor
+        self, visual_gates: torch.Tensor, word_gates: torch.Tensor, similarity: torch.Tensor | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """
         The same for one expression without padding and without gradient, in place: the yielded tensors are reused.
@@ -92,6 +103,7 @@ class MultimodalLstm(nn.Module):
         Args:
             visual_gates: (1, 4D, h, w).
             word_gates: (T, 4D).
+            similarity: (T, h, w).
         """
         _, size, height, width = visual_gates.shape
         hidden = visual_gates.new_zeros(1, size // 4, height, width)
@@ -101,6 +113,8 @@ class MultimodalLstm(nn.Module):
                 gates = visual_gates + words[:, None, None]  # (4D,) -> (4D, 1, 1), over (1, 4D, h, w)
             else:
                 gates = F.conv2d(hidden, self.state_gates.weight, words).add_(visual_gates)  # (1, D, ..) -> (1, 4D, ..)
+            if similarity is not None:
+                gates.add_(self.similarity_gates(similarity[None, step, None]))  # (T, h, w) -> (1, 4D, h, w)
             input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)  # (1, 4D, h, w) -> 4 x (1, D, h, w)
             cell.mul_(forget_gate.sigmoid_()).addcmul_(input_gate.sigmoid_(), candidate.tanh_())
             torch.tanh(cell, out=hidden).mul_(output_gate.sigmoid_())
@@ -132,10 +146,10 @@ class RmiPreTrainedModel(PreTrainedModel):
         elif isinstance(module, WordLstm):
             module.initialise()
         elif isinstance(module, MultimodalLstm):
-            parts = (module.visual_gates, module.word_gates, module.state_gates)
+            parts = [module.visual_gates, module.word_gates, module.state_gates]
             gates = module.visual_gates.out_channels
             limit = (6 / (sum(part.weight.shape[1] for part in parts) + gates)) ** 0.5
-            for part in parts:
+            for part in parts if module.similarity_gates is None else [*parts, module.similarity_gates]:
                 init.uniform_(part.weight, -limit, limit)
             init.copy_(module.visual_gates.bias, forget_bias(gates // 4))
 
@@ -155,8 +169,14 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             visual_size=config.visual_size + NUM_COORDINATES,
             word_size=config.word_embedding_size + config.lstm_hidden_size,
             hidden_size=config.hidden_size,
+            word_similarity=config.word_similarity,
         )
-        self.classifier = nn.Conv2d(config.hidden_size, 1, 1)
+        if config.context_size:
+            self.classifier = ContextDecoder(
+                config.hidden_size, config.context_size, self.backbone.channels[0], config.detail_size
+            )
+        else:
+            self.classifier = nn.Conv2d(config.hidden_size, 1, 1)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -172,14 +192,16 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         Args:
             pixel_values: (B, 3, H, W) as the processor returns them.
         """
-        maps = self.backbone(pixel_values).feature_maps[-1]  # (B, 3, H, W) -> (B, C, h, w)
-        visual = F.normalize(self.visual_projection(maps), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
+        maps = self.backbone(pixel_values).feature_maps  # (B, 3, H, W) -> (B, C, h, w) each
+        visual = F.normalize(self.visual_projection(maps[-1]), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
         batch, _, height, width = visual.shape
         position = spatial_coordinates(height, width, visual.device, visual.dtype).expand(batch, -1, -1, -1)
-        visual = torch.cat([visual, position], 1)  # (B, V, h, w) + (B, 8, h, w) -> (B, V + 8, h, w)
+        cells = torch.cat([visual, position], 1)  # (B, V, h, w) + (B, 8, h, w) -> (B, V + 8, h, w)
         return RmiImageFeatures(
-            visual_gates=self.multimodal_lstm.visual_gates(visual),  # (B, V + 8, h, w) -> (B, 4D, h, w)
+            visual_gates=self.multimodal_lstm.visual_gates(cells),  # (B, V + 8, h, w) -> (B, 4D, h, w)
             input_size=tuple(pixel_values.shape[-2:]),
+            visual=visual if self.config.word_similarity else None,
+            detail=maps[0] if self.config.detail_size else None,
         )
 
     def get_word_gates(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -188,6 +210,15 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         sentence, _ = self.word_lstm(words, attention_mask)  # (N, T, E) -> (N, T, L); h_t of Eq. 3
         sentence = F.normalize(sentence, dim=-1, eps=1e-6)
         return self.multimodal_lstm.word_gates(torch.cat([words, sentence], -1))  # (N, T, E + L) -> (N, T, 4D)
+
+    def get_word_similarity(
+        self, image_features: RmiImageFeatures, input_ids: torch.Tensor, image_index: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Product of each word and each cell's visual feature (N, T, h, w), where the config asks for it."""
+        if not self.config.word_similarity:
+            return None
+        words = self.word_embeddings(input_ids) * self.config.visual_size**-0.5  # (N, T) -> (N, T, V)
+        return torch.einsum("ntv,nvhw->nthw", words, image_features.visual[image_index])  # (N, T, h, w)
 
     def multimodal_states(
         self,
@@ -198,11 +229,17 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Hidden and cell state (N, D, h, w) of the multimodal LSTM after each of the T words."""
         word_gates = self.get_word_gates(input_ids, attention_mask)
-        return self.multimodal_lstm(image_features.visual_gates, word_gates, attention_mask, image_index)
+        similarity = self.get_word_similarity(image_features, input_ids, image_index)
+        return self.multimodal_lstm(image_features.visual_gates, word_gates, attention_mask, image_index, similarity)
 
-    def classify(self, hidden: torch.Tensor) -> torch.Tensor:
+    def classify(
+        self, hidden: torch.Tensor, image_features: RmiImageFeatures, image_index: torch.Tensor
+    ) -> torch.Tensor:
         """Mask logits on the grid from the last multimodal state: (N, D, h, w) -> (N, h, w)."""
-        return self.classifier(F.relu(safe_atanh(hidden)))[:, 0]
+        state = F.relu(safe_atanh(hidden))
+        if self.config.detail_size:
+            return self.classifier(state, image_features.detail[image_index])[:, 0]  # (N, D, h, w) -> (N, h', w')
+        return self.classifier(state)[:, 0]
 
     @can_return_tuple
     def forward(
@@ -270,23 +307,25 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         for hidden, _ in self.multimodal_states(image_features, input_ids, attention_mask, image_index):
             if output_attentions:
                 attentions.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
-        return self.classify(hidden), tuple(attentions) or None
+        return self.classify(hidden, image_features, image_index), tuple(attentions) or None
 
     def _segment_each(self, image_features, input_ids, attention_mask, image_index, output_attentions):
         """One expression after the other, each over its own words only: inference on a CPU."""
         num_expressions, num_steps = input_ids.shape
         height, width = image_features.visual_gates.shape[-2:]
         word_gates = self.get_word_gates(input_ids, attention_mask)
+        similarity = self.get_word_similarity(image_features, input_ids, image_index)
         grid_logits, attentions = [], word_gates.new_zeros(num_steps, num_expressions, height, width)
         for expression, image in enumerate(image_index.tolist()):
             steps = attention_mask[expression].nonzero()[:, 0]  # (T,) -> (words of this expression,)
             hidden = word_gates.new_zeros(1, self.config.hidden_size, height, width)
             visual_gates = image_features.visual_gates[image : image + 1]
-            states = self.multimodal_lstm.infer(visual_gates, word_gates[expression, steps])
+            similar = None if similarity is None else similarity[expression, steps]  # (N, T, h, w) -> (T', h, w)
+            states = self.multimodal_lstm.infer(visual_gates, word_gates[expression, steps], similar)
             for step, (hidden, _) in zip(steps.tolist(), states, strict=True):
                 if output_attentions:
                     attentions[step:, expression] = safe_atanh(hidden).mean(1)[0]  # (1, D, h, w) -> (h, w)
-            grid_logits.append(self.classify(hidden))
+            grid_logits.append(self.classify(hidden, image_features, image_index[expression, None]))
         return torch.cat(grid_logits), tuple(attentions) if output_attentions else None  # N x (1, h, w) -> (N, h, w)
 
 

@@ -1,0 +1,60 @@
+"""The additions to the paper: off by default, and the same numbers on every path when on."""
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from tiny import tiny_caffe_resnet_config, tiny_rmi
+
+from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+
+ADDITIONS = {
+    "word_similarity": True,
+    "visual_size": 10,
+    "context_size": 8,
+    "detail_size": 6,
+    "loss": "dice_and_cross_entropy",
+    "backbone_config": tiny_caffe_resnet_config(out_features=["stage1", "stage4"]),
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return tiny_rmi(**ADDITIONS)
+
+
+def test_plain_rmi_has_none_of_them():
+    names = set(tiny_rmi().state_dict())
+    assert {"classifier.weight", "classifier.bias"} <= names
+    assert not any("similarity" in name or "context" in name for name in names)
+
+
+def test_masks_have_the_stride_of_the_detail_map(model):
+    output = model(torch.randn(1, 3, 64, 48), torch.tensor([[3, 4]]))
+    assert output.grid_logits.shape == (1, 16, 12)  # stride 4, where the last map has stride 8
+    assert output.logits.shape == (1, 64, 48)
+
+
+def test_inference_of_many_equals_training_path_of_one(model):
+    pixels = torch.randn(2, 3, 64, 64)
+    words, image_index = torch.tensor([[0, 5, 6], [7, 8, 9], [0, 0, 4]]), torch.tensor([0, 1, 1])
+    with torch.no_grad():
+        together = model(pixels, words, image_index=image_index).grid_logits
+    for row, image, logits in zip(words, image_index, together, strict=True):
+        alone = model(pixels[image, None], row[row > 0][None]).grid_logits[0]
+        torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+
+
+def test_every_added_parameter_gets_a_gradient(model):
+    model(torch.randn(1, 3, 64, 64), torch.tensor([[3, 4]]), labels=torch.ones(1, 64, 64)).loss.backward()
+    added = {name: parameter.grad for name, parameter in model.named_parameters() if "backbone" not in name}
+    assert not [name for name, gradient in added.items() if gradient is None or not gradient.abs().sum() > 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"word_similarity": True, "visual_size": 7}, "visual_size is 7"), ({"detail_size": 4}, "context_size")],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        RmiConfig(word_embedding_size=10, **settings)
