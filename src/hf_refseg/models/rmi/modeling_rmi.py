@@ -135,7 +135,7 @@ class RmiPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        """TensorFlow's defaults: Glorot uniform kernels, zero biases but 1 on forget gates, embedding U(-0.08, 0.08)."""
+        """Glorot uniform kernels, zero biases but 1 on forget gates, embedding U(-0.08, 0.08)."""
         super()._init_weights(module)
         if isinstance(module, nn.Embedding):
             init.uniform_(module.weight, -0.08, 0.08)

@@ -1,4 +1,4 @@
-"""VGG-16 (Simonyan and Zisserman 2015) as a fully convolutional network (Long et al. 2015), as Hu et al. 2016 use it."""
+"""VGG-16 (Simonyan and Zisserman 2015) as a fully convolutional network (Long et al. 2015) for Hu et al. 2016."""
 
 import torch
 import torch.nn.functional as F

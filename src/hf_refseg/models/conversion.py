@@ -1,0 +1,63 @@
+"""What the converters of RMI and LSTM-CNN share: the variants of Liu et al.'s backbone, and writing the result."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def backbone_scope(arrays: Mapping[str, np.ndarray]) -> str:
+    """ "ResNet" for the R+ rows, "DeepLab" for the D+ rows, by the names in the checkpoint."""
+    scopes = [scope for scope in ("ResNet", "DeepLab") if f"{scope}/group_1/conv1/DW" in arrays]
+    if len(scopes) != 1:
+        raise ValueError(
+            "expected exactly one of ResNet/group_1/conv1/DW and DeepLab/group_1/conv1/DW in the checkpoint, "
+            f"found {scopes or 'neither'}; its first names are {sorted(arrays)[:5]}"
+        )
+    return scopes[0]
+
+
+def unused_deeplab_head(scope: str) -> set[str]:
+    """DeepLab's own classifier, which the original graph builds, stores and never uses."""
+    if scope != "DeepLab":
+        return set()
+    return {f"DeepLab/fc1_voc12/conv{branch}/{part}" for branch in range(4) for part in ("DW", "biases")}
+
+
+def build_model(
+    model_class: type[PreTrainedModel], config: PreTrainedConfig, state_dict: dict[str, torch.Tensor]
+) -> PreTrainedModel:
+    """A model in eval mode that holds exactly these tensors; shapes and names must fit one for one."""
+    with torch.device("meta"):
+        model = model_class(config)
+    model.load_state_dict(state_dict, strict=True, assign=True)
+    return model.eval()
+
+
+def save_converted(model: PreTrainedModel, processor_class: type, vocabulary: str | Path, output: str | Path) -> Path:
+    """
+    Write model and processor into a new folder, which appears only once it is complete.
+
+    Raises:
+        FileExistsError: the folder exists.
+        ValueError: the vocabulary has another number of lines than the embedding has rows.
+    """
+    output = Path(output)
+    if output.exists():
+        raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
+    processor = processor_class.from_vocabulary_file(vocabulary)
+    lines, rows = len(Path(vocabulary).read_text(encoding="utf-8").splitlines()), model.config.vocab_size
+    if lines != rows:
+        raise ValueError(
+            f"{vocabulary} has {lines} lines and the checkpoint's embedding {rows} rows: it is not this "
+            "checkpoint's vocabulary (ReferIt has 8803 words; Google's RefCOCOg, UNC and UNC+ 12112)"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        model.save_pretrained(Path(folder) / output.name)
+        processor.save_pretrained(Path(folder) / output.name)
+        (Path(folder) / output.name).rename(output)
+    return output

@@ -1,0 +1,149 @@
+"""
+Reading the originals' TensorFlow checkpoints and turning their arrays into a state dict.
+
+A converter is data: a table that says for each of our tensors which original arrays it is made of and how.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# What training leaves beside the weights: Adam's and Momentum's slots, Adam's powers and the step counter.
+OPTIMISER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of our tensors: the original arrays it is made of, and the function that makes it from them."""
+
+    names: tuple[str, ...]
+    build: Callable[..., np.ndarray]
+
+
+def read_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path) -> Mapping[str, np.ndarray]:
+    """
+    The named arrays of an original checkpoint.
+
+    Args:
+        checkpoint: a mapping of arrays, an `.npz` file, or a TensorFlow checkpoint: a V1 `.tfmodel` file, or the
+            prefix of a V2 one (`name` where `name.index` exists; the `.index` file itself is accepted too). TensorFlow
+            is needed only for these last (`pip install hf-refseg[convert]`).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is neither an `.npz` nor a TensorFlow checkpoint, or holds pickled objects.
+        ImportError: TensorFlow is needed and absent.
+    """
+    if isinstance(checkpoint, Mapping):
+        return checkpoint
+    path = Path(checkpoint)
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    if not path.is_file() and not Path(f"{prefix}.index").is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}: expected an .npz file, a V1 .tfmodel file, or the prefix of {path}.index"
+        )
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except Exception as error:
+            raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from error
+    try:
+        from tensorflow.train import load_checkpoint
+    except ImportError as error:
+        raise ImportError(
+            f"reading the TensorFlow checkpoint {path} needs TensorFlow: pip install 'hf-refseg[convert]', "
+            "or save its arrays as an .npz elsewhere"
+        ) from error
+    try:
+        reader = load_checkpoint(str(prefix))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except Exception as error:  # TensorFlow raises its own kinds, which cannot be named without importing it
+        raise ValueError(f"{path} is not a TensorFlow checkpoint TensorFlow can read: {error}") from error
+
+
+def build_state_dict(
+    arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], unused: Iterable[str] = ()
+) -> dict[str, torch.Tensor]:
+    """
+    Our state dict from the original arrays.
+
+    Args:
+        arrays: original name to array.
+        sources: our name to its source.
+        unused: original names that the published graph builds but never uses.
+
+    Raises:
+        ValueError: an array is missing, or one is neither used nor an optimiser slot; the names are listed.
+    """
+    wanted = {name for source in sources.values() for name in source.names}
+    missing = sorted(wanted - set(arrays))
+    unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMISER_SLOTS.search(name))
+    if missing or unknown:
+        problems = [
+            f"{len(names)} {kind} array{'s' if len(names) > 1 else ''}: {', '.join(names[:20])}"
+            + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+            for kind, names in (("missing", missing), ("unknown", unknown))
+            if names
+        ]
+        raise ValueError("the checkpoint does not fit the model; " + "; ".join(problems))
+    state_dict = {}
+    for name, source in sources.items():
+        array = source.build(*(np.asarray(arrays[original], np.float32) for original in source.names))
+        state_dict[name] = torch.from_numpy(np.ascontiguousarray(array))
+    return state_dict
+
+
+def convolution(kernel: np.ndarray) -> np.ndarray:
+    """TensorFlow's (kh, kw, in, out) to torch's (out, in, kh, kw)."""
+    return kernel.transpose(3, 2, 0, 1)
+
+
+def dense_as_convolution(side: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A dense (side * side * in, out) layer over a flattened map, as an (out, in, side, side) kernel."""
+
+    def build(kernel: np.ndarray) -> np.ndarray:
+        return convolution(kernel.reshape(side, side, -1, kernel.shape[-1]))  # (s * s * in, out) -> (s, s, in, out)
+
+    return build
+
+
+def reorder_gates(array: np.ndarray) -> np.ndarray:
+    """From BasicLSTMCell's (input, candidate, forget, output) to torch's (input, forget, candidate, output)."""
+    input_gate, candidate, forget_gate, output_gate = np.split(array, 4, axis=-1)
+    return np.concatenate([input_gate, forget_gate, candidate, output_gate], axis=-1)
+
+
+def lstm_rows(*ranges: tuple[int, int | None]) -> Callable[[np.ndarray], np.ndarray]:
+    """Rows of a BasicLSTMCell kernel (in + D, 4D) as a torch weight (4D, rows)."""
+
+    def build(kernel: np.ndarray) -> np.ndarray:
+        rows = np.concatenate([kernel[start:stop] for start, stop in ranges])
+        return reorder_gates(rows).T  # (rows, 4D) -> (4D, rows)
+
+    return build
+
+
+def lstm_bias(bias: np.ndarray) -> np.ndarray:
+    """BasicLSTMCell's bias (4D,) in torch's order, with the forget bias 1 that the cell adds at run time."""
+    bias = reorder_gates(bias)
+    hidden_size = len(bias) // 4
+    bias[hidden_size : 2 * hidden_size] += 1
+    return bias
+
+
+def word_lstm_sources(prefix: str, kernel: str, bias: str, input_size: int) -> dict[str, Source]:
+    """Sources of a [`WordLstm`] called `prefix` from a BasicLSTMCell's kernel and bias."""
+    return {
+        f"{prefix}.weight_ih": Source((kernel,), lstm_rows((0, input_size))),
+        f"{prefix}.weight_hh": Source((kernel,), lstm_rows((input_size, None))),
+        f"{prefix}.bias": Source((bias,), lstm_bias),
+    }
+
+
+def as_given(array: np.ndarray) -> np.ndarray:
+    return array

@@ -1,0 +1,42 @@
+"""
+Compare our model with what an original program computed: `python tests/parity/check.py CASE_DIR`.
+
+Builds the original checkpoint from the case's manifest, runs the public converter and the model, prints one line per
+compared array (name, largest absolute and relative error, tolerance, verdict) and a count. Exit status 1 if any array
+failed or none was compared.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.parity import lstm_cnn_case, rmi_case  # noqa: E402
+from tests.parity.golden_case import Comparison, GoldenCase  # noqa: E402
+
+SYSTEMS = {"rmi": rmi_case.run, "lstmcnn": lstm_cnn_case.run}
+
+
+def check(folder: Path) -> list[Comparison]:
+    """All comparisons of one case folder."""
+    case = GoldenCase(folder)
+    system = case.manifest["system"]
+    if system not in SYSTEMS:
+        raise ValueError(f"{folder} is a case of {system!r}; there are checks for {', '.join(SYSTEMS)}")
+    return SYSTEMS[system](case)
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    results = check(Path(sys.argv[1]))
+    for result in results:
+        print(result)
+    failed = sum(not result.passed for result in results)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return int(failed > 0 or not results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

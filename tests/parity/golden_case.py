@@ -1,0 +1,106 @@
+"""A folder of golden outputs: the original checkpoint made from its manifest, inputs, outputs, and comparisons."""
+
+import importlib.util
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+TOLERANCE = 1e-4
+TOLERANCE_AFTER_STEP = 5e-4
+
+
+def load_make_tensor(case_dir: Path):
+    """The generator `make_tensor(name, shape, rule, seed, out_axis)` that lies above every case folder."""
+    for folder in case_dir.resolve().parents:
+        path = folder / "make_tensor.py"
+        if path.is_file():
+            spec = importlib.util.spec_from_file_location("make_tensor", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module.make_tensor
+    raise FileNotFoundError(f"no make_tensor.py in any folder above {case_dir}")
+
+
+@dataclass
+class GoldenCase:
+    """One case folder."""
+
+    folder: Path
+    manifest: dict = field(init=False)
+
+    def __post_init__(self):
+        self.folder = Path(self.folder)
+        self.manifest = json.loads((self.folder / "manifest.json").read_text())
+
+    @property
+    def config(self) -> dict:
+        return self.manifest["config"]
+
+    @cached_property
+    def inputs(self) -> dict[str, np.ndarray]:
+        return dict(np.load(self.folder / "inputs.npz"))
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        return dict(np.load(self.folder / "outputs.npz"))
+
+    def checkpoint(self) -> dict[str, np.ndarray]:
+        """The original checkpoint: every tensor of the manifest, and the optimiser's leftovers of a training run."""
+        make_tensor = load_make_tensor(self.folder)
+        arrays = {
+            tensor["name"]: make_original(make_tensor, tensor, self.config) for tensor in self.manifest["tensors"]
+        }
+        for leftover in self.manifest.get("optimizer_variables_also_in_a_training_checkpoint", ()):
+            arrays[leftover["name"]] = np.zeros(leftover["shape"], np.float32)
+        return arrays
+
+
+def make_original(make_tensor, tensor: dict, config: dict) -> np.ndarray:
+    """One original tensor; 'const:v' (a value everywhere) is a rule of the manifests, not of the generator."""
+    if tensor["rule"].startswith("const:"):
+        return np.full(tensor["shape"], float(tensor["rule"].split(":")[1]), np.float32)
+    return make_tensor(tensor["name"], tensor["shape"], tensor["rule"], tensor["seed"], tensor["out_axis"])
+
+
+@dataclass
+class Comparison:
+    """One compared array; errors are relative to the largest absolute value expected."""
+
+    name: str
+    max_abs: float
+    max_rel: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.max_rel <= self.tolerance  # false for NaN too
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.passed else "FAILED"
+        return f"{self.name:<60} {self.max_abs:.3e} {self.max_rel:.3e} {self.tolerance:.0e} {verdict}"
+
+
+def compare(name: str, ours, expected, tolerance: float = TOLERANCE) -> Comparison:
+    """Compare arrays of the same shape."""
+    ours = ours.detach().double().numpy() if isinstance(ours, torch.Tensor) else np.asarray(ours, np.float64)
+    expected = np.asarray(expected, np.float64)
+    if ours.shape != expected.shape:
+        raise ValueError(f"{name}: our shape {ours.shape} is not the golden shape {expected.shape}")
+    largest = np.abs(expected).max()
+    max_abs = float(np.abs(ours - expected).max())
+    return Comparison(name, max_abs, max_abs / largest if largest else max_abs, tolerance)
+
+
+def nhwc(maps: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) -> (B, H, W, C), as the goldens store maps."""
+    return maps.permute(0, 2, 3, 1)
+
+
+def to_pixel_values(images: np.ndarray, mean_rgb: tuple[float, float, float]) -> torch.Tensor:
+    """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) minus the mean."""
+    pixels = torch.from_numpy(images).float() - torch.tensor(mean_rgb)
+    return pixels.permute(0, 3, 1, 2).contiguous()

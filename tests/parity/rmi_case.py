@@ -1,0 +1,114 @@
+"""Golden cases of Liu et al.: R+RMI, D+RMI, R+LSTM and D+LSTM."""
+
+import torch
+
+from hf_refseg.layers.tf1_resize import resize_bilinear_tf1
+from hf_refseg.models.conversion import backbone_scope
+from hf_refseg.models.lstm_cnn import convert_lstm_cnn
+from hf_refseg.models.rmi import convert_rmi
+from hf_refseg.training.tensorflow_adam import TensorFlowAdam
+
+from .golden_case import Comparison, GoldenCase, compare, nhwc, to_pixel_values
+from .training_step import compare_training_step
+
+
+def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Intermediates of the next forward, by the goldens' names."""
+    seen = {}
+
+    def remember(name):
+        return lambda module, args, output: seen.__setitem__(name, output.detach().clone())
+
+    stem = model.backbone.stem
+    scale, shift = stem.normalization.scale_and_shift()
+    # Ours folds the normalisation into the convolution, so the raw convolution is read back out of the folded one.
+    stem.register_forward_hook(
+        lambda module, args, output: seen.__setitem__(
+            "conv1_raw", (output - shift[:, None, None]) / scale[:, None, None]
+        )
+    )
+    model.backbone.stages[0].register_forward_pre_hook(lambda module, args: seen.__setitem__("pool1", args[0].clone()))
+    for stage, name in enumerate(("res2_2", "res3_3", "res4_22", "res5_2")):
+        model.backbone.stages[stage].register_forward_hook(remember(name))
+    model.visual_projection.register_forward_hook(remember("projection"))
+    model.word_lstm.register_forward_hook(
+        lambda module, args, output: seen.__setitem__("words", torch.cat([output[1], output[0]], -1))
+    )
+    return seen
+
+
+def run(case: GoldenCase) -> list[Comparison]:
+    expected, config = case.outputs, case.config
+    arrays = case.checkpoint()
+    is_rmi = config["model"] == "RMI_model"
+    converter = convert_rmi if is_rmi else convert_lstm_cnn
+    model = converter.load_original(arrays)
+    scope = backbone_scope(arrays)
+    del arrays
+    blue, green, red = config["mean_bgr"]
+    pixel_values = to_pixel_values(case.inputs["image_padded_uint8_rgb"][None], (red, green, blue))
+    input_ids = torch.from_numpy(case.inputs["words"]).long()[None]
+    labels = torch.from_numpy(case.inputs["mask"]).float()[None]
+    inputs = {"pixel_values": pixel_values, "input_ids": input_ids}
+
+    seen = watch(model)
+    with torch.no_grad():
+        outputs = model(**inputs, output_attentions=is_rmi)
+    results = []
+
+    def check(name: str, ours: torch.Tensor):
+        results.append(compare(name, ours, expected[name]))
+
+    check("conv1_raw_s8", nhwc(seen["conv1_raw"])[:, ::8, ::8, ::4])
+    check("conv1_raw_last_row_col", nhwc(seen["conv1_raw"])[:, -2:, -4:, :16])
+    check("pool1_s8", nhwc(seen["pool1"])[:, ::8, ::8, ::4])
+    check("pool1_last", nhwc(seen["pool1"])[:, -2:, -4:, :16])
+    for name in ("res2_2", "res3_3", "res4_22", "res5_2"):
+        check(f"{name}_s", nhwc(seen[name])[:, ::8, ::8, ::16])
+    projection = nhwc(seen["projection"])[:, ::4, ::4, ::8]
+    if scope == "ResNet":
+        check("backbone_out_s", projection)
+    else:
+        check("backbone_out_s", nhwc(seen["res5_2"])[:, ::4, ::4, ::8])
+        check("conv0_out_s", projection)
+
+    size = tuple(outputs.logits.shape[-2:])
+    if is_rmi:
+        mean_state = resize_bilinear_tf1(outputs.attentions[-1][:, None], size)[:, 0]
+        check("mult_state_s4", mean_state[:, ::4, ::4])
+        with torch.no_grad():
+            features = model.get_image_features(pixel_values)
+            states = model.multimodal_states(features, input_ids, input_ids != 0, torch.zeros(1, dtype=torch.long))
+            for step, (hidden, cell) in enumerate(states):
+                if f"h_a_{step}_s" in expected:
+                    hidden, cell = (nhwc(state).flatten(0, 2) for state in (hidden, cell))  # (1, D, h, w) -> (hw, D)
+                    check(f"h_a_{step}_s", hidden[::37, ::10])
+                    check(f"state_a_{step}_s", torch.cat([cell, hidden], 1)[::37, ::20])
+    for step in range(config["num_steps"]):
+        for name, ours in (
+            (f"state_w_{step}", seen["words"][:, step]),
+            (f"state_{step}", seen["words"][:, step]),
+            (f"rnn_out_{step}", seen["words"][:, step].chunk(2, -1)[1]),
+        ):
+            if name in expected:
+                check(name, ours)
+    check("pred", outputs.grid_logits[..., None])
+    check("up", outputs.logits[..., None])
+    check("sigm", outputs.logits.sigmoid()[:, ::4, ::4, None])
+    check("target", resize_bilinear_tf1(labels[:, None], tuple(outputs.grid_logits.shape[-2:]))[:, 0, ..., None])
+
+    if case.manifest.get("train_step"):
+        if is_rmi:
+            sources = convert_rmi.rmi_sources(model.config, scope)
+        else:
+            sources = convert_lstm_cnn.liu_sources(model.config, scope)
+
+        def compute():
+            outputs = model(**inputs, labels=labels)
+            return outputs.loss, outputs.grid_logits[..., None]
+
+        rate = case.manifest["train_step"]["loss_before"]["lr"]
+        results += compare_training_step(
+            case, model, sources, compute, lambda groups: TensorFlowAdam(groups, lr=rate), "pred_after_1_adam_step"
+        )
+    return results
