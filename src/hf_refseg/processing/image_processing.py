@@ -9,7 +9,7 @@ from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
 
-from .images import is_single_image, load_image
+from .images import image_list, load_image
 from .resizing import Letterbox, check_protocol, resize_and_crop, skimage_resize
 
 
@@ -31,7 +31,6 @@ class RefSegImageProcessor(TorchvisionBackend):
     the originals. `do_pad=False` leaves the scaled image without its letterbox, `do_resize=False` leaves it as it is;
     images of a batch that then differ in size are padded with zeros at the bottom and right, and `pixel_mask` says
     which pixels are real.
-    Images may be anything that `hf_refseg.processing.images.load_image` reads.
     """
 
     valid_kwargs = RefSegImageProcessorKwargs
@@ -60,7 +59,7 @@ class RefSegImageProcessor(TorchvisionBackend):
         """Images (and masks) to the network's input.
 
         Args:
-            images: one image or a list of B images.
+            images: one image or a list of B images, each anything that `load_image` reads.
             segmentation_maps: one mask or a list of N masks, each (H, W) at the size of its image; non-zero is
                 foreground.
 
@@ -78,7 +77,7 @@ class RefSegImageProcessor(TorchvisionBackend):
     ) -> BatchFeature:
         check_protocol(kwargs["protocol"])
         self._check_resample(kwargs["resample"])
-        images = [images] if is_single_image(images) else list(images)
+        images = image_list(images)
         if not images:
             raise ValueError("the list of images is empty; give at least one image")
         images = [load_image(image, f"images[{index}]", input_data_format) for index, image in enumerate(images)]
@@ -117,9 +116,8 @@ class RefSegImageProcessor(TorchvisionBackend):
 
     def _preprocess_masks(self, masks, canvas: tuple[int, int], protocol, device, **kwargs) -> torch.Tensor:
         """Masks (H, W) at the images' sizes -> labels (N, *canvas) float32 in {0, 1}."""
-        single = is_single_image(masks)
         labels = []
-        for index, mask in enumerate([masks] if single else masks):
+        for index, mask in enumerate(mask_list(masks)):
             mask = torch.as_tensor(mask_array(mask, f"segmentation_maps[{index}]"), device=device)
             box = self.letterbox(mask.shape, **kwargs)
             mask = mask.to(torch.float32)
@@ -201,8 +199,15 @@ class RefSegImageProcessor(TorchvisionBackend):
         return resize_and_crop((logits >= 1e-9).to(torch.float32), target_size) > 0, probabilities
 
 
+def mask_list(masks) -> list:
+    """One mask (H, W) or many, as a list; an array of 3 dimensions is a batch."""
+    if isinstance(masks, (np.ndarray, torch.Tensor)):
+        return list(masks) if masks.ndim == 3 else [masks]
+    return list(masks) if isinstance(masks, (list, tuple)) else [masks]
+
+
 def mask_array(mask, name: str) -> torch.Tensor:
-    """One mask (numpy, torch, PIL or nested list; bool or numbers, non-zero = foreground) -> (H, W) bool tensor."""
+    """One mask (numpy, torch or PIL; bool or numbers, non-zero = foreground) -> (H, W) bool tensor."""
     mask = mask.detach() if isinstance(mask, torch.Tensor) else torch.from_numpy(np.array(mask))
     if mask.ndim != 2 or 0 in mask.shape:
         raise ValueError(f"{name} has the shape {tuple(mask.shape)}; expected one mask (H, W) at the size of its image")

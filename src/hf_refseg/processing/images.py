@@ -12,11 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 ImageSource = str | os.PathLike | bytes | bytearray | Image.Image | np.ndarray | torch.Tensor
 
 
-def is_single_image(source) -> bool:
-    """True for one image (path, bytes, PIL image, array of at most 3 dimensions), False for a batch of them."""
-    if isinstance(source, (np.ndarray, torch.Tensor)):
-        return source.ndim <= 3
-    return isinstance(source, (str, os.PathLike, bytes, bytearray, Image.Image)) or hasattr(source, "read")
+def image_list(images) -> list:
+    """One image or many, as a list: an array of 4 dimensions is a batch, of fewer one image."""
+    if isinstance(images, (np.ndarray, torch.Tensor)):
+        return list(images) if images.ndim == 4 else [images]
+    return list(images) if isinstance(images, (list, tuple)) else [images]
 
 
 def load_image(source: ImageSource, name: str = "image", input_data_format: str | None = None) -> Image.Image:

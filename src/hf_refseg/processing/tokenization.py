@@ -1,9 +1,9 @@
 """Word-level tokenizers with the splitting rule of the originals, as plain fast tokenizers of transformers.
 
 The rule (text_processing.py of text_objseg and TF-phrasecut-public, run by Python 2, so that word characters are
-ASCII): strip, split at runs of non-word characters and keep these as tokens, drop blank tokens, lower-case, drop the last
-token if it is exactly ".". "a man's hat, red." becomes a, man, ', s, hat, ", ", red. A separator keeps its blanks, so
-", " is never in a vocabulary and becomes <unk>.
+ASCII): strip, split at runs of non-word characters and keep these as tokens, drop blank tokens, lower-case, drop the
+last token if it is exactly ".". "a man's hat, red." becomes a, man, ', s, hat, ", ", red. A separator keeps its blanks,
+so ", " is never in a vocabulary and becomes <unk>.
 """
 
 import os

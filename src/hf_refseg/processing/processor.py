@@ -1,0 +1,210 @@
+"""The processor of every system: pictures and expressions in, model inputs out; model outputs in, masks out."""
+
+import os
+
+import torch
+from transformers import BatchFeature, ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, Unpack
+
+from ..layers.image_index import resolve_image_index
+from .image_processing import RefSegImageProcessor, mask_array, mask_list
+from .images import image_list
+from .tokenization import split_words, tokenizer_from_vocabulary_file
+
+REFINEMENTS = ()  # names that `refine` accepts beside None
+
+
+class ReferringSegmentationProcessorKwargs(ProcessingKwargs, total=False):
+    _defaults = {"text_kwargs": {"padding": True, "truncation": True, "add_special_tokens": False}}
+
+
+class ReferringSegmentationProcessor(ProcessorMixin):
+    """An image processor and a tokenizer under one call, and the way back from logits to masks.
+
+    Args:
+        image_processor: a `RefSegImageProcessor`; None: the class's own, with its published settings.
+        tokenizer: a tokenizer made by `hf_refseg.processing.tokenization`.
+    """
+
+    valid_processor_kwargs = ReferringSegmentationProcessorKwargs
+    default_image_processor = RefSegImageProcessor
+
+    def __init__(self, image_processor=None, tokenizer=None):
+        super().__init__(image_processor or self.default_image_processor(), tokenizer)
+
+    @classmethod
+    def from_vocabulary_file(
+        cls, path: str | os.PathLike, image_processor=None, **options
+    ) -> "ReferringSegmentationProcessor":
+        """A processor for an original vocabulary file; `options` go to `tokenizer_from_vocabulary_file`."""
+        return cls(image_processor, tokenizer_from_vocabulary_file(path, **options))
+
+    def __call__(
+        self,
+        images=None,
+        text: str | list[str] | list[list[str]] | None = None,
+        segmentation_maps=None,
+        **kwargs: Unpack[ReferringSegmentationProcessorKwargs],
+    ) -> BatchFeature:
+        """Makes the model inputs of N expressions on B images.
+
+        Args:
+            images: one image or a list of B, each anything that `load_image` reads. None: text only.
+            text: one expression or many: N for one image, N for N images, or one list of expressions per image.
+                None: images only.
+            segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image;
+                non-zero is foreground.
+            kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).
+
+        Returns a `BatchFeature` of
+            `pixel_values (B, 3, H, W)` float32; `original_sizes (B, 2)` int64, (height, width) in pixels;
+            `pixel_mask (B, H, W)` int64, only where the images of the batch differ in size after processing;
+            `input_ids (N, T)` int64 padded to the longest expression, `attention_mask (N, T)`;
+            `image_index (N,)` int64, the image of each expression; `labels (N, H, W)` float32 in {0, 1} with masks.
+
+        Raises ValueError where the numbers of images, expressions and masks do not fit, for an expression without
+            words or with no word in the vocabulary, and for a mask that is not of the size of its image.
+        """
+        if images is None and text is None:
+            raise ValueError("neither images nor text is given; give at least one of them")
+        options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        return_tensors = kwargs.get("return_tensors") or "pt"
+        images = None if images is None else image_list(images)
+        data = {}
+        expressions, image_index = ([], None) if text is None else pair(text, None if images is None else len(images))
+        if segmentation_maps is not None:
+            segmentation_maps = mask_list(segmentation_maps)
+            if images is None or len(segmentation_maps) != len(expressions):
+                raise ValueError(
+                    f"{len(segmentation_maps)} segmentation_maps for {len(expressions)} expressions and "
+                    f"{'no' if images is None else len(images)} images; give images and one mask per expression"
+                )
+        if text is not None:
+            data.update(self._encode_text(expressions, options["text_kwargs"]))
+            data["image_index"] = image_index
+        if images is not None:
+            options["images_kwargs"]["return_tensors"] = "pt"
+            data.update(self.image_processor(images, segmentation_maps, **options["images_kwargs"]))
+        if segmentation_maps is not None:
+            check_mask_sizes(segmentation_maps, data["original_sizes"][image_index].tolist())
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def _encode_text(self, expressions: list[str], options: dict) -> dict[str, torch.Tensor]:
+        encoded = self.tokenizer(expressions, **{**options, "return_tensors": None, "padding": False})
+        for index, (expression, ids) in enumerate(zip(expressions, encoded["input_ids"], strict=True)):
+            if not ids:
+                raise ValueError(f"expression {index} has no words: {expression!r}; describe what to segment")
+            if set(ids) == {self.tokenizer.unk_token_id}:
+                raise ValueError(
+                    f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(self.tokenizer)} "
+                    f"words ({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
+                )
+        padding = {name: options[name] for name in ("padding", "max_length", "padding_side") if name in options}
+        return dict(self.tokenizer.pad(encoded, return_tensors="pt", **padding))
+
+    def unknown_words(self, expression: str) -> list[str]:
+        """The words of `expression` that the vocabulary lacks, so that the model cannot take them into account."""
+        vocabulary = self.tokenizer.get_vocab()
+        words = split_words(self.tokenizer, expression)
+        return [word for word in words if word not in vocabulary and any(c.isalnum() for c in word)]
+
+    def post_process_referring_segmentation(
+        self,
+        outputs,
+        target_sizes: torch.Tensor | list[tuple[int, int]] | None = None,
+        threshold: float = 0.5,
+        protocol: str = "clean",
+        refine: str | None = None,
+        images=None,
+    ) -> list[dict]:
+        """Turns mask logits into one mask per expression at the size of its image.
+
+        Args:
+            outputs: a `ReferringSegmentationOutput` with `logits (N, H, W)` at the network's input size.
+            target_sizes: (B, 2) height and width of each image, usually `inputs["original_sizes"]`. None: masks stay at
+                the network's input size, padding included.
+            threshold: the probability above which a pixel is foreground.
+            protocol: `"clean"` or `"paper"`, see `RefSegImageProcessor.restore_masks`. The papers' masks are slightly
+                larger, for they count every pixel that the resized mask touches.
+            refine: None; the images then are not needed.
+            images: the B images, for `refine`.
+
+        Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
+            probability inside of the mask (0 for an empty mask); `box` [x0, y0, x1, y1] floats in pixels, x1 and y1
+            exclusive, None for an empty mask; `image_index` int.
+
+        Raises ValueError for an unknown `refine` or `protocol`, and where `target_sizes` and `outputs` do not fit.
+        """
+        if refine is not None and refine not in REFINEMENTS:
+            raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
+        if outputs.logits is None:
+            raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
+        logits, scores = outputs.logits.detach(), getattr(outputs, "scores", None)
+        num_images = len(logits) if target_sizes is None else len(target_sizes)
+        image_index = resolve_image_index(outputs.image_index, num_images, len(logits), logits.device).tolist()
+        if target_sizes is not None and max(image_index) >= num_images:
+            raise ValueError(
+                f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}"
+            )
+        results = []
+        for row, image in enumerate(image_index):
+            if target_sizes is None:
+                probability = logits[row].float().sigmoid()  # (H, W)
+                mask = probability > threshold
+            else:
+                size = tuple(int(side) for side in target_sizes[image])
+                masks, probabilities = self.image_processor.restore_masks(logits[row, None], size, threshold, protocol)
+                mask, probability = masks[0], probabilities[0]  # (1, H, W) -> (H, W)
+            if scores is not None and scores.ndim == 1:
+                score = float(scores[row])
+            else:
+                score = float(probability[mask].mean()) if mask.any() else 0.0
+            results.append({"mask": mask, "score": score, "box": mask_box(mask), "image_index": image})
+        return results
+
+
+def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor]:
+    """Flattens the expressions and says which image each speaks of: N strings and (N,) int64.
+
+    Raises ValueError printing both numbers where they do not fit, TypeError for what is no text.
+    """
+    rows = [text] if isinstance(text, str) else list(text)
+    nested = [isinstance(row, (list, tuple)) for row in rows]
+    expressions = [expression for row in rows for expression in (row if isinstance(row, (list, tuple)) else [row])]
+    for index, expression in enumerate(expressions):
+        if not isinstance(expression, str):
+            raise TypeError(f"expression {index} is a {type(expression).__name__}; expressions are strings")
+    if not expressions:
+        raise ValueError("the list of expressions is empty; give at least one")
+    if any(nested):
+        if not all(nested):
+            raise ValueError("text mixes strings and lists of strings; give one list per image, or only strings")
+        if num_images not in (None, len(rows)):
+            raise ValueError(f"{num_images} images but {len(rows)} lists of expressions; give one list per image")
+        return expressions, torch.tensor([image for image, row in enumerate(rows) for _ in row])
+    if num_images == 1:
+        return expressions, torch.zeros(len(expressions), dtype=torch.long)
+    if num_images in (None, len(expressions)):
+        return expressions, torch.arange(len(expressions))
+    raise ValueError(
+        f"{num_images} images but {len(expressions)} expressions; give one image, as many expressions as images, "
+        "or one list of expressions per image"
+    )
+
+
+def check_mask_sizes(masks: list, sizes: list[list[int]]) -> None:
+    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+        shape = list(mask_array(mask, f"segmentation_maps[{index}]").shape)
+        if shape != size:
+            raise ValueError(
+                f"segmentation_maps[{index}] is {shape[0]} x {shape[1]} pixels (height x width), its image "
+                f"{size[0]} x {size[1]}; give masks at the size of the upright image"
+            )
+
+
+def mask_box(mask: torch.Tensor) -> list[float] | None:
+    """The tight box of a mask (H, W): [x0, y0, x1, y1] in pixels, x1 and y1 exclusive; None for an empty mask."""
+    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]  # (H, W) -> (R,), (C,)
+    if not len(rows):
+        return None
+    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]

@@ -1,0 +1,205 @@
+"""The processor's contract: how images, expressions and masks pair up, and how masks come back."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoProcessor
+
+from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
+from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
+from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg.processing.processor import mask_box
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+
+SENTENCES = ["the red dog on the left", "a cat", "dog, cat"]
+
+
+@pytest.fixture
+def processor():
+    return RmiProcessor(tokenizer=tokenizer_from_sentences(SENTENCES))
+
+
+def picture(height=40, width=60, value=128):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def test_shapes_and_dtypes_of_one_image_and_many_expressions(processor):
+    batch = processor(picture(), ["the dog", "a red cat", "cat"], segmentation_maps=[np.ones((40, 60))] * 3)
+    shapes = {name: (tuple(value.shape), value.dtype) for name, value in batch.items()}
+    assert shapes == {
+        "input_ids": ((3, 3), torch.int64),
+        "attention_mask": ((3, 3), torch.int64),
+        "image_index": ((3,), torch.int64),
+        "pixel_values": ((1, 3, 320, 320), torch.float32),
+        "original_sizes": ((1, 2), torch.int64),
+        "labels": ((3, 320, 320), torch.float32),
+    }
+    assert batch["attention_mask"].tolist() == [[0, 1, 1], [1, 1, 1], [0, 0, 1]]
+    assert batch["input_ids"][2].tolist()[:2] == [0, 0]
+    assert batch["original_sizes"].tolist() == [[40, 60]]
+
+
+@pytest.mark.parametrize(
+    ("num_images", "text", "image_index"),
+    [
+        (1, "the dog", [0]),
+        (1, ["the dog", "a cat"], [0, 0]),
+        (1, [["the dog", "a cat"]], [0, 0]),
+        (2, ["the dog", "a cat"], [0, 1]),
+        (2, [["the dog", "a cat"], ["cat"]], [0, 0, 1]),
+        (3, [["the dog"], [], ["cat"]], [0, 2]),
+    ],
+)
+def test_pairing(processor, num_images, text, image_index):
+    batch = processor([picture()] * num_images, text)
+    assert batch["image_index"].tolist() == image_index
+    assert len(batch["input_ids"]) == len(image_index)
+    assert len(batch["pixel_values"]) == num_images
+
+
+@pytest.mark.parametrize(
+    ("num_images", "text", "message"),
+    [
+        (2, "the dog", "2 images but 1 expressions"),
+        (2, ["a cat"] * 3, "2 images but 3 expressions"),
+        (3, [["a cat"], ["the dog"]], "3 images but 2 lists of expressions"),
+        (2, [["a cat"], "the dog"], "mixes strings and lists"),
+        (1, [], "list of expressions is empty"),
+        (1, "", "expression 0 has no words: ''"),
+        (1, ["a cat", " . "], "expression 1 has no words: ' . '"),
+        (1, ["a cat", "purple zebra"], r"expression 1, 'purple zebra', is in the vocabulary .*\(purple, zebra\)"),
+        (1, "?!", "only punctuation"),
+    ],
+)
+def test_expressions_that_cannot_be_answered(processor, num_images, text, message):
+    with pytest.raises(ValueError, match=message):
+        processor([picture()] * num_images, text)
+
+
+def test_other_bad_calls(processor):
+    with pytest.raises(TypeError, match="expression 1 is a int"):
+        processor(picture(), ["a cat", 3])
+    with pytest.raises(ValueError, match="neither images nor text"):
+        processor()
+    with pytest.raises(ValueError, match="1 segmentation_maps for 2 expressions"):
+        processor(picture(), ["a cat", "a dog"], segmentation_maps=np.ones((40, 60)))
+    with pytest.raises(ValueError, match="1 segmentation_maps for 1 expressions and no images"):
+        processor(text="a cat", segmentation_maps=np.ones((40, 60)))
+    with pytest.raises(ValueError, match=r"segmentation_maps\[1\] is 60 x 40 .* its image 40 x 60"):
+        processor(picture(), ["a cat"] * 2, segmentation_maps=[np.ones((40, 60)), np.ones((60, 40))])
+
+
+def test_text_alone_and_images_alone(processor):
+    assert set(processor(text=["a cat", "the dog"])) == {"input_ids", "attention_mask", "image_index"}
+    assert set(processor(images=picture())) == {"pixel_values", "original_sizes"}
+
+
+def test_long_expressions_keep_their_first_words(processor):
+    batch = processor(picture(), " ".join(["dog"] * 19 + ["left", "cat", "cat"]))
+    assert batch["input_ids"].shape == (1, 20)
+    left = processor.tokenizer.convert_tokens_to_ids("left")
+    assert batch["input_ids"][0, -1] == left
+
+
+def test_options_reach_their_part(processor):
+    batch = processor(picture(), "a cat", padding="max_length", max_length=7, size={"height": 64, "width": 32})
+    assert batch["input_ids"].shape == (1, 7)
+    assert batch["pixel_values"].shape == (1, 3, 64, 32)
+    assert isinstance(processor(picture(), "a cat", return_tensors="np")["pixel_values"], np.ndarray)
+
+
+def test_unknown_words_are_told(processor):
+    assert processor.unknown_words("the purple dog, left") == ["purple"]
+
+
+def test_hu_pads_to_the_full_length():
+    batch = LstmCnnProcessor(tokenizer=tokenizer_from_sentences(SENTENCES))(picture(), ["a cat", "the dog"])
+    assert batch["input_ids"].shape == (2, 20)
+    assert batch["pixel_values"].shape == (1, 3, 512, 512)
+    assert batch["pixel_values"][0, :, 0, 0].tolist() == pytest.approx([-123.68, -116.779, -103.939])
+
+
+def outputs_of(masks, image_index=None, scores=None):
+    """Confident logits of (N, H, W) masks at the network's size."""
+    return SimpleNamespace(logits=masks.float() * 20 - 10, image_index=image_index, scores=scores)
+
+
+@pytest.mark.parametrize("protocol", ["clean", "paper"])
+def test_masks_come_back_at_each_image_size(processor, protocol):
+    small, large = np.zeros((40, 60), bool), np.zeros((700, 500), bool)
+    small[10:20, 30:50] = True
+    large[300:600, 100:200] = True
+    images = [picture(40, 60), picture(700, 500)]
+    text = [["a cat", "the dog"], ["cat"]]
+    batch = processor(images, text, segmentation_maps=[small, ~small, large])
+    outputs = outputs_of(batch["labels"], batch["image_index"])
+    results = processor.post_process_referring_segmentation(outputs, batch["original_sizes"], protocol=protocol)
+    assert [result["image_index"] for result in results] == [0, 0, 1]
+    assert [tuple(result["mask"].shape) for result in results] == [(40, 60), (40, 60), (700, 500)]
+    assert all(result["mask"].dtype == torch.bool for result in results)
+    tolerance = 1 if protocol == "clean" else 4  # pixels; the originals' masks grow
+    assert results[0]["box"] == pytest.approx([30, 10, 50, 20], abs=tolerance)
+    assert results[2]["box"] == pytest.approx([100, 300, 200, 600], abs=tolerance)
+    assert all(0.85 < result["score"] <= 1 for result in results)
+
+
+def test_threshold_scores_and_empty_masks(processor):
+    logits = torch.full((2, 320, 320), -0.5)
+    logits[1, 100:200, 100:200] = 0.4
+    outputs = SimpleNamespace(logits=logits, image_index=None, scores=None)
+    sizes = [(320, 320)]
+    empty, square = processor.post_process_referring_segmentation(outputs, sizes)
+    assert (empty["box"], empty["score"], int(empty["mask"].sum())) == (None, 0.0, 0)
+    assert square["box"] == [100.0, 100.0, 200.0, 200.0]
+    assert square["score"] == pytest.approx(torch.tensor(0.4).sigmoid().item())
+    assert all(r["box"] is None for r in processor.post_process_referring_segmentation(outputs, sizes, threshold=0.7))
+    assert processor.post_process_referring_segmentation(outputs, sizes, threshold=0.3)[0]["mask"].all()
+    outputs.scores = torch.tensor([0.1, 0.9])
+    scores = [result["score"] for result in processor.post_process_referring_segmentation(outputs, sizes)]
+    assert scores == pytest.approx([0.1, 0.9])
+
+
+def test_post_processing_names_what_is_wrong(processor):
+    outputs = outputs_of(torch.zeros(2, 32, 32), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="unknown refine 'dense'; use one of None"):
+        processor.post_process_referring_segmentation(outputs, refine="dense")
+    with pytest.raises(ValueError, match="unknown protocol 'cut'"):
+        processor.post_process_referring_segmentation(outputs, [(4, 4), (4, 4)], protocol="cut")
+    with pytest.raises(ValueError, match="target_sizes has 1 rows, but an expression speaks of image 1"):
+        processor.post_process_referring_segmentation(outputs, [(4, 4)])
+    assert processor.post_process_referring_segmentation(outputs)[1]["mask"].shape == (32, 32)
+
+
+def test_mask_box():
+    mask = torch.zeros(5, 7, dtype=torch.bool)
+    assert mask_box(mask) is None
+    mask[2, 3] = True
+    assert mask_box(mask) == [3.0, 2.0, 4.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("processor_class", "image_processor_class", "config"),
+    [(RmiProcessor, RmiImageProcessor, RmiConfig), (LstmCnnProcessor, LstmCnnImageProcessor, LstmCnnConfig)],
+)
+def test_survives_saving_through_auto_processor(processor_class, image_processor_class, config, tmp_path):
+    AutoImageProcessor.register(config, image_processor_classes={"torchvision": image_processor_class}, exist_ok=True)
+    AutoProcessor.register(config, processor_class, exist_ok=True)
+    image_processor = image_processor_class(size={"height": 64, "width": 96}, protocol="paper")
+    processor = processor_class(image_processor, tokenizer_from_sentences(SENTENCES, max_length=9))
+    processor.save_pretrained(tmp_path)
+    again = AutoProcessor.from_pretrained(tmp_path)
+    assert type(again) is processor_class and type(again.image_processor) is image_processor_class
+    image = np.random.default_rng(0).integers(0, 256, (50, 31, 3), dtype=np.uint8)
+    one, two = processor(image, SENTENCES), again(image, SENTENCES)
+    assert set(one) == set(two)
+    for name in one:
+        assert torch.equal(one[name], two[name]), name
+
+
+def test_liu_baseline_reads_images_like_rmi():
+    image = picture(50, 40, 77)
+    ours = LstmCnnImageProcessor.liu_baseline()(image)["pixel_values"]
+    assert torch.equal(ours, RmiImageProcessor()(image)["pixel_values"])
