@@ -105,13 +105,14 @@ class RefShapes:
         while True:
             shapes = sample_scene(rng, self.split)
             image, masks = draw(shapes, self.size, rng)
-            rles = [text_rle(rle) for rle in coco_mask.encode(masks)]
-            boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_mask.toBbox(coco_mask.encode(masks)).tolist()]
+            encoded = coco_mask.encode(masks)
+            boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_mask.toBbox(encoded).tolist()]
             things = [_thing(shape, box, self.size) for shape, box in zip(shapes, boxes, strict=True)]
             described = describe(things, dialect, kind, target, rng)
             if described is not None:
                 break
         sentences = dict.fromkeys(say(described.expression, dialect.style, rng) for _ in range(dialect.wordings))
+        rles = [text_rle(rle) for rle in encoded]
         return self._row(index, Image.fromarray(image), things, rles, boxes, described, list(sentences))
 
     def _row(self, index, image, things, rles, boxes, described: Described, sentences: list[str]) -> dict:

@@ -54,27 +54,27 @@ OUTLINES = {
 
 
 def draw(shapes: list[Shape], size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Image (size, size, 3) uint8 and instance masks (size, size, N) uint8, Fortran-ordered as pycocotools wants them."""
+    """Image (size, size, 3) uint8 and instance masks (size, size, N) uint8, in Fortran order (pycocotools wants it)."""
     image = _background(size, rng)
     masks = np.zeros((size, size, len(shapes)), dtype=np.uint8, order="F")
     for index, shape in enumerate(shapes):
         rows, columns, inside, light = _rasterise(shape, size)
         masks[rows, columns, index] = inside
         color = np.array(RGB[shape.color]) + (20 * shape.style - 10)
-        paint = np.where(light[..., None], 0.25 * color + 0.75 * 250, color).clip(0, 255)
+        paint = np.where((light & ~_border(inside))[..., None], 0.35 * color + 0.65 * 250, color).clip(0, 255)
         image[rows, columns][inside] = paint[inside]
     # A little sensor noise, the same for the three channels, keeps flat areas from being exactly constant.
-    image += rng.integers(-4, 5, size=(size, size, 1))
-    return image.clip(0, 255).astype(np.uint8), masks
+    image += rng.integers(-4, 5, size=(size, size, 1), dtype=np.int16)
+    return image.clip(0, 255, out=image).astype(np.uint8), masks
 
 
 def _background(size: int, rng: np.random.Generator) -> np.ndarray:
     """A pale gradient in a random direction: (size, size, 3) int16."""
     draws = rng.random(7)
     angle = 2 * math.pi * draws[6]
-    axis = np.linspace(-0.5, 0.5, size)
+    axis = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     ramp = 0.5 + 0.7 * (math.cos(angle) * axis[None, :] + math.sin(angle) * axis[:, None])
-    start, stop = 205 + 40 * draws[:3], 205 + 40 * draws[3:6]
+    start, stop = (205 + 40 * draws[:6].astype(np.float32)).reshape(2, 3)
     return (start + ramp[..., None] * (stop - start)).astype(np.int16)
 
 
@@ -91,6 +91,13 @@ def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.nd
     # Every second moon faces the other way, so that a mirrored picture is as likely as the picture.
     inside = OUTLINES[shape.category](-u if shape.style < 0.5 else u, v)
     return slice(top, bottom), slice(left, right), inside, _light(shape, left, top, inside.shape, size)
+
+
+def _border(inside: np.ndarray) -> np.ndarray:
+    """The outermost pixels of a shape: kept in its color, or a small patterned one would melt into the background."""
+    core = np.zeros_like(inside)
+    core[1:-1, 1:-1] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    return inside & ~core
 
 
 def _light(shape: Shape, left: int, top: int, window: tuple[int, int], size: int) -> np.ndarray:

@@ -67,14 +67,14 @@ def _both(first: Verdict, second: Verdict) -> Verdict:
     return True if first and second else None
 
 
-# Within 0.36 of a border of the picture is clearly "on the left"; beyond 0.46, not.
+# Within 0.36 of a border of the picture is clearly "on the left"; past the centre, clearly not.
 def _on_side(thing: Thing, side: str) -> Verdict:
     distance = {"left": thing.x, "right": 1 - thing.x, "top": thing.y, "bottom": 1 - thing.y}[side]
-    return _clearly(-distance, -0.36, -0.46)
+    return _clearly(-distance, -0.36, -0.54)
 
 
 def _in_middle(thing: Thing) -> Verdict:
-    return _clearly(-max(abs(thing.x - 0.5), abs(thing.y - 0.5)), -0.12, -0.22)
+    return _clearly(-max(abs(thing.x - 0.5), abs(thing.y - 0.5)), -0.12, -0.25)
 
 
 def _in_corner(thing: Thing, vertical: str, horizontal: str) -> Verdict:
@@ -109,8 +109,8 @@ def _beyond(along: float, across: float, gap: float) -> Verdict:
     across = abs(across)
     if gap > 0 and across <= 0.6 * along:
         return True
-    # A thing beside the direction by 70 degrees or more, or on the other side, is not there by anybody's reading.
-    return False if along <= 0.35 * across else None
+    # On the other side, or beside the landmark and level with it, is not there by anybody's reading.
+    return False if along <= 0 or (gap <= 0 and along <= 0.5 * across) else None
 
 
 def _next_to(thing: Thing, landmark: Thing) -> Verdict:
@@ -134,12 +134,14 @@ Referents = frozenset[int] | None
 
 def matching(phrase: Phrase, scene: Sequence[Thing]) -> list[int]:
     """Indices of the things that have the category, color, size and pattern that the phrase names."""
-    stated = [
-        (name, getattr(phrase, name))
-        for name in ("category", "color", "size", "pattern")
-        if getattr(phrase, name) is not None
+    return [
+        i
+        for i, thing in enumerate(scene)
+        if phrase.category in (None, thing.category)
+        and phrase.color in (None, thing.color)
+        and phrase.size in (None, thing.size)
+        and phrase.pattern in (None, thing.pattern)
     ]
-    return [i for i, thing in enumerate(scene) if all(getattr(thing, name) == value for name, value in stated)]
 
 
 def denoted(phrase: Phrase, scene: Sequence[Thing]) -> Referents:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scene import COLORS
 from .semantics import Expression, Phrase
 
 NOUNS = {
