@@ -1,0 +1,93 @@
+"""Rows of the schema to model inputs."""
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .augment import flip_row
+from .schema import decode_mask
+
+SENTENCE_CHOICES = ("random", "first", "all")
+
+
+class ReferringSegmentationCollator:
+    """Turns a list of rows into the inputs of a referring segmentation model, labels included.
+
+    What is random (flips, the choice of a sentence) depends on (seed, epoch, source, split, ref_id) alone, never on a
+    global generator: a run that is killed and resumed, or that uses another number of workers, sees the same stream.
+    Call `set_epoch` when an epoch begins (a `TrainerCallback`'s `on_epoch_begin` is the place), or every epoch repeats
+    the first one's draws.
+
+    Args:
+        processor: a processor of this package, called with N images, a list of N lists of sentences, and one (H, W)
+            bool segmentation map per sentence.
+        flip_probability: share of rows that are mirrored, "left" and "right" exchanged in their sentences.
+        sentence: "random" one per row, the "first" one, or "all": several sentences then share their image, which
+            `image_index` says and which the backbone sees once.
+        seed: another seed, other draws.
+        processor_kwargs: passed on to the processor.
+
+    Returns (on call):
+        The processor's BatchFeature of torch tensors: pixel_values (B, 3, H, W), input_ids and attention_mask (N, T),
+        image_index (N,), original_sizes (B, 2), labels (N, H, W) and whatever else it makes.
+
+    Raises:
+        ValueError: unknown `sentence`, a probability outside [0, 1], an empty batch, a row without sentences, or a mask
+            that does not have its image's size.
+    """
+
+    def __init__(
+        self,
+        processor: Callable,
+        flip_probability: float = 0.0,
+        sentence: str = "random",
+        seed: int = 0,
+        processor_kwargs: dict | None = None,
+    ):
+        if sentence not in SENTENCE_CHOICES:
+            raise ValueError(f"sentence={sentence!r}: choose one of {list(SENTENCE_CHOICES)}.")
+        if not 0 <= flip_probability <= 1:
+            raise ValueError(f"flip_probability={flip_probability} is no probability: give a number in [0, 1].")
+        self.processor, self.flip_probability, self.sentence, self.seed = processor, flip_probability, sentence, seed
+        self.processor_kwargs = processor_kwargs or {}
+        # In shared memory, so that workers that outlive an epoch see the new number too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the draws of this epoch."""
+        self._epoch.fill_(epoch)
+
+    def __call__(self, rows: Sequence[dict]):
+        if not rows:
+            raise ValueError("Got an empty batch: the collator needs at least one row.")
+        images, texts, masks = [], [], []
+        for row in rows:
+            image, sentences, mask = self._prepare(row)
+            images.append(image)
+            texts.append(sentences)
+            masks += [mask] * len(sentences)
+        return self.processor(
+            images=images, text=texts, segmentation_maps=masks, return_tensors="pt", **self.processor_kwargs
+        )
+
+    def _prepare(self, row: dict) -> tuple[object, list[str], np.ndarray]:
+        name = f"{row['source']} {row['split']} ref_id={row['ref_id']}"
+        if not row["sentences"]:
+            raise ValueError(f"Row {name} has no sentences: filter such rows out.")
+        if list(row["mask"]["size"]) != [row["height"], row["width"]]:
+            raise ValueError(
+                f"Row {name}: mask of {list(row['mask']['size'])}, image of {[row['height'], row['width']]} (H, W)."
+            )
+        stream = zlib.crc32(f"{row['source']}/{row['split']}".encode())
+        rng = np.random.default_rng([self.seed, int(self._epoch), stream, row["ref_id"]])
+        flip_draw, sentence_draw = rng.random(2)
+        if flip_draw < self.flip_probability:
+            row = flip_row(row)
+        sentences = [sentence["sent"] for sentence in row["sentences"]]
+        if self.sentence == "first":
+            sentences = sentences[:1]
+        elif self.sentence == "random":
+            sentences = [sentences[int(sentence_draw * len(sentences))]]
+        return row["image"], sentences, decode_mask(row["mask"])
