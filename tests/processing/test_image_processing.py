@@ -139,7 +139,7 @@ def test_unknown_protocol_and_resample_name_the_choices():
 def test_masks_of_the_wrong_shape_are_named():
     image = np.zeros((8, 9, 3), np.uint8)
     with pytest.raises(ValueError, match=r"segmentation_maps\[0\] has the shape \(8, 9, 3\)"):
-        RefSegImageProcessor()(image, segmentation_maps=image)
+        RefSegImageProcessor()(image, segmentation_maps=[image])
     with pytest.raises(ValueError, match="empty"):
         RefSegImageProcessor()([])
 
