@@ -1,0 +1,115 @@
+"""Initial word embeddings from GloVe or FastText vectors, through gensim (`pip install hf-refseg[vectors]`)."""
+
+import os
+from pathlib import Path
+
+import torch
+from transformers import TokenizersBackend
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+
+def load_word_vectors(name_or_path: str | os.PathLike):
+    """Loads word vectors as gensim `KeyedVectors`.
+
+    Args:
+        name_or_path: a file: GloVe text (.txt without header line), word2vec or FastText text (.vec, .txt with header
+            line), each also as .gz, word2vec binary (.bin), or gensim's own (.kv). Or the name of a gensim data set,
+            such as "glove-wiki-gigaword-50": taken from `$GENSIM_DATA_DIR` (default ~/gensim-data) where it lies
+            there, else left to gensim's downloader, which needs a network.
+
+    Raises ImportError without gensim; FileNotFoundError for a path that does not exist; ValueError for an unknown name
+        or a file that cannot be read as word vectors.
+    """
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError as error:
+        raise ImportError("word vectors need gensim: pip install 'hf-refseg[vectors]'") from error
+    path = Path(name_or_path)
+    if not path.is_file():
+        if path.suffix in (".txt", ".vec", ".gz", ".bin", ".kv") or len(path.parts) > 1:
+            raise FileNotFoundError(f"there is no file of word vectors {path}")
+        name = str(name_or_path)
+        path = _data_folder() / name / f"{name}.gz"
+        if not path.is_file():
+            return _download(name)
+    logger.info("reading word vectors from %s", path)
+    try:
+        if path.suffix == ".kv":
+            return KeyedVectors.load(str(path), mmap="r")
+        if path.suffix == ".bin":
+            return KeyedVectors.load_word2vec_format(str(path), binary=True)
+        return KeyedVectors.load_word2vec_format(str(path), binary=False, no_header=not _has_header(path))
+    except Exception as error:  # gensim raises whatever its parser hits: ValueError, EOFError, UnpicklingError, ...
+        raise ValueError(f"{path} cannot be read as word vectors ({type(error).__name__}: {error})") from error
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
+
+
+def _has_header(path: Path) -> bool:
+    """word2vec and FastText text starts with a line of two numbers, GloVe does not."""
+    from gensim.utils import open as open_text
+
+    with open_text(str(path), "rb") as file:
+        return len(file.readline().split()) == 2
+
+
+def _download(name: str):
+    import gensim.downloader
+
+    try:
+        return gensim.downloader.load(name)
+    except Exception as error:  # an unknown name or no network; gensim has no error class for either
+        raise ValueError(
+            f"there are no word vectors named {name!r} in {_data_folder()}, and gensim could not download them "
+            f"({type(error).__name__}: {error}); give the path of a GloVe .txt, FastText .vec, .bin or .kv file"
+        ) from error
+
+
+def initial_embeddings(
+    tokenizer: TokenizersBackend, vectors, dim: int | None = None, seed: int = 0, std: float = 0.08
+) -> torch.Tensor:
+    """An embedding matrix whose rows are word vectors where these know the word.
+
+    Args:
+        tokenizer: gives the rows: one per id.
+        vectors: what `load_word_vectors` returns.
+        dim: the model's embedding size; None: that of the vectors. It must equal it.
+        seed, std: the rows of unknown words are uniform in [-std, std], as the originals draw all rows.
+
+    Returns: (len(tokenizer), dim) float32; the padding's row is zero. How many words were found is logged.
+
+    Raises ValueError where `dim` is not the size of the vectors.
+    """
+    dim = vectors.vector_size if dim is None else dim
+    if vectors.vector_size != dim:
+        raise ValueError(
+            f"the word vectors have {vectors.vector_size} dimensions, the model's embedding {dim}; "
+            f"set the model's embedding size to {vectors.vector_size} or choose other vectors"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    matrix = (torch.rand(len(tokenizer), dim, generator=generator) * 2 - 1) * std
+    matrix[tokenizer.pad_token_id] = 0
+    words = {word: row for word, row in tokenizer.get_vocab().items() if word not in tokenizer.all_special_tokens}
+    found = [word for word in words if word in vectors]
+    for word in found:
+        matrix[words[word]] = torch.tensor(vectors[word])
+    logger.info("word vectors cover %d of %d words", len(found), len(words))
+    if not found:
+        raise ValueError(
+            f"none of the {len(words)} words of the vocabulary has a word vector; are they of one language?"
+        )
+    return matrix
+
+
+def similar(vectors, word: str, count: int = 10) -> list[tuple[str, float]]:
+    """The `count` words nearest to `word` by cosine similarity: [("queen", 0.78), ...].
+
+    Raises ValueError for a word that has no vector.
+    """
+    if word not in vectors:
+        raise ValueError(f"there is no vector for {word!r}; the {len(vectors)} known words are mostly lower-case")
+    return [(neighbour, float(similarity)) for neighbour, similarity in vectors.most_similar(word, topn=count)]
