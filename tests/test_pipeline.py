@@ -1,0 +1,136 @@
+"""The pipeline on a miniature model: every way to call it, and equality with the long way round."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from transformers import AutoImageProcessor, AutoProcessor
+
+import hf_refseg.pipeline as referring_pipeline
+from hf_refseg import checkpoints
+from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from tests.tiny import tiny_rmi
+
+referring_pipeline.register()
+
+
+def picture(height=50, width=70, seed=0):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    AutoImageProcessor.register(RmiConfig, image_processor_classes={"torchvision": RmiImageProcessor}, exist_ok=True)
+    AutoProcessor.register(RmiConfig, RmiProcessor, exist_ok=True)
+    folder = tmp_path_factory.mktemp("tiny-rmi")
+    torch.manual_seed(0)
+    tokenizer = tokenizer_from_sentences(["the red dog on the left", "a cat"])
+    tiny_rmi(vocab_size=len(tokenizer)).save_pretrained(folder)
+    RmiProcessor(RmiImageProcessor(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipe(checkpoint):
+    return transformers.pipeline(referring_pipeline.TASK, model=str(checkpoint), device="cpu")
+
+
+def same(one, other):
+    return (
+        one["label"] == other["label"]
+        and one["score"] == pytest.approx(other["score"], abs=1e-5)
+        and (np.array_equal(one["mask"], other["mask"]) and one["box"] == other["box"])
+    )
+
+
+def test_equals_processor_and_model(pipe):
+    image, text = picture(), ["the dog", "a red cat"]
+    inputs = pipe.processor(image, text)
+    with torch.no_grad():
+        outputs = pipe.model(**inputs)
+    expected = pipe.processor.post_process_referring_segmentation(outputs, inputs["original_sizes"], threshold=0.45)
+    answers = pipe(image, text, threshold=0.45)
+    assert [answer["label"] for answer in answers] == text
+    for answer, result in zip(answers, expected, strict=True):
+        assert answer["mask"].mode == "L" and answer["mask"].size == image.size
+        np.testing.assert_array_equal(np.asarray(answer["mask"]), result["mask"].numpy() * np.uint8(255))
+        assert answer["score"] == pytest.approx(result["score"]) and answer["box"] == result["box"]
+
+
+def test_many_expressions_encode_the_image_once(pipe, monkeypatch):
+    calls = []
+    encode = pipe.model.get_image_features
+    monkeypatch.setattr(pipe.model, "get_image_features", lambda *a, **k: calls.append(1) or encode(*a, **k))
+    many = pipe(picture(), ["the dog", "a red cat", "the left"])
+    assert len(calls) == 1
+    assert all(same(answer, pipe(picture(), answer["label"])) for answer in many)
+
+
+def test_every_way_to_call_agrees(pipe, tmp_path):
+    images = [picture(), picture(40, 90, 1), picture(64, 64, 2)]
+    images[0].save(tmp_path / "photo.png")
+    texts = ["the dog", "a cat", "red"]
+    expected = [pipe(image, text) for image, text in zip(images, texts, strict=True)]
+    rows = [{"image": image, "text": text} for image, text in zip(images, texts, strict=True)]
+    assert same(pipe(str(tmp_path / "photo.png"), "the dog"), expected[0])
+    for answers in (
+        pipe(images, texts),
+        pipe(images, texts, batch_size=2),
+        pipe(rows, batch_size=3),
+        [pipe(row) for row in rows],
+        list(pipe(row for row in rows)),
+        [row[0] for row in pipe(images, [[text] for text in texts])],
+    ):
+        assert len(answers) == 3
+        assert all(same(one, other) for one, other in zip(answers, expected, strict=True))
+
+
+def test_lists_nest_like_the_texts(pipe):
+    answers = pipe([picture(), picture(seed=1)], [["the dog", "a cat"], ["red"]], batch_size=2)
+    assert [[answer["label"] for answer in row] for row in answers] == [["the dog", "a cat"], ["red"]]
+
+
+def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FOLDER", checkpoint.parent)
+    pipe = transformers.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
+    assert pipe(picture(), "the dog")["label"] == "the dog"
+    task = transformers.pipelines.PIPELINE_REGISTRY.check_task(referring_pipeline.TASK)[1]
+    assert task["default"]["model"][0].endswith("hf_refseg/checkpoints/refseg-photos-rmi")
+    monkeypatch.setitem(task["default"], "model", (str(checkpoint), None))
+    assert pipe(picture(), "a cat")["mask"].size == (70, 50)
+    assert transformers.pipeline(referring_pipeline.TASK, device="cpu").model.config.model_type == "refseg_rmi"
+
+
+def test_registering_twice_changes_nothing():
+    before = transformers.pipeline
+    referring_pipeline.register()
+    assert transformers.pipeline is before
+
+
+def test_unknown_words_are_warned_about(pipe, caplog):
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipeline"):
+        pipe(picture(), "the purple dog")
+    assert "'the purple dog': the model does not know the words purple" in caplog.text
+
+
+def test_bad_calls(pipe, tmp_path):
+    with pytest.raises(ValueError, match="2 images but 1 texts"):
+        pipe([picture()] * 2, "the dog")
+    with pytest.raises(ValueError, match="2 images but 3 texts"):
+        pipe([picture()] * 2, ["the dog"] * 3)
+    with pytest.raises(ValueError, match=r"no expression in .*pipe\(image, text\)"):
+        pipe(picture())
+    with pytest.raises(ValueError, match="do not pass text beside it"):
+        pipe((row for row in [{"image": picture(), "text": "the dog"}]), "the dog")
+    with pytest.raises(ValueError, match="has no words"):
+        pipe(picture(), "")
+    with pytest.raises(ValueError, match=r"unknown options \['treshold'\]; use threshold"):
+        pipe(picture(), "the dog", treshold=0.3)
+    with pytest.raises(FileNotFoundError, match="gone.jpg"):
+        pipe(str(tmp_path / "gone.jpg"), "the dog")
