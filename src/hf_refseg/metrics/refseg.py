@@ -148,7 +148,7 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
     if pred.shape != target.shape:
         raise ValueError(
             f"the prediction is {pred.shape[0]} x {pred.shape[1]} and the target {target.shape[0]} x "
-            f"{target.shape[1]}: post-process the prediction with target_sizes, so that both have the original size of the image"
+            f"{target.shape[1]}: post-process the prediction with target_sizes, so that both have the original size"
         )
     return int((pred & target).sum()), int((pred | target).sum()), bool(target.any())
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 from transformers.integrations import is_tensorboard_available
 from transformers.utils import logging
@@ -21,7 +22,8 @@ class RefSegTrainingArguments(TrainingArguments):
     `transformers.TrainingArguments` with the papers' schedules, optimisers and parameter scopes.
 
     Left at None, `schedule` and `optimizer` leave the choice to transformers' own `lr_scheduler_type` and `optim`.
-    Gradient clipping is off and no dataset column is dropped, unlike transformers' defaults.
+    Gradient clipping is off and no dataset column is dropped, unlike transformers' defaults; TensorBoard is the default
+    of `report_to` where it is installed.
 
     Args:
         schedule (`str`, *optional*): `"polynomial"` (RMI), `"staircase"` (Hu et al.) or `"constant"`.
@@ -45,6 +47,9 @@ class RefSegTrainingArguments(TrainingArguments):
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "0 turns gradient clipping off, as in the papers."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs all columns."})
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "Only of use with a GPU."}
+    )
     report_to: None | str | list[str] = field(
         default="auto", metadata={"help": "auto: TensorBoard if it is installed, else none."}
     )

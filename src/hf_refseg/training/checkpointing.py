@@ -48,3 +48,17 @@ def last_complete_checkpoint(output_dir: str | Path) -> str | None:
     steps = {int(match[1]): folder for folder in folders if (match := pattern.fullmatch(folder.name))}
     complete = [step for step in steps if not missing_files(steps[step])]
     return str(steps[max(complete)]) if complete else None
+
+
+def require_fresh(output_dir: str | Path) -> None:
+    """Refuse to begin a training among the checkpoints of another one, which a later resume would mistake for its own.
+
+    Raises:
+        FileExistsError: naming the ways out.
+    """
+    old = sorted(path.name for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    if old:
+        raise FileExistsError(
+            f"{output_dir} holds the checkpoints of an earlier training ({', '.join(old)}): go on with it (--resume), "
+            "choose another --output_dir, or delete the folder"
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
 from transformers.utils import logging
 
@@ -24,6 +24,16 @@ from .schedules import build_scheduler
 logger = logging.get_logger(__name__)
 
 
+class CollatorEpoch(TrainerCallback):
+    """Tells the collator which epoch it draws for, so that a resumed run flips and picks as the killed one would."""
+
+    def __init__(self, collator):
+        self.collator = collator
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.collator.set_epoch(int(state.epoch or 0))
+
+
 class ReferringSegmentationTrainer(Trainer):
     """
     Trains and evaluates any model that takes a [`ReferringSegmentationCollator`]'s batches.
@@ -40,7 +50,17 @@ class ReferringSegmentationTrainer(Trainer):
     `eval_protocol`; `metric_for_best_model: oIoU` chooses the best checkpoint.
     """
 
-    def __init__(self, *, model, args: RefSegTrainingArguments, processing_class, eval_collator=None, **kwargs):
+    def __init__(
+        self,
+        *,
+        model,
+        args: RefSegTrainingArguments,
+        processing_class,
+        data_collator,
+        eval_collator=None,
+        callbacks=None,
+        **kwargs,
+    ):
         # Before Trainer wraps the model: the optimiser and distributed training only see what is trained.
         freeze_parameters(model, args.freeze)
         if args.bias_gradient_multiplier != 1:
@@ -51,6 +71,8 @@ class ReferringSegmentationTrainer(Trainer):
             model=model,
             args=args,
             processing_class=processing_class,
+            data_collator=data_collator,
+            callbacks=[CollatorEpoch(data_collator), *(callbacks or [])],
             optimizer_cls_and_kwargs=_paper_optimizer(args),
             **kwargs,
         )

@@ -1,0 +1,227 @@
+"""From the sections of a recipe to rows, processor and model."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoProcessor, PreTrainedModel
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import logging
+
+from ..data import RefShapes, load_refer_folder
+from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
+from ..processing.word_vectors import initial_embeddings, load_word_vectors
+
+logger = logging.get_logger(__name__)
+
+# What Hu et al.'s high-resolution stage has and the stage before it lacks.
+NEW_IN_NEXT_STAGE = {"deconvolution.weight"}
+
+
+@dataclass
+class DataArguments:
+    """Where the rows come from.
+
+    Args:
+        dataset: `"refshapes"` (drawn from a seed) or `"refer_folder"` (RefCOCO's layout).
+        path: folder of a `refer_folder`.
+        images: folder of its pictures; None looks in `path/images` and where the REFER API keeps them.
+        partition: which `refs(<partition>).p` of the folder, e.g. `"unc"`; None where it has one only.
+        train_split, eval_split: names of splits.
+        train_samples, eval_samples: number of rows; None takes all (RefShapes: 20000 and 1000).
+        dialect, image_size, expression_types, shapes_seed: of RefShapes.
+        eval_expression_types: expression types of RefShapes that are evaluated; None is all of the dialect.
+        flip_probability: of the horizontal flip, which swaps left and right in the words too.
+        sentence: which sentence of a row a training step reads: `"random"`, `"first"` or `"all"`.
+    """
+
+    dataset: str = "refshapes"
+    path: str | None = None
+    images: str | None = None
+    partition: str | None = None
+    train_split: str = "train"
+    eval_split: str = "val"
+    train_samples: int | None = None
+    eval_samples: int | None = None
+    dialect: str = "refcoco"
+    image_size: int = 128
+    expression_types: list[str] | None = None
+    eval_expression_types: list[str] | None = None
+    shapes_seed: int = 0
+    flip_probability: float = 0.0
+    sentence: str = "random"
+
+
+@dataclass
+class ProcessorArguments:
+    """What differs from the processor of the model's paper; None keeps the paper's.
+
+    Args:
+        size: side of the square network input in pixels.
+        image_mean, image_std: RGB, in grey levels.
+        protocol: `"clean"` or `"paper"`, how images are resized.
+        vocabulary: file of one word per line; None makes a vocabulary of the training sentences.
+        min_count: how often a word must occur to enter that vocabulary.
+    """
+
+    size: int | None = None
+    image_mean: list[float] | None = None
+    image_std: list[float] | None = None
+    protocol: str | None = None
+    vocabulary: str | None = None
+    min_count: int = 1
+
+
+@dataclass
+class ModelArguments:
+    """Which model, and which weights it starts from; every other key of the section belongs to its configuration.
+
+    Args:
+        model_type: e.g. `"refseg_rmi"`.
+        checkpoint: folder or name of a model and processor to go on training; the configuration is the checkpoint's.
+        initialise_from: folder of the previous stage, whose weights and vocabulary this model takes over (Hu et al.).
+        backbone_checkpoint: folder of a backbone, or of a model of ours whose backbone is taken.
+        word_vectors: name or file of word vectors the embedding starts from, e.g. `"glove-wiki-gigaword-50"`.
+    """
+
+    model_type: str | None = None
+    checkpoint: str | None = None
+    initialise_from: str | None = None
+    backbone_checkpoint: str | None = None
+    word_vectors: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_section(cls, section: dict[str, Any]) -> "ModelArguments":
+        own = {name: section[name] for name in cls.__dataclass_fields__ if name in section}
+        return cls(**own, config={name: value for name, value in section.items() if name not in own})
+
+
+def build_rows(arguments: DataArguments, split: str, samples: int | None, expression_types=None) -> Sequence[dict]:
+    """The rows of one split.
+
+    Raises:
+        ValueError: unknown dataset, or a `refer_folder` without path.
+    """
+    if arguments.dataset == "refshapes":
+        return RefShapes(
+            split=split,
+            dialect=arguments.dialect,
+            size=arguments.image_size,
+            num_samples=samples,
+            seed=arguments.shapes_seed,
+            expression_types=expression_types,
+        )
+    if arguments.dataset == "refer_folder":
+        if arguments.path is None:
+            raise ValueError("dataset refer_folder needs data.path: the folder of refs and instances.json")
+        rows = load_refer_folder(arguments.path, split=split, images=arguments.images, partition=arguments.partition)
+        return rows if samples is None else Subset(rows, range(min(samples, len(rows))))
+    raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes or refer_folder")
+
+
+def training_sentences(arguments: DataArguments, rows: Sequence[dict]) -> Iterable[str]:
+    """The text a vocabulary is made of; RefShapes knows all of its words without drawing a scene."""
+    if arguments.dataset == "refshapes":
+        return RefShapes.vocabulary(arguments.dialect)
+    return (sentence["sent"] for row in rows for sentence in row["sentences"])
+
+
+def build_config(arguments: ModelArguments, vocab_size: int | None = None):
+    """The configuration a `model` section describes."""
+    values = dict(arguments.config)
+    if vocab_size is not None:
+        values["vocab_size"] = vocab_size
+    if isinstance(values.get("backbone_config"), dict):
+        backbone = dict(values["backbone_config"])
+        values["backbone_config"] = AutoConfig.for_model(backbone.pop("model_type"), **backbone)
+    return CONFIG_MAPPING[arguments.model_type](**values)
+
+
+def build_processor(arguments: ProcessorArguments, model: ModelArguments, sentences: Iterable[str]):
+    """The processor of the model's family, with a vocabulary from a file, the previous stage or the sentences."""
+    if model.checkpoint is not None:
+        return AutoProcessor.from_pretrained(model.checkpoint)
+    config = build_config(model)
+    options = {"max_length": config.max_length}
+    if arguments.vocabulary is not None:
+        tokenizer = tokenizer_from_vocabulary_file(arguments.vocabulary, **options)
+    elif model.initialise_from is not None:
+        tokenizer = AutoProcessor.from_pretrained(model.initialise_from).tokenizer
+    else:
+        tokenizer = tokenizer_from_sentences(sentences, min_count=arguments.min_count, **options)
+    logger.info(f"the vocabulary has {len(tokenizer)} words")
+    processor_class = PROCESSOR_MAPPING[type(config)]
+    differences = {
+        "size": arguments.size and {"height": arguments.size, "width": arguments.size},
+        "image_mean": arguments.image_mean,
+        "image_std": arguments.image_std,
+        "protocol": arguments.protocol,
+    }
+    differences = {name: value for name, value in differences.items() if value is not None}
+    return processor_class(processor_class.default_image_processor(**differences), tokenizer)
+
+
+def build_model(arguments: ModelArguments, tokenizer, frozen_backbone: bool = False) -> PreTrainedModel:
+    """The model with the weights it starts from.
+
+    Args:
+        tokenizer: of the processor; its length is the number of embedding rows.
+        frozen_backbone: whether the training leaves the backbone as it is.
+
+    Raises:
+        ValueError: a frozen backbone that would keep random weights; weights that do not fit, listing their names.
+    """
+    if arguments.checkpoint is not None:
+        return AutoModel.from_pretrained(arguments.checkpoint)
+    if frozen_backbone and arguments.initialise_from is None and arguments.backbone_checkpoint is None:
+        raise ValueError(
+            "the backbone is frozen, so it must not start from random weights: give --backbone_checkpoint FOLDER (of a "
+            "backbone or a converted model), --initialise_from FOLDER or --checkpoint FOLDER, or train it: --freeze none"
+        )
+    model = AutoModel.from_config(build_config(arguments, len(tokenizer)))
+    if arguments.initialise_from is not None:
+        load_weights(model, AutoModel.from_pretrained(arguments.initialise_from).state_dict(), NEW_IN_NEXT_STAGE)
+    if arguments.backbone_checkpoint is not None:
+        load_weights(model.backbone, backbone_weights(arguments.backbone_checkpoint))
+    if arguments.word_vectors is not None:
+        embedding = model.get_input_embeddings().weight
+        vectors = load_word_vectors(arguments.word_vectors)
+        embedding.data.copy_(initial_embeddings(tokenizer, vectors, dim=embedding.shape[1]))
+    return model
+
+
+def backbone_weights(folder: str | Path) -> dict[str, torch.Tensor]:
+    """The weights of a backbone from its own folder, or from the folder of one of our models."""
+    from safetensors.torch import load_file
+
+    path = Path(folder) / "model.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: backbone_checkpoint is a folder with model.safetensors")
+    weights = load_file(path)
+    prefixed = {name.removeprefix("backbone."): w for name, w in weights.items() if name.startswith("backbone.")}
+    return prefixed or weights
+
+
+def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], may_be_new: Iterable[str] = ()) -> None:
+    """Load all `weights`; only parameters of `may_be_new` may keep their own.
+
+    Raises:
+        ValueError: names that only one side has, or shapes that differ.
+    """
+    own = model.state_dict()
+    unknown, missing = sorted(weights.keys() - own.keys()), sorted(own.keys() - weights.keys() - set(may_be_new))
+    shapes = [
+        f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(weights.keys() & own.keys())
+        if weights[name].shape != own[name].shape
+    ]
+    if unknown or missing or shapes:
+        raise ValueError(
+            f"the weights do not fit {type(model).__name__}: missing {missing[:5]} ({len(missing)}), unknown "
+            f"{unknown[:5]} ({len(unknown)}), other shapes {shapes[:5]} ({len(shapes)})"
+        )
+    model.load_state_dict(own | weights)
