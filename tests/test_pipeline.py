@@ -7,11 +7,9 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoImageProcessor, AutoProcessor
 
 import hf_refseg.pipeline as referring_pipeline
 from hf_refseg import checkpoints
-from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_rmi
@@ -26,8 +24,6 @@ def picture(height=50, width=70, seed=0):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    AutoImageProcessor.register(RmiConfig, image_processor_classes={"torchvision": RmiImageProcessor}, exist_ok=True)
-    AutoProcessor.register(RmiConfig, RmiProcessor, exist_ok=True)
     folder = tmp_path_factory.mktemp("tiny-rmi")
     torch.manual_seed(0)
     tokenizer = tokenizer_from_sentences(["the red dog on the left", "a cat"])
