@@ -31,8 +31,8 @@ class RefSegTrainingArguments(TrainingArguments):
         lr_power (`float`): its exponent.
         lr_decay_steps (`int`, *optional*): its length in optimiser steps; `max_steps` if not given.
         lr_decay_factor (`float`), lr_decay_every (`int`, *optional*): the staircase: times factor every so many steps.
-        optimizer (`str`, *optional*): `"adam"`, which is `torch.optim.Adam` with the L2 term inside the gradient
-            as in the papers (not AdamW), or `"sgd"`.
+        optimizer (`str`, *optional*): `"adam"`, TensorFlow's Adam with the L2 term inside the gradient as in the papers
+            (not AdamW), or `"sgd"`.
         momentum (`float`): of `"sgd"`.
         weight_decay_scope (`str`, *optional*): which trained parameters `weight_decay` pulls on, see `DECAY_SCOPES`;
             None is transformers' rule, everything but biases and normalisation.

@@ -180,7 +180,7 @@ def build_model(arguments: ModelArguments, tokenizer, frozen_backbone: bool = Fa
     if frozen_backbone and arguments.initialise_from is None and arguments.backbone_checkpoint is None:
         raise ValueError(
             "the backbone is frozen, so it must not start from random weights: give --backbone_checkpoint FOLDER (of a "
-            "backbone or a converted model), --initialise_from FOLDER or --checkpoint FOLDER, or train it: --freeze none"
+            "backbone or a converted model), --initialise_from FOLDER or --checkpoint FOLDER; or --freeze none"
         )
     model = AutoModel.from_config(build_config(arguments, len(tokenizer)))
     if arguments.initialise_from is not None:

@@ -20,6 +20,7 @@ from .parameter_scopes import (
     scale_bias_gradients,
 )
 from .schedules import build_scheduler
+from .tensorflow_adam import TensorFlowAdam
 
 logger = logging.get_logger(__name__)
 
@@ -201,7 +202,7 @@ class ReferringSegmentationTrainer(Trainer):
 def _paper_optimizer(args: RefSegTrainingArguments):
     if args.optimizer == "adam":
         betas = (args.adam_beta1, args.adam_beta2)
-        return torch.optim.Adam, {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon}
+        return TensorFlowAdam, {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon}
     if args.optimizer == "sgd":
         return torch.optim.SGD, {"lr": args.learning_rate, "momentum": args.momentum}
     return None

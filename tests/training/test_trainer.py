@@ -1,0 +1,154 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModel, AutoProcessor
+from tiny import tiny_caffe_resnet_config, tiny_rmi
+
+from hf_refseg.data import decode_mask
+from hf_refseg.metrics import RefSegMetric
+from hf_refseg.training import RefSegTrainingArguments
+from hf_refseg.training.checkpointing import missing_files
+from hf_refseg.training.tensorflow_adam import TensorFlowAdam
+
+
+@pytest.mark.parametrize(("protocol", "masks"), [("hu2016", "paper"), ("cris", "clean")])
+def test_evaluation_equals_a_loop_over_single_sentences(make_trainer, protocol, masks):
+    trainer = make_trainer(metric_protocol=protocol, mask_protocol=masks, per_device_eval_batch_size=3)
+    with torch.no_grad():
+        trainer.model.classifier.bias.fill_(0.3)  # masks that are neither empty nor everything
+        trainer.model.classifier.weight.mul_(30)
+    metrics = trainer.evaluate()
+
+    metric, losses = RefSegMetric(protocol), []
+    model, processor = trainer.model.eval(), trainer.processing_class
+    for row in trainer.eval_dataset:
+        target = decode_mask(row["mask"])
+        for sentence in row["sentences"]:
+            inputs = processor(images=row["image"], text=sentence["sent"], segmentation_maps=[target])
+            with torch.no_grad():
+                outputs = model(**inputs)
+            threshold = 0.35 if protocol == "cris" else 0.5
+            (result,) = processor.post_process_referring_segmentation(
+                outputs, target_sizes=inputs["original_sizes"], threshold=threshold, protocol=masks
+            )
+            metric.add(result["mask"], target)
+            losses.append(outputs.loss.item())
+    expected = metric.compute()
+    assert 0 < expected["oIoU"] < 1
+    assert {name: metrics[f"eval_{name}"] for name in expected} == expected
+    assert metrics["eval_num"] == sum(len(row["sentences"]) for row in trainer.eval_dataset) > 7
+    assert metrics["eval_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+def test_optimizer_of_the_rmi_rows(make_trainer):
+    model = tiny_rmi(vocab_size=300, backbone_config=tiny_caffe_resnet_config())
+    trainer = make_trainer(
+        model=model, optimizer="adam", learning_rate=2.5e-4, weight_decay=5e-4, weight_decay_scope="conv_kernels",
+        freeze="backbone", schedule="polynomial", lr_end=1e-5, lr_power=0.9, lr_decay_steps=750_000,
+    )  # fmt: skip
+    trainer.create_optimizer_and_scheduler(10)
+    optimizer = trainer.optimizer
+    assert isinstance(optimizer, TensorFlowAdam) and not optimizer.defaults.get("decoupled_weight_decay")
+    decayed, rest = optimizer.param_groups
+    assert [id(p) for p in decayed["params"]] == [id(model.visual_projection.weight), id(model.classifier.weight)]
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (5e-4, 0.0)
+    trained = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert trained == sum(not name.startswith("backbone.") for name, _ in model.named_parameters())
+    for step in range(3):
+        assert optimizer.param_groups[0]["lr"] == (2.5e-4 - 1e-5) * (1 - step / 750_000) ** 0.9 + 1e-5
+        optimizer.step()
+        trainer.lr_scheduler.step()
+
+
+def test_optimizer_of_the_hu_rows(make_trainer):
+    trainer = make_trainer(optimizer="sgd", learning_rate=0.01, schedule="staircase", lr_decay_every=6000)
+    trainer.create_optimizer_and_scheduler(10)
+    group = trainer.optimizer.param_groups[0]
+    assert type(trainer.optimizer) is torch.optim.SGD
+    assert (group["lr"], group["momentum"], group["nesterov"]) == (0.01, 0.9, False)
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics(make_trainer):
+    trainer = make_trainer(freeze="backbone", learning_rate=0.1)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.train()
+    changed = {name for name, tensor in trainer.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and not [name for name in changed if name.startswith("backbone.")]
+
+
+def test_trained_statistics_move_when_the_backbone_is_trained(make_trainer):
+    trainer = make_trainer()
+    before = trainer.model.backbone.stem.normalization.running_mean.clone()
+    trainer.train()
+    assert not torch.equal(trainer.model.backbone.stem.normalization.running_mean, before)
+
+
+def test_the_best_checkpoint_by_overall_iou_survives_rotation_and_everything_reloads(make_trainer, tmp_path):
+    trainer = make_trainer(
+        max_steps=4, save_steps=1, eval_steps=1, eval_strategy="steps", save_total_limit=1,
+        metric_for_best_model="oIoU", greater_is_better=True, load_best_model_at_end=True, learning_rate=0.02,
+    )  # fmt: skip
+    trainer.train()
+    overall = [entry["eval_oIoU"] for entry in trainer.state.log_history if "eval_oIoU" in entry]
+    assert len(overall) == 4 and trainer.state.best_metric == max(overall)
+    best = trainer.state.best_model_checkpoint
+    assert missing_files(best) == []
+    weights = trainer.model.state_dict()
+    reloaded = AutoModel.from_pretrained(best)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in reloaded.state_dict().items())
+    assert AutoProcessor.from_pretrained(best).tokenizer.get_vocab() == trainer.processing_class.tokenizer.get_vocab()
+    assert trainer.evaluate()["eval_oIoU"] == max(overall)
+
+
+def test_an_incomplete_checkpoint_is_refused_by_name(make_trainer, tmp_path):
+    trainer = make_trainer(save_steps=1)
+    trainer.train()
+    (tmp_path / "run" / "checkpoint-2" / "optimizer.pt").unlink()
+    with pytest.raises(ValueError, match=r"checkpoint-2 is not a complete.*optimizer\.pt.*complete one.*checkpoint-1"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+
+
+def test_a_dictionary_of_evaluation_sets(make_trainer):
+    trainer = make_trainer()
+    rows = list(trainer.eval_dataset)
+    metrics = trainer.evaluate({"first": rows[:2], "rest": rows[2:]})
+    assert metrics["eval_first_num"] == sum(len(row["sentences"]) for row in rows[:2])
+    assert metrics["eval_rest_protocol"] == "hu2016"
+
+
+def test_a_stream_can_not_be_evaluated(make_trainer):
+    with pytest.raises(ValueError, match="known length.*generator"):
+        make_trainer().evaluate(row for row in ())
+
+
+def test_unknown_names_are_listed(tmp_path):
+    for name, known in (
+        ("schedule", "polynomial, staircase, constant"),
+        ("optimizer", "adam, sgd"),
+        ("weight_decay_scope", "conv_kernels, weights, all"),
+        ("freeze", "none, backbone, vgg_convolutions, backbone_and_projection"),
+        ("mask_protocol", "clean, paper"),
+        ("metric_protocol", "hu2016, mattnet"),
+    ):
+        with pytest.raises(ValueError, match=f"'nonsense'.*{known}"):
+            RefSegTrainingArguments(output_dir=str(tmp_path), **{name: "nonsense"})
+
+
+def test_tensorboard_is_the_default_where_installed(tmp_path, monkeypatch):
+    import hf_refseg.training.arguments as arguments
+
+    monkeypatch.setattr(arguments, "is_tensorboard_available", lambda: True)
+    assert RefSegTrainingArguments(output_dir=str(tmp_path)).report_to == ["tensorboard"]
+    warnings = []
+    monkeypatch.setattr(arguments, "is_tensorboard_available", lambda: False)
+    monkeypatch.setattr(arguments.logger, "warning", warnings.append)
+    assert RefSegTrainingArguments(output_dir=str(tmp_path)).report_to == []
+    assert "tensorboard is not installed" in warnings[0]
+
+
+def test_the_state_of_a_run_is_json(make_trainer, tmp_path):
+    trainer = make_trainer(eval_strategy="steps", eval_steps=1, save_steps=1)
+    trainer.train()
+    history = json.loads((tmp_path / "run" / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["eval_protocol"] for entry in history if "eval_oIoU" in entry] == ["hu2016", "hu2016"]
