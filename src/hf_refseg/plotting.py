@@ -1,0 +1,148 @@
+"""Pictures of what the models found: masks over photos with a legend, and RMI's map after every word."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from .processing.images import ImageSource, load_image
+from .processing.resizing import Letterbox
+
+# distinct on photos and for colour-blind readers (Wong, Nature Methods 2011, brightened); RGB
+COLORS = ((0, 150, 255), (255, 96, 0), (0, 200, 130), (255, 90, 200), (255, 220, 0), (130, 90, 255), (0, 220, 230))
+
+
+def overlay(
+    image: ImageSource, masks, labels: str | Sequence[str] | None = None, alpha: float = 0.45, colors=COLORS
+) -> Image.Image:
+    """Lays masks over a photo: a tint and an outline in a colour per mask, and a legend below.
+
+    Args:
+        image: anything that `load_image` reads.
+        masks: one mask or a sequence of them, each (H, W) at the image's size: bool, 0/1 or 0/255; array, tensor or PIL.
+        labels: one text per mask, for the legend; None: no legend. An empty mask is listed as "nothing found".
+        alpha: strength of the tint, 0 to 1; the outline is always opaque.
+        colors: RGB of 0..255, repeated where there are more masks.
+
+    Returns: an RGB image as wide as the photo; with labels higher, by the legend.
+
+    Raises ValueError where a mask is not of the image's size, or the numbers of labels and masks differ.
+    """
+    image = load_image(image)
+    masks = [masks] if isinstance(masks, Image.Image) or np.ndim(masks) == 2 else list(masks)
+    labels = [labels] if isinstance(labels, str) else labels
+    if labels is not None and len(labels) != len(masks):
+        raise ValueError(f"{len(labels)} labels for {len(masks)} masks; give one text per mask")
+    masks = [_as_bool(mask, index, image.size) for index, mask in enumerate(masks)]
+    pixels = np.asarray(image).astype(np.float32)  # (H, W, 3)
+    chosen = [colors[index % len(colors)] for index in range(len(masks))]
+    for mask, color in zip(masks, chosen, strict=True):
+        pixels[mask] = (1 - alpha) * pixels[mask] + alpha * np.array(color, np.float32)
+    thickness = max(1, round(min(image.size) / 180))
+    for mask, color in zip(masks, chosen, strict=True):
+        pixels[_outline(mask, thickness)] = color
+    painted = Image.fromarray(pixels.round().astype(np.uint8))
+    if labels is None:
+        return painted
+    entries = [label if mask.any() else f"{label} (nothing found)" for label, mask in zip(labels, masks, strict=True)]
+    return _with_legend(painted, entries, chosen)
+
+
+def _as_bool(mask, index: int, size: tuple[int, int]) -> np.ndarray:
+    mask = mask.detach().cpu().numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)
+    if mask.shape != size[::-1]:
+        raise ValueError(f"mask {index} has the shape {mask.shape}; the image is {size[::-1]} (height, width)")
+    return mask != 0
+
+
+def _outline(mask: np.ndarray, thickness: int) -> np.ndarray:
+    """The pixels of a mask within `thickness` of its border (the image's own border does not count)."""
+    outside = Image.fromarray((~mask).astype(np.uint8) * 255)
+    return (np.asarray(outside.filter(ImageFilter.MaxFilter(2 * thickness + 1))) > 0) & mask
+
+
+def _with_legend(image: Image.Image, entries: Sequence[str], colors) -> Image.Image:
+    size = max(12, round(image.width / 40))
+    font = ImageFont.load_default(size)
+    margin, text_left = size // 2, 2 * size
+    lines = [_wrap(entry, font, image.width - text_left - margin) for entry in entries]
+    row = round(1.4 * size)
+    height = row * sum(map(len, lines)) + 2 * margin
+    canvas = Image.new("RGB", (image.width, image.height + height), "white")
+    canvas.paste(image)
+    draw = ImageDraw.Draw(canvas)
+    top = image.height + margin
+    for wrapped, color in zip(lines, colors, strict=True):
+        draw.rounded_rectangle((margin, top + size // 5, margin + size, top + size // 5 + size), size // 5, fill=color)
+        for line in wrapped:
+            draw.text((text_left, top), line, fill="black", font=font)
+            top += row
+    return canvas
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def plot_word_maps(image: ImageSource, words: Sequence[str], attentions, mask=None, columns: int = 5):
+    """Draws the photo, RMI's map after every word, and the final mask in one figure (Liu et al. 2017, figure 5).
+
+    Args:
+        image: anything that `load_image` reads.
+        words: the W words of one expression, as the tokenizer split them.
+        attentions: T >= W maps (h, w) on the feature grid, as the model returns them for one expression; maps in front
+            of the last W belong to padding and are left out.
+        mask: (H, W) at the image's size, or None.
+        columns: panels per row.
+
+    Returns: a `matplotlib.figure.Figure`. All maps share one colour scale; the letterbox is cut off.
+
+    Raises ValueError where there are fewer maps than words.
+    """
+    from matplotlib.figure import Figure
+
+    image = load_image(image)
+    maps = [torch.as_tensor(one).detach().float().cpu() for one in attentions]
+    if not words or len(maps) < len(words):
+        raise ValueError(f"{len(maps)} maps for {len(words)} words; ask the model for output_attentions=True")
+    maps = [_map_on_image(one, image.size[::-1]) for one in maps[-len(words) :]]
+    low, high = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
+    panels = 1 + len(words) + (mask is not None)
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    width = 2.6
+    panel_height = width * image.height / image.width + 0.35  # inches, with room for a title
+    figure = Figure(figsize=(width * columns + 0.6, panel_height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    axes[0].imshow(image)
+    axes[0].set_title("photo")
+    grey = np.asarray(image.convert("L"))
+    extent = (-0.5, image.width - 0.5, image.height - 0.5, -0.5)
+    for axis, word, one in zip(axes[1:], words, maps, strict=False):
+        axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
+        drawn = axis.imshow(
+            one, cmap="inferno", vmin=low, vmax=high, alpha=0.65, extent=extent, interpolation="bilinear"
+        )
+        axis.set_title(word)
+    if mask is not None:
+        axes[1 + len(words)].imshow(overlay(image, mask))
+        axes[1 + len(words)].set_title("mask")
+    figure.colorbar(drawn, ax=axes.tolist(), fraction=0.02, label="mean state after the word")
+    return figure
+
+
+def _map_on_image(one: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Cuts the letterbox off a map (h, w) of the whole network input: what lies on an image of `size` (height, width)."""
+    fine = F.interpolate(one[None, None], scale_factor=8, mode="bilinear", align_corners=False)[0, 0]  # (8h, 8w)
+    return Letterbox.fit(size, tuple(fine.shape)).crop(fine).numpy()
