@@ -21,7 +21,7 @@ def overlay(
 
     Args:
         image: anything that `load_image` reads.
-        masks: one mask or a sequence of them, each (H, W) at the image's size: bool, 0/1 or 0/255; array, tensor or PIL.
+        masks: one mask or a sequence of them, each (H, W) at the image's size, non-zero = inside: array, tensor or PIL.
         labels: one text per mask, for the legend; None: no legend. An empty mask is listed as "nothing found".
         alpha: strength of the tint, 0 to 1; the outline is always opaque.
         colors: RGB of 0..255, repeated where there are more masks.
@@ -31,7 +31,7 @@ def overlay(
     Raises ValueError where a mask is not of the image's size, or the numbers of labels and masks differ.
     """
     image = load_image(image)
-    masks = [masks] if isinstance(masks, Image.Image) or np.ndim(masks) == 2 else list(masks)
+    masks = [masks] if isinstance(masks, Image.Image) or getattr(masks, "ndim", 0) == 2 else list(masks)
     labels = [labels] if isinstance(labels, str) else labels
     if labels is not None and len(labels) != len(masks):
         raise ValueError(f"{len(labels)} labels for {len(masks)} masks; give one text per mask")
@@ -143,6 +143,6 @@ def plot_word_maps(image: ImageSource, words: Sequence[str], attentions, mask=No
 
 
 def _map_on_image(one: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Cuts the letterbox off a map (h, w) of the whole network input: what lies on an image of `size` (height, width)."""
+    """A map (h, w) of the whole network input -> its part on the image of `size` (height, width), letterbox cut off."""
     fine = F.interpolate(one[None, None], scale_factor=8, mode="bilinear", align_corners=False)[0, 0]  # (8h, 8w)
     return Letterbox.fit(size, tuple(fine.shape)).crop(fine).numpy()
