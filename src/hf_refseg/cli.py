@@ -1,0 +1,199 @@
+"""The command line: `hf-refseg segment`, `demo`, `convert`, `checkpoints`. Heavy imports wait until they are needed."""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
+
+CONVERTERS = {"rmi": "hf_refseg.models.rmi.convert_rmi", "lstm-cnn": "hf_refseg.models.lstm_cnn.convert_lstm_cnn"}
+DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, or 2 after an error of the user, told in one line on stderr."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hf-refseg", description="Segments what an expression means in a photo.")
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    segment = commands.add_parser("segment", help="segment what one or more expressions mean in a photo")
+    segment.add_argument("photo", help="path of an image")
+    segment.add_argument("expressions", nargs="+", metavar="EXPRESSION", help='such as "the dog on the left"')
+    segment.add_argument("--model", default=DEFAULT_CHECKPOINT, help="shipped name, folder or Hub id (%(default)s)")
+    segment.add_argument("--threshold", type=float, default=0.5, help="probability of the foreground (%(default)s)")
+    segment.add_argument("--output", type=Path, metavar="PICTURE", help="write the photo with the masks over it")
+    segment.add_argument("--json", action="store_true", help="print the results as JSON, masks as COCO run lengths")
+    segment.add_argument("--word-maps", type=Path, metavar="PICTURE", help="draw RMI's map after every word")
+    segment.set_defaults(run=run_segment)
+
+    demo = commands.add_parser("demo", help="segment a sample photo, offline, with the checkpoint that ships")
+    demo.add_argument("--output", type=Path, default=Path("overlay.png"), metavar="PICTURE", help="(%(default)s)")
+    demo.set_defaults(run=run_demo)
+
+    convert = commands.add_parser("convert", help="convert an original checkpoint")
+    convert.add_argument("system", choices=sorted(CONVERTERS))
+    convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow checkpoint or .npz")
+    convert.add_argument("--vocabulary", required=True, metavar="FILE", help="one word per line")
+    convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder")
+    convert.set_defaults(run=run_convert)
+
+    checkpoints = commands.add_parser("checkpoints", help="list the checkpoints that ship with the package")
+    checkpoints.set_defaults(run=run_checkpoints)
+    return parser
+
+
+def run_segment(options: argparse.Namespace) -> None:
+    if not 0 < options.threshold < 1:
+        raise ValueError(f"--threshold is {options.threshold}; it is a probability between 0 and 1")
+    if options.word_maps and len(options.expressions) > 1:
+        raise ValueError(f"--word-maps draws one expression, not {len(options.expressions)}")
+    for path in (options.output, options.word_maps):
+        check_picture_path(path)
+    image, answers, pipe = segment(options.photo, options.expressions, options.model, options.threshold)
+    if options.json:
+        print(json.dumps([as_json(answer) for answer in answers], indent=2))
+    else:
+        for answer in answers:
+            print(describe(answer))
+    if options.output:
+        write_overlay(image, answers, options.output)
+    if options.word_maps:
+        write_word_maps(image, answers[0], pipe, options.word_maps)
+    for path in (options.output, options.word_maps):
+        if path:
+            print(f"wrote {path}", file=sys.stderr)
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    check_picture_path(options.output)
+    spec = importlib.util.find_spec("skimage")
+    photo = Path(spec.origin).parent / "data" / DEMO_PHOTO if spec else None
+    if photo is None or not photo.is_file():
+        raise FileNotFoundError(f"the demo's photo {DEMO_PHOTO} comes with scikit-image: pip install scikit-image")
+    image, answers, _ = segment(photo, DEMO_EXPRESSIONS, DEFAULT_CHECKPOINT, 0.5)
+    for answer in answers:
+        print(describe(answer))
+    write_overlay(image, answers, options.output)
+    print(f"wrote {options.output}")
+
+
+def run_convert(options: argparse.Namespace) -> None:
+    converter = importlib.import_module(CONVERTERS[options.system])
+    print(f"wrote {converter.convert(options.checkpoint, options.vocabulary, options.output)}")
+
+
+def run_checkpoints(options: argparse.Namespace) -> None:
+    for name in checkpoint_names():
+        folder = Path(checkpoint_path(name))
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{name}  {size / 1e6:.1f} MB  {folder}")
+
+
+def segment(photo: str | Path, expressions: list[str], model: str, threshold: float):
+    """The upright photo, one answer of the pipeline per expression, and the pipeline."""
+    from .processing.images import load_image
+
+    image = load_image(photo)
+    folder = resolve_checkpoint(model)
+    if not Path(folder).is_dir() and "/" not in model:
+        raise ValueError(
+            f"there is no model {model!r}: it is no folder, no Hub id (they read user/name), and not one of the "
+            f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
+        )
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    from .pipeline import TASK, register
+
+    register()
+    logging.disable_progress_bar()
+    pipe = pipeline(TASK, model=folder)
+    return image, pipe(image, expressions, threshold=threshold), pipe
+
+
+def describe(answer: dict) -> str:
+    area, box = mask_area(answer), answer["box"]
+    if box is None:
+        return f"{answer['label']}: nothing found"
+    share = area / (answer["mask"].width * answer["mask"].height)
+    corners = ", ".join(f"{side:.0f}" for side in box)
+    return f"{answer['label']}: area {area} px ({share:.1%} of the photo), box [{corners}], score {answer['score']:.2f}"
+
+
+def as_json(answer: dict) -> dict:
+    import numpy as np
+    from pycocotools import mask as coco_mask
+
+    encoded = coco_mask.encode(np.asfortranarray(answer["mask"], dtype=np.uint8) // 255)
+    mask = {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
+    return {**answer, "area": mask_area(answer), "mask": mask}
+
+
+def mask_area(answer: dict) -> int:
+    return answer["mask"].histogram()[255]
+
+
+def check_picture_path(path: Path | None) -> None:
+    """Raises ValueError for a picture that could not be written, before any work is done."""
+    if path is None:
+        return
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(f"{path} does not end in one of {', '.join(PICTURE_SUFFIXES)}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"the folder of {path} does not exist; create {path.absolute().parent} first")
+
+
+def write_overlay(image, answers: list[dict], path: Path) -> None:
+    from .plotting import overlay
+
+    picture = overlay(image, [answer["mask"] for answer in answers], [answer["label"] for answer in answers])
+    write_whole(path, picture.save)
+
+
+def write_word_maps(image, answer: dict, pipe, path: Path) -> None:
+    import torch
+
+    from .plotting import plot_word_maps
+    from .processing.tokenization import split_words
+
+    inputs = pipe.processor(image, answer["label"]).to(pipe.device)
+    with torch.no_grad():
+        attentions = pipe.model(**inputs, output_attentions=True).attentions
+    if attentions is None:
+        raise ValueError(f"--word-maps needs an RMI model; {pipe.model.config.model_type} has no map per word")
+    words = split_words(pipe.processor.tokenizer, answer["label"])[: len(attentions)]
+    figure = plot_word_maps(image, words, [maps[0] for maps in attentions], answer["mask"])
+    write_whole(path, lambda file: figure.savefig(file, dpi=120))
+
+
+def write_whole(path: Path, save: Callable[[str], None]) -> None:
+    """Writes beside `path` and renames, so that a picture is there whole or not at all."""
+    handle, temporary = tempfile.mkstemp(suffix=path.suffix, dir=path.absolute().parent)
+    os.close(handle)
+    try:
+        save(temporary)
+        os.chmod(temporary, 0o644)  # mkstemp lets only its owner read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The command line on a miniature model: what it prints and writes, and one line for every mistake."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from hf_refseg import checkpoints, cli
+from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
+from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from tests.tiny import tiny_lstm_cnn, tiny_rmi
+
+
+def save_tiny(folder, make_model, processor_class, image_processor_class):
+    torch.manual_seed(0)
+    tokenizer = tokenizer_from_sentences(["the cat", "the red dog on the left"])
+    make_model(vocab_size=len(tokenizer)).save_pretrained(folder)
+    processor_class(image_processor_class(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def rmi(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("rmi"), tiny_rmi, RmiProcessor, RmiImageProcessor)
+
+
+@pytest.fixture(scope="module")
+def lstm_cnn(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("lstm"), tiny_lstm_cnn, LstmCnnProcessor, LstmCnnImageProcessor)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_segment_prints_a_line_per_expression(rmi, photo, capsys):
+    assert cli.main(["segment", photo, "the dog", "the cat", "--model", rmi, "--threshold", "0.01"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["the dog", "the cat"]
+    assert "area 3500 px (100.0% of the photo), box [0, 0, 70, 50], score 0." in lines[0]
+    assert cli.main(["segment", photo, "the dog", "--model", rmi, "--threshold", "0.99"]) == 0
+    assert capsys.readouterr().out == "the dog: nothing found\n"
+
+
+def test_segment_json_holds_the_masks(rmi, photo, capsys):
+    assert cli.main(["segment", photo, "the dog", "the cat", "--model", rmi, "--threshold", "0.4", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [result["label"] for result in results] == ["the dog", "the cat"]
+    for result in results:
+        mask = coco_mask.decode(result["mask"])
+        assert mask.shape == (50, 70) and mask.sum() == result["area"] > 0
+        assert len(result["box"]) == 4 and 0 <= result["score"] <= 1
+
+
+def test_segment_writes_pictures(rmi, photo, tmp_path, capsys):
+    overlay, maps = tmp_path / "overlay.png", tmp_path / "maps.jpg"
+    arguments = ["segment", photo, "the red dog", "--model", rmi, "--output", str(overlay), "--word-maps", str(maps)]
+    assert cli.main(arguments) == 0
+    assert Image.open(overlay).width == 70 and Image.open(maps).width > 300
+    assert f"wrote {overlay}" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.jpg", "overlay.png", "photo.png"]
+
+
+def test_demo_runs_on_a_photo_of_an_installed_package(rmi, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "resolve_checkpoint", lambda name: rmi)
+    assert cli.main(["demo", "--output", str(tmp_path / "demo.png")]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("the cat: ") and f"wrote {tmp_path / 'demo.png'}" in output
+    assert Image.open(tmp_path / "demo.png").size[0] == 451
+
+
+def test_checkpoints_lists_what_ships(rmi, monkeypatch, capsys, tmp_path):
+    (tmp_path / "some-model").mkdir()
+    (tmp_path / "some-model" / "config.json").write_text("{}")
+    (tmp_path / "no-model").mkdir()
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    assert cli.main(["checkpoints"]) == 0
+    assert capsys.readouterr().out == f"some-model  0.0 MB  {tmp_path / 'some-model'}\n"
+
+
+def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
+    from hf_refseg.models.lstm_cnn import convert_lstm_cnn
+
+    calls = []
+    monkeypatch.setattr(convert_lstm_cnn, "convert", lambda *arguments: calls.append(arguments) or arguments[2])
+    arguments = ["convert", "lstm-cnn", "a.npz", "--vocabulary", "words.txt", "--output", str(tmp_path / "new")]
+    assert cli.main(arguments) == 0
+    assert calls == [("a.npz", "words.txt", tmp_path / "new")]
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'new'}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment", "gone.jpg", "the dog"], "there is no image file gone.jpg"),
+        (["segment", "PHOTO", ""], "expression 0 has no words: ''"),
+        (["segment", "PHOTO", "zebra"], "no word of expression 0, 'zebra', is in the vocabulary"),
+        (["segment", "PHOTO", "the dog", "--model", "no-such"], "there is no model 'no-such': it is no folder"),
+        (["segment", "PHOTO", "the dog", "--threshold", "50"], "--threshold is 50.0; it is a probability"),
+        (["segment", "PHOTO", "the dog", "--output", "a.txt"], "a.txt does not end in one of .png"),
+        (["segment", "PHOTO", "the dog", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
+        (["segment", "PHOTO", "the dog", "the cat", "--word-maps", "a.png"], "draws one expression, not 2"),
+        (["convert", "rmi", "gone.ckpt", "--vocabulary", "gone.txt", "--output", "new"], "no vocabulary file gone.txt"),
+        (["demo", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_write_nothing(arguments, message, rmi, photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [photo if argument == "PHOTO" else argument for argument in arguments]
+    if arguments[0] == "segment" and "--model" not in arguments:
+        arguments += ["--model", rmi]
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):
+    path = tmp_path / "maps.png"
+    assert cli.main(["segment", photo, "the dog", "--model", lstm_cnn, "--word-maps", str(path)]) == 2
+    assert "--word-maps needs an RMI model; refseg_lstm_cnn has no map per word" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_text("old")
+
+    def fail(temporary):
+        with open(temporary, "w") as file:
+            file.write("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        cli.write_whole(path, fail)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_help_loads_nothing_beyond_the_package_itself():
+    code = (
+        "import sys, hf_refseg; before = set(sys.modules)\n"
+        "from hf_refseg import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit as stop: print(sorted(name for name in set(sys.modules) - before if '.' not in name))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "segment" in finished.stdout and "convert" in finished.stdout
+    loaded = finished.stdout.splitlines()[-1]
+    heavy = ("torch", "transformers", "matplotlib", "PIL", "numpy", "pycocotools", "skimage", "datasets", "tensorflow")
+    assert not [name for name in heavy if repr(name) in loaded], loaded
