@@ -57,12 +57,16 @@ class WordLstm(nn.Module):
         batch, steps, _ = words.shape
         inputs = F.linear(words, self.weight_ih, self.bias)  # (N, T, E) -> (N, T, 4D)
         hidden = cell = words.new_zeros(batch, self.hidden_size)
+        has_words = [True] * steps
+        if attention_mask is not None and words.device.type == "cpu" and not torch.compiler.is_compiling():
+            has_words = attention_mask.any(0).tolist()  # (N, T) -> (T,); reading it would stall a GPU
         hidden_states, cell_states = [], []
         for step in range(steps):
-            new_hidden, new_cell = lstm_cell(inputs[:, step] + F.linear(hidden, self.weight_hh), cell)
+            if has_words[step]:
+                new_hidden, new_cell = lstm_cell(inputs[:, step] + F.linear(hidden, self.weight_hh), cell)
             if attention_mask is None:
                 hidden, cell = new_hidden, new_cell
-            else:
+            elif has_words[step]:
                 keep = attention_mask[:, step, None].bool()  # (N, T) -> (N, 1)
                 hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             hidden_states.append(hidden)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 
 def backbone_scope(arrays: Mapping[str, np.ndarray]) -> str:
@@ -37,9 +37,14 @@ def build_model(
     return model.eval()
 
 
-def save_converted(model: PreTrainedModel, processor_class: type, vocabulary: str | Path, output: str | Path) -> Path:
+def save_converted(
+    model: PreTrainedModel, processor: ProcessorMixin, vocabulary: str | Path, output: str | Path
+) -> Path:
     """
     Write model and processor into a new folder, which appears only once it is complete.
+
+    Args:
+        vocabulary: the file the processor's tokenizer was made from.
 
     Raises:
         FileExistsError: the folder exists.
@@ -48,7 +53,6 @@ def save_converted(model: PreTrainedModel, processor_class: type, vocabulary: st
     output = Path(output)
     if output.exists():
         raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
-    processor = processor_class.from_vocabulary_file(vocabulary)
     lines, rows = len(Path(vocabulary).read_text(encoding="utf-8").splitlines()), model.config.vocab_size
     if lines != rows:
         raise ValueError(

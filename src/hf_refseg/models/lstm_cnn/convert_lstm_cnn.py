@@ -165,6 +165,9 @@ def convert(checkpoint: Mapping[str, np.ndarray] | str | Path, vocabulary: str |
         vocabulary: the original vocabulary file, one word per line, as many lines as the embedding has rows.
         output: the new folder; it must not exist.
     """
-    from .processing_lstm_cnn import LstmCnnProcessor
+    from .processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
 
-    return save_converted(load_original(checkpoint), LstmCnnProcessor, vocabulary, output)
+    model = load_original(checkpoint)
+    image_processor = LstmCnnImageProcessor.liu_baseline() if model.config.stage == "bilinear" else None
+    processor = LstmCnnProcessor.from_vocabulary_file(vocabulary, image_processor)
+    return save_converted(model, processor, vocabulary, output)

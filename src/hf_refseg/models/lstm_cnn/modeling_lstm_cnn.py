@@ -26,6 +26,7 @@ from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
+from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from .configuration_lstm_cnn import LstmCnnConfig
 
 
@@ -58,16 +59,14 @@ class LstmCnnPreTrainedModel(PreTrainedModel):
             init.uniform_(module.weight, -0.08, 0.08)
         elif isinstance(module, WordLstm):
             module.initialise()
+        elif isinstance(module, nn.ConvTranspose2d):
+            init.copy_(module.weight, bilinear_kernel(module.stride[0]))
+        elif hasattr(module, "initial_std"):
+            init.normal_(module.weight, std=module.initial_std)
         elif isinstance(module, nn.Conv2d):
             init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        if isinstance(module, LstmCnnForReferringSegmentation):
-            init.normal_(module.visual_fusion.weight, std=0.05)
-            init.normal_(module.language_fusion.weight, std=0.05)
-            init.normal_(module.classifier.weight, std=0.1)
-            if module.deconvolution is not None:
-                init.copy_(module.deconvolution.weight, bilinear_kernel(module.deconvolution.stride[0]))
+        if isinstance(module, nn.Conv2d):
+            init.zeros_(module.bias)
 
 
 def bilinear_kernel(stride: int) -> torch.Tensor:
@@ -90,11 +89,37 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
         self.visual_fusion = nn.Conv2d(config.visual_size + NUM_COORDINATES, config.mlp_size, 1)
         self.language_fusion = nn.Linear(config.lstm_hidden_size, config.mlp_size, bias=False)
         self.classifier = nn.Conv2d(config.mlp_size, 1, 1)
+        self.visual_fusion.initial_std = self.language_fusion.initial_std = 0.05
+        self.classifier.initial_std = 0.1
         self.deconvolution = None
         if config.stage == "high_res":
             stride = self.deconvolution_stride
             self.deconvolution = nn.ConvTranspose2d(1, 1, 2 * stride, stride, padding=stride // 2, bias=False)
         self.post_init()
+
+    @classmethod
+    def from_previous_stage(cls, pretrained: str, stage: str) -> "LstmCnnForReferringSegmentation":
+        """
+        A network of Hu's "low_res" or "high_res" stage with all weights of the stage before it.
+
+        Every tensor keeps its shape, since fc6 to fc8 are convolutions in all stages; only the deconvolution of
+        "high_res" is new, and starts as bilinear interpolation.
+
+        Raises:
+            ValueError: the checkpoint is not of the stage before, or lacks tensors.
+        """
+        previous = {"low_res": "region", "high_res": "low_res"}.get(stage)
+        config = LstmCnnConfig.from_pretrained(pretrained)
+        if config.stage != previous:
+            raise ValueError(f"stage {stage!r} follows {previous!r}, the checkpoint {pretrained} is {config.stage!r}")
+        config.stage, config.background_weight = stage, 1 / 3 if stage == "high_res" else 1.0
+        if config.backbone_config.model_type == VggFcnConfig.model_type:
+            config.backbone_config.fc6_padding = config.backbone_config.fc6_kernel // 2
+        model, report = cls.from_pretrained(pretrained, config=config, output_loading_info=True)
+        missing = set(report["missing_keys"]) - {"deconvolution.weight"}
+        if missing:
+            raise ValueError(f"{pretrained} lacks {sorted(missing)}")
+        return model
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.word_embeddings

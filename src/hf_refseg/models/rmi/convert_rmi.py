@@ -94,4 +94,5 @@ def convert(checkpoint: Mapping[str, np.ndarray] | str | Path, vocabulary: str |
     """
     from .processing_rmi import RmiProcessor
 
-    return save_converted(load_original(checkpoint), RmiProcessor, vocabulary, output)
+    processor = RmiProcessor.from_vocabulary_file(vocabulary)
+    return save_converted(load_original(checkpoint), processor, vocabulary, output)

@@ -1,0 +1,160 @@
+"""What every system must pass: subclass it, say how to make the tiny model, and inherit the tests."""
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoModel, PreTrainedModel
+
+import hf_refseg
+from hf_refseg.auto import AutoModelForReferringSegmentation
+from tests.tiny import VOCAB_SIZE
+
+SIZE = 64
+
+
+class ModelTester:
+    """Tests of the contract that all systems share (design, section 1)."""
+
+    def make_model(self, **kwargs) -> PreTrainedModel:
+        raise NotImplementedError(f"{type(self).__name__} says how its tiny model is made")
+
+    @pytest.fixture
+    def model(self) -> PreTrainedModel:
+        torch.manual_seed(0)
+        return self.make_model()
+
+    @pytest.fixture
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """Two images and three expressions of one, two and four words, padded on the left."""
+        generator = torch.Generator().manual_seed(1)
+        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
+        input_ids[0, :3] = 0
+        input_ids[1, :2] = 0
+        return {
+            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
+            "input_ids": input_ids,
+            "attention_mask": (input_ids != 0).long(),
+            "image_index": torch.tensor([1, 0, 1]),
+        }
+
+    @pytest.fixture
+    def labels(self) -> torch.Tensor:
+        return (torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(2)) > 0.5).float()
+
+    @torch.no_grad()
+    def test_shapes(self, model, inputs):
+        outputs = model(**inputs)
+        assert outputs.logits.shape == (3, SIZE, SIZE)
+        assert outputs.image_index.tolist() == [1, 0, 1]
+        assert outputs.loss is None and torch.isfinite(outputs.logits).all()
+
+    @torch.no_grad()
+    def test_words_and_pixels_matter(self, model, inputs):
+        logits = model(**inputs).logits
+        other_words = {**inputs, "input_ids": inputs["input_ids"].flip(1), "attention_mask": None}
+        assert not torch.allclose(model(**other_words).logits[2], logits[2])
+        other_pixels = {**inputs, "pixel_values": inputs["pixel_values"].flip(-1)}
+        assert not torch.allclose(model(**other_pixels).logits, logits)
+
+    @torch.no_grad()
+    def test_save_and_load(self, model, inputs, tmp_path):
+        model.save_pretrained(tmp_path)
+        expected = model(**inputs).logits
+        for auto_class in (AutoModel, AutoModelForReferringSegmentation):
+            loaded, report = auto_class.from_pretrained(tmp_path, output_loading_info=True)
+            assert type(loaded) is type(model)
+            assert not any(report.values()), report
+            torch.testing.assert_close(loaded(**inputs).logits, expected, rtol=0, atol=0)
+
+    @torch.no_grad()
+    def test_batch_equals_single(self, model, inputs):
+        together = model(**inputs).logits
+        for row, image in enumerate(inputs["image_index"].tolist()):
+            alone = model(
+                pixel_values=inputs["pixel_values"][image, None],
+                input_ids=inputs["input_ids"][row, None],
+                attention_mask=inputs["attention_mask"][row, None],
+            ).logits
+            torch.testing.assert_close(together[row, None], alone, rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_many_expressions_equal_many_calls(self, model, inputs):
+        image = inputs["pixel_values"][:1]
+        calls = []
+        model.backbone.register_forward_hook(lambda *_: calls.append(1))
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        together = model(pixel_values=image, **words).logits
+        assert len(calls) == 1, "several expressions on one image run its backbone once"
+        features = model.get_image_features(image)
+        for row in range(3):
+            alone = {name: value[row, None] for name, value in words.items()}
+            torch.testing.assert_close(
+                model(pixel_values=image, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
+            )
+            torch.testing.assert_close(
+                model(image_features=features, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
+            )
+        assert len(calls) == 5
+
+    def test_training_path_equals_inference_path(self, model, inputs):
+        with torch.no_grad():
+            inferred = model(**inputs).logits
+        torch.testing.assert_close(model(**inputs).logits, inferred, rtol=1e-4, atol=1e-5)
+
+    def test_gradients(self, model, inputs, labels):
+        model.train()
+        outputs = model(**inputs, labels=labels)
+        torch.testing.assert_close(outputs.loss, sum(outputs.losses.values()))
+        outputs.loss.backward()
+        without = [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+        assert not without, f"no finite gradient reaches {without}"
+
+    def test_one_step_of_training_lowers_the_loss(self, model, inputs, labels):
+        model.train()
+        before = model(**inputs, labels=labels).loss
+        before.backward()
+        parameters = list(model.parameters())
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        torch.optim.SGD(parameters, lr=0.01 / norm.item()).step()  # the losses differ by orders of magnitude in scale
+        assert model(**inputs, labels=labels).loss < before
+
+    @torch.no_grad()
+    def test_bf16(self, model, inputs):
+        exact = model(**inputs).logits
+        half = model.to(torch.bfloat16)(**{**inputs, "pixel_values": inputs["pixel_values"].bfloat16()}).logits
+        assert half.dtype == torch.bfloat16
+        assert (half.float() - exact).abs().max() < 0.1 * exact.abs().max()
+
+    def test_export(self, model, inputs):
+        program = torch.export.export(model, (), kwargs=inputs, strict=False)
+        exported = program.module()(**inputs)
+        with torch.no_grad():
+            expected = model(**inputs).logits
+        torch.testing.assert_close(exported.logits, expected, rtol=1e-4, atol=1e-5)
+
+    def test_tuple_output(self, model, inputs):
+        with torch.no_grad():
+            assert torch.equal(model(**inputs, return_dict=False)[0], model(**inputs).logits)
+
+    def test_copies_do_not_share_state(self, model, inputs):
+        """A deep copy that is changed answers for itself, cached kernels included."""
+        with torch.no_grad():
+            before = model(**inputs).logits
+            changed = copy.deepcopy(model)
+            for parameter in changed.backbone.parameters():
+                parameter.mul_(1.5)
+            assert not torch.equal(changed(**inputs).logits, before)
+            assert torch.equal(model(**inputs).logits, before)
+
+    def test_rejects_ambiguous_images(self, model, inputs):
+        with pytest.raises(ValueError, match="3 expressions for 2 images"):
+            model(**{**inputs, "image_index": None})
+        with pytest.raises(ValueError, match="names 2 expressions, input_ids holds 3"):
+            model(**{**inputs, "image_index": torch.tensor([0, 1])})
+        with pytest.raises(ValueError, match="needs input_ids"):
+            model(pixel_values=inputs["pixel_values"])
+
+    def test_is_registered(self, model):
+        assert hf_refseg.__version__
+        assert AutoModel._model_mapping[type(model.config)] is type(model)

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
+from transformers import AutoConfig
+
+from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.rmi.modeling_rmi import RmiForReferringSegmentation, safe_atanh
+from tests.models.model_tester import ModelTester
+from tests.tiny import tiny_rmi
+
+
+class TestRmi(ModelTester):
+    def make_model(self, **kwargs):
+        return tiny_rmi(**kwargs)
+
+    @torch.no_grad()
+    def test_padding_is_skipped_in_every_sample(self, model, inputs):
+        """The original looked only at the first sample of a batch (spec, section 4)."""
+        short = {name: inputs[name][:1, 3:] for name in ("input_ids", "attention_mask")}
+        image = inputs["pixel_values"][1:]
+        expected = model(pixel_values=image, **short).logits[0]
+        torch.testing.assert_close(model(**inputs).logits[0], expected, rtol=1e-4, atol=1e-5)
+        without_mask = {**inputs, "attention_mask": None}
+        torch.testing.assert_close(model(**without_mask).logits[0], expected, rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_only_padding_gives_the_bias_everywhere(self, model, inputs):
+        nothing = torch.zeros_like(inputs["input_ids"])
+        outputs = model(**{**inputs, "input_ids": nothing, "attention_mask": nothing})
+        torch.testing.assert_close(outputs.logits, model.classifier.bias.expand_as(outputs.logits))
+
+    @pytest.mark.parametrize("grad", [False, True])
+    def test_attentions_are_the_mean_state_after_every_word(self, model, inputs, grad):
+        with torch.set_grad_enabled(grad):
+            outputs = model(**inputs, output_attentions=True)
+        assert len(outputs.attentions) == 4
+        assert all(attention.shape == (3, 8, 8) for attention in outputs.attentions)
+        assert not outputs.attentions[0][0].any(), "nothing has been read yet at the first sample's padding"
+        assert outputs.attentions[0][2].any()
+        with torch.no_grad():
+            states = model.multimodal_states(
+                model.get_image_features(inputs["pixel_values"]),
+                inputs["input_ids"],
+                inputs["attention_mask"].bool(),
+                inputs["image_index"],
+            )
+            for attention, (hidden, _) in zip(outputs.attentions, states, strict=True):
+                torch.testing.assert_close(attention, safe_atanh(hidden).mean(1), rtol=1e-4, atol=1e-6)
+
+    def test_the_embedding_of_padding_is_never_read(self, model, inputs, labels):
+        model(**inputs, labels=labels).loss.backward()
+        assert not model.word_embeddings.weight.grad[0].any()
+
+    def test_loss_is_a_sum_over_cells(self, model, inputs, labels):
+        outputs = model(**inputs, labels=labels)
+        target = labels[:, ::8, ::8]
+        cells = torch.nn.functional.binary_cross_entropy_with_logits(outputs.grid_logits, target, reduction="none")
+        torch.testing.assert_close(outputs.loss, cells.sum((1, 2)).mean())
+
+    def test_published_defaults(self):
+        config = RmiConfig()
+        assert config.backbone_config.model_type == "refseg_caffe_resnet"
+        with torch.device("meta"):
+            model = RmiForReferringSegmentation(config)
+        assert model.multimodal_lstm.visual_gates.weight.shape == (2000, 1008, 1, 1)
+        assert model.multimodal_lstm.word_gates.weight.shape == (2000, 2000)
+        assert model.multimodal_lstm.state_gates.weight.shape == (2000, 500, 1, 1)
+
+    def test_compiled_model_gives_the_same(self, model, inputs):
+        with torch.no_grad():
+            expected = model(**inputs).logits
+            compiled = torch.compile(model, backend="aot_eager")(**inputs).logits
+        torch.testing.assert_close(compiled, expected, rtol=1e-4, atol=1e-5)
+
+
+def backbones():
+    yield "transformers", {"model_type": "resnet", "hidden_sizes": [8, 8, 8, 16], "depths": [1, 1, 1, 1]}
+    yield (
+        "timm dilated ResNet",
+        {"model_type": "timm_backbone", "backbone": "resnet18", "out_indices": [4], "output_stride": 8},
+    )
+    yield (
+        "MobileNetV2",
+        {"model_type": "timm_backbone", "backbone": "mobilenetv2_035", "out_indices": [4], "output_stride": 16},
+    )
+
+
+@pytest.mark.parametrize("backbone", [b for _, b in backbones()], ids=[name for name, _ in backbones()])
+@torch.no_grad()
+def test_any_backbone(backbone, tmp_path):
+    """Any `AutoBackbone` of transformers or timm carries RMI, through save and load."""
+    if backbone["model_type"] == "timm_backbone":
+        pytest.importorskip("timm", reason="this backbone comes from timm (the test extra installs it)")
+    backbone = dict(backbone)
+    config = AutoConfig.for_model(backbone.pop("model_type"), **backbone)
+    model = tiny_rmi(backbone_config=config)
+    inputs = {"pixel_values": torch.randn(2, 3, 64, 64), "input_ids": torch.tensor([[4, 5], [0, 6]])}
+    expected = model(**inputs)
+    assert expected.logits.shape == (2, 64, 64)
+    model.save_pretrained(tmp_path)
+    loaded = RmiForReferringSegmentation.from_pretrained(tmp_path)
+    assert torch.equal(loaded(**inputs).logits, expected.logits)
+
+
+def test_config_refuses_what_it_cannot_mean():
+    with pytest.raises(StrictDataclassFieldValidationError, match="loss"):
+        RmiConfig(loss="mean")
+    with pytest.raises(StrictDataclassClassValidationError, match="output_stride must be 8, 16 or 32, got 4"):
+        RmiConfig(backbone_config={"model_type": "refseg_caffe_resnet", "output_stride": 4})
