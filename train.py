@@ -56,12 +56,12 @@ def main(words: list[str] | None = None) -> dict[str, float]:
     try:
         recipe = load_recipe(options.recipe, overrides)
         args = recipe.training_arguments()
-    except (ValueError, FileNotFoundError) as error:
+        if not options.resume:
+            require_fresh(args.output_dir)
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
         raise SystemExit(f"train.py: {error}") from error
     logging.basicConfig(format="%(message)s")
     transformers_logging.set_verbosity(args.get_process_log_level())
-    if not options.resume:
-        require_fresh(args.output_dir)
 
     data = DataArguments(**recipe.data)
     model_arguments = ModelArguments.from_section(recipe.model)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModel, AutoProcessor
 from tiny import tiny_caffe_resnet_config, tiny_rmi
+from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import decode_mask
 from hf_refseg.metrics import RefSegMetric

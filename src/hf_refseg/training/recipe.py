@@ -6,7 +6,7 @@
     training:  {output_dir: runs/tiny, learning_rate: 1e-3}
 
 On the command line `--learning_rate 2e-3` or `--training.learning_rate 2e-3`, and
-`--model.backbone_config.depths "[1, 1]"`. Values are YAML, and 1e-3 is a number (PyYAML alone would read a string).
+`--model.backbone_config.depths "[1, 1]"`. Values are YAML 1.2.
 """
 
 import dataclasses
@@ -26,12 +26,16 @@ SECTIONS = ("model", "processor", "data", "training")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as YAML 1.2 does."""
+    """SafeLoader with YAML 1.2's numbers and truth values: 1e-3 is a number, and `no` (a strategy's name) a string."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
-)
+_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"true|True|false|False"), list("tTfF"))
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789"))
 
 
 @dataclasses.dataclass
