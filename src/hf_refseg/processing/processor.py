@@ -158,7 +158,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             if scores is not None and scores.ndim == 1:
                 score = float(scores[row])
             else:
-                score = float(probability[mask].mean()) if mask.any() else 0.0
+                score = float((probability * mask).sum() / mask.sum().clamp(min=1))
             results.append({"mask": mask, "score": score, "box": mask_box(mask), "image_index": image})
         return results
 
