@@ -49,8 +49,8 @@ class ContextDecoder(nn.Module):
         self.reduce = nn.Conv2d(hidden_size, context_size, 1)
         self.context = ContextBlock(context_size)
         self.detail = nn.Conv2d(detail_channels, detail_size, 1) if detail_size else None
-        self.refine = nn.Conv2d(context_size + detail_size, context_size, 3, padding=1)
-        self.classifier = nn.Conv2d(context_size, 1, 1)
+        self.refine = nn.Conv2d(context_size + detail_size, context_size // 2, 3, padding=1)
+        self.classifier = nn.Conv2d(context_size // 2, 1, 1)
 
     def forward(self, state: torch.Tensor, detail: torch.Tensor | None = None) -> torch.Tensor:
         """

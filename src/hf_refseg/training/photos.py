@@ -1,0 +1,211 @@
+"""The recipe of `refseg-photos-rmi`: RMI for real photos from a few hundred of them.
+
+    python -m hf_refseg.training.photos configs/photos_rmi.yaml --data ../shared/data --output runs/photos
+
+Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the trunk on expressions: authored ones, templates
+made anew for every random view, and names of things that are not there. Stage 3 trains the trunk too, with a small
+learning rate. What is saved is the running average of the weights.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from ..data.coco_categories import NOUNS, PERSON_WORDS
+from ..data.photo_views import Photo, View, random_view, read_photos
+from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expressions
+from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
+from ..models.rmi.configuration_rmi import RmiConfig
+from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
+from ..models.rmi.processing_rmi import RmiProcessor
+from ..processing.image_processing import RefSegImageProcessor
+from ..processing.tokenization import tokenizer_from_sentences
+from .evaluate_photos import evaluate_photos
+from .pixel_naming import PixelNames, name_map, name_pixels, name_words
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class PhotoRecipe:
+    """
+    Everything a YAML file says about a run; paths are relative to `--data`.
+
+    Args:
+        folders: COCO-layout folders; images of `held_out` splits of any of them are never trained on.
+        trunk: weights of the backbone, under `trunk_config`.
+        expressions_per_view: of which `absent_share` name things that are not there.
+        authored_repeats: how often an epoch shows a photo with authored expressions; the others are shown once.
+        trunk_epochs: how many of the `epochs`, the last ones, train the trunk.
+        naming_weight: weight of the pixel naming loss, which goes on beside the expressions.
+        unknown_words: probability that a training word is replaced by the unknown one.
+    """
+
+    folders: list[str]
+    held_out: list[str]
+    trunk: str
+    trunk_config: str
+    model: dict
+    image_size: int = 512
+    epochs: int = 30
+    trunk_epochs: int = 10
+    authored_repeats: int = 2
+    photos_per_step: int = 3
+    expressions_per_view: int = 6
+    absent_share: float = 0.25
+    learning_rate: float = 1e-3
+    trunk_learning_rate: float = 2e-4
+    weight_decay: float = 0.01
+    naming_weight: float = 0.2
+    unknown_words: float = 0.05
+    average_decay: float = 0.998
+    evaluate_every: int = 5
+    seed: int = 0
+    naming: dict = field(default_factory=dict)
+
+
+def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForReferringSegmentation, RmiProcessor]:
+    """The model on its published trunk, and the processor with a vocabulary of all words that training can meet."""
+    sentences = [text for photo in photos for texts in photo.sentences.values() for text in texts]
+    nouns = [noun for nouns in NOUNS.values() for noun in nouns]
+    tokenizer = tokenizer_from_sentences([*sentences, *nouns, *PERSON_WORDS, TEMPLATE_WORDS])
+    size = {"height": recipe.image_size, "width": recipe.image_size}
+    # (x - 128) / 128, what the trunk was trained with.
+    image_processor = RefSegImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
+    trunk = RefSegMobileNetV2Config.from_json_file(data / recipe.trunk_config)
+    trunk.set_output_features_output_indices(out_features=["stage2", "deeplab"], out_indices=None)
+    model = RmiForReferringSegmentation(RmiConfig(backbone_config=trunk, vocab_size=len(tokenizer), **recipe.model))
+    model.backbone.load_state_dict({name: tensor.float() for name, tensor in load_file(data / recipe.trunk).items()})
+    return model, RmiProcessor(image_processor, tokenizer)
+
+
+def draw_expressions(view: View, recipe: PhotoRecipe, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+    """(expression, (H, W) bool mask) pairs of a view: authored first, then templates, and things that are not there."""
+    count, empty = recipe.expressions_per_view, np.zeros(view.masks.shape[1:], dtype=bool)
+    absent = rng.binomial(count, recipe.absent_share)
+    authored = [view.authored[i] for i in rng.permutation(len(view.authored))[: count // 2]]
+    pairs = authored + template_expressions(view, rng, count - absent - len(authored))
+    drawn = [(text, view.masks[index]) for text, index in pairs]
+    absent_texts = absent_expressions(set(view.categories), rng, max(absent, 1 - len(drawn)))
+    return drawn + [(text, empty) for text in absent_texts]
+
+
+def shown_photos(photos: list[Photo], recipe: PhotoRecipe) -> list[Photo]:
+    """The photos of one epoch, those with authored expressions `authored_repeats` times."""
+    return [photo for photo in photos for _ in range(recipe.authored_repeats if photo.sentences else 1)]
+
+
+def batches(photos: list[Photo], processor, recipe: PhotoRecipe, rng: np.random.Generator) -> Iterator[dict]:
+    """One epoch: `photos_per_step` views per batch of model inputs, with `names` (B, h, w)."""
+    shown = shown_photos(photos, recipe)
+    order = rng.permutation(len(shown))
+    unknown = processor.tokenizer.unk_token_id
+    for start in range(0, len(order) - recipe.photos_per_step + 1, recipe.photos_per_step):
+        chosen = [shown[i] for i in order[start : start + recipe.photos_per_step]]
+        # Authored expressions need the whole photo, so photos that have some are cropped less often.
+        views = [random_view(photo, rng, photos, crop=0.3 if photo.sentences else 0.6) for photo in chosen]
+        drawn = [draw_expressions(view, recipe, rng) for view in views]
+        inputs = processor(
+            images=[Image.fromarray(view.pixels) for view in views],
+            text=[[text for text, _ in pairs] for pairs in drawn],
+            segmentation_maps=[mask for pairs in drawn for _, mask in pairs],
+        )
+        forgotten = torch.from_numpy(rng.random(inputs["input_ids"].shape) < recipe.unknown_words)
+        inputs["input_ids"][forgotten & inputs["attention_mask"].bool()] = unknown
+        inputs["names"] = torch.stack([name_map(view, processor.image_processor, stride=16) for view in views])
+        yield dict(inputs)
+
+
+def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | int | str]:
+    """Runs the three stages, saves model, processor and results under `output`, and returns the results on val."""
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    photos = read_photos(data, recipe.folders, recipe.held_out)
+    model, processor = build(recipe, data, photos)
+    model.train()
+    # oneDNN's depthwise convolutions are fastest so; the head is not.
+    model.backbone.to(memory_format=torch.channels_last)
+    pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
+    logger.info("words that start from pixel names: %s", ", ".join(name_words(model, processor.tokenizer, pixel_names)))
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
+    steps = recipe.epochs * (len(shown_photos(photos, recipe)) // recipe.photos_per_step)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
+            {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")]},
+            {"params": list(pixel_names.parameters())},
+        ],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
+    for epoch in range(recipe.epochs):
+        model.backbone.requires_grad_(epoch >= recipe.epochs - recipe.trunk_epochs)
+        progress = tqdm(batches(photos, processor, recipe, rng), desc=f"epoch {epoch + 1}", unit="step")
+        losses = []
+        for inputs in progress:
+            loss = training_loss(model, pixel_names, inputs, recipe.naming_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            averaged.update_parameters(model)
+            losses.append(loss.item())
+            progress.set_postfix(loss=f"{np.mean(losses):.3f}")
+        logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
+        if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs:
+            results = evaluate_photos(averaged.module, processor, data / recipe.folders[0], split="val")
+            logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
+            averaged.module.half().save_pretrained(output)
+            averaged.module.float()
+            processor.save_pretrained(output)
+    return results
+
+
+def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
+    """Mask loss of the expressions plus the weighted naming loss, products in bfloat16."""
+    lengths = inputs["attention_mask"].sum(1)
+    num_expressions = len(lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model.get_image_features(inputs["pixel_values"].to(memory_format=torch.channels_last))
+        visual = features.visual.movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
+        loss = naming_weight * pixel_names.loss(visual, inputs["names"])
+        # Expressions of one length at a time, because every padded step would cost as much as a word.
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero()[:, 0]
+            output = model(
+                image_features=features,
+                input_ids=inputs["input_ids"][rows, -length:],
+                image_index=inputs["image_index"][rows],
+                labels=inputs["labels"][rows],
+            )
+            loss = loss + output.loss * len(rows) / num_expressions
+    return loss
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path, help="YAML file, see configs/photos_rmi.yaml")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the recipe's folders and trunk")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the new checkpoint")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = PhotoRecipe(**yaml.safe_load(arguments.recipe.read_text(encoding="utf-8")))
+    train(recipe, arguments.data, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

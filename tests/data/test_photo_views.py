@@ -1,0 +1,109 @@
+"""Views keep pixels, masks and sentences together; held-out photos never appear."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_refseg.data.photo_views import person_word, random_view, read_photos, template_rows, whole_view
+from hf_refseg.data.schema import decode_mask
+
+RED, BLUE = (220, 30, 30), (30, 60, 220)
+
+
+def write_folder(root, name, image_ids, refs=()):
+    """A COCO-layout folder of grey photos with a red dog on the left and a blue dog on the right."""
+    folder = root / name
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for image_id in image_ids:
+        pixels = np.full((120, 200, 3), 128, dtype=np.uint8)
+        for side, (x, colour) in enumerate([(20, RED), (140, BLUE)]):
+            pixels[40:100, x : x + 40] = colour
+            polygon = [x, 40, x + 40, 40, x + 40, 100, x, 100]
+            annotation = {"id": 10 * image_id + side, "image_id": image_id, "category_id": 18, "iscrowd": 0}
+            annotations.append(annotation | {"segmentation": [polygon]})
+        Image.fromarray(pixels).save(folder / "images" / f"{image_id}.png")
+        images.append({"id": image_id, "height": 120, "width": 200, "file_name": f"{image_id}.png"})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 18, "name": "dog"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+    if refs:
+        (folder / "refs.json").write_text(json.dumps(list(refs)))
+    return folder
+
+
+def ref(image_id, split):
+    return {"image_id": image_id, "ann_id": 10 * image_id, "split": split, "sentences": [{"sent": "dog on the left"}]}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photos")
+    write_folder(root, "authored", [1, 2], [ref(1, "train"), ref(2, "val")])
+    write_folder(root, "plain", [1, 2, 3])
+    return read_photos(root, ["authored", "plain"])
+
+
+def test_held_out_images_are_left_out_of_every_folder(photos):
+    assert [photo.image_id for photo in photos] == [1, 3]
+    assert photos[0].sentences == {10: ["dog on the left"]}
+
+
+def test_a_folder_without_instances_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no instances.json"):
+        read_photos(tmp_path, ["nothing"])
+
+
+def test_masks_follow_the_pixels_through_every_view(photos):
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        view = random_view(photos[0], rng, photos, crop=0.5, paste=0.0)
+        assert view.masks.shape[1:] == view.pixels.shape[:2]
+        for mask in view.masks:
+            inside = view.pixels[mask].astype(int)
+            assert (abs(inside[:, 0] - inside[:, 2]) > 60).all()  # red or blue, never the grey ground
+
+
+def test_mirrored_photos_have_mirrored_sentences(photos):
+    seen = set()
+    for seed in range(20):
+        view = random_view(photos[0], np.random.default_rng(seed), crop=0.0)
+        ((text, index),) = view.authored
+        is_left = view.centres[index, 0] < 0.5
+        assert text == ("dog on the left" if is_left else "dog on the right")
+        seen.add(is_left)
+    assert seen == {True, False}
+
+
+def test_crops_and_pastes_drop_authored_sentences(photos):
+    rng = np.random.default_rng(0)
+    assert random_view(photos[0], rng, crop=1.0).authored == []
+    pasted = random_view(photos[0], rng, photos, crop=0.0, paste=1.0)
+    assert pasted.authored == [] and len(pasted.masks) == 3
+    assert not (pasted.masks[2] & pasted.masks[:2]).any()
+
+
+def test_template_rows_are_rows_of_the_schema_and_repeat(photos):
+    rows = template_rows(photos[0], count=6, absent=2, seed=1)
+    assert [row["sentences"] for row in rows] == [
+        row["sentences"] for row in template_rows(photos[0], count=6, absent=2, seed=1)
+    ]
+    for row in rows[:6]:
+        left = decode_mask(row["mask"])[:, :100].any()
+        text = row["sentences"][0]["sent"]
+        assert ("right" in text or "blue" in text) == (not left), text
+        assert len(row["ann_ids"]) == len(row["boxes"]) == 1
+    for row in rows[6:]:
+        assert row["ann_ids"] == row["boxes"] == [] and not decode_mask(row["mask"]).any()
+
+
+def test_whole_view_without_instances(photos):
+    photo = type(photos[0])(photos[0].file, 9)
+    view = whole_view(photo)
+    assert view.masks.shape == (0, 120, 200) and template_rows(photo, count=3) == []
+
+
+def test_person_word_needs_two_captions():
+    assert person_word(["a man on a horse", "The man rides", "somebody rides"]) == "man"
+    assert person_word(["a man on a horse", "a rider"]) is None
