@@ -30,7 +30,7 @@ def test_auto_backbone(config, model_class, channels, tmp_path):
     assert all(maps.shape[-2:] == (8, 12) for maps in outputs.feature_maps[:1])
     assert len(outputs.hidden_states) == len(config.stage_names)
     backbone.save_pretrained(tmp_path)
-    loaded = AutoBackbone.from_pretrained(str(tmp_path))
+    loaded = model_class.from_pretrained(tmp_path)
     assert torch.equal(loaded(pixels).feature_maps[-1], outputs.feature_maps[-1])
 
 
