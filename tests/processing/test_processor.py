@@ -77,6 +77,13 @@ def test_expressions_that_cannot_be_answered(processor, num_images, text, messag
         processor([picture()] * num_images, text)
 
 
+def test_data_sets_may_hold_unknown_expressions(processor):
+    batch = processor(picture(), ["purple zebra", "a cat"], allow_unknown=True)
+    assert batch["input_ids"][0].tolist() == [3, 3]
+    with pytest.raises(ValueError, match="has no words"):
+        processor(picture(), ".", allow_unknown=True)
+
+
 def test_other_bad_calls(processor):
     with pytest.raises(TypeError, match="expression 1 is a int"):
         processor(picture(), ["a cat", 3])

@@ -68,9 +68,8 @@ class ReferringSegmentationCollator:
             images.append(image)
             texts.append(sentences)
             masks += [mask] * len(sentences)
-        return self.processor(
-            images=images, text=texts, segmentation_maps=masks, return_tensors="pt", **self.processor_kwargs
-        )
+        options = {"return_tensors": "pt", "allow_unknown": True, **self.processor_kwargs}
+        return self.processor(images=images, text=texts, segmentation_maps=masks, **options)
 
     def _prepare(self, row: dict) -> tuple[object, list[str], np.ndarray]:
         name = f"{row['source']} {row['split']} ref_id={row['ref_id']}"

@@ -44,6 +44,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         images=None,
         text: str | list[str] | list[list[str]] | None = None,
         segmentation_maps=None,
+        allow_unknown: bool = False,
         **kwargs: Unpack[ReferringSegmentationProcessorKwargs],
     ) -> BatchFeature:
         """Makes the model inputs of N expressions on B images.
@@ -54,6 +55,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 None: images only.
             segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image;
                 non-zero is foreground.
+            allow_unknown: take an expression of unknown words only as so many <unk>, as data sets need it (the originals
+                score such sentences too), instead of raising.
             kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).
 
         Returns a `BatchFeature` of
@@ -80,7 +83,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                     f"{'no' if images is None else len(images)} images; give images and one mask per expression"
                 )
         if text is not None:
-            data.update(self._encode_text(expressions, options["text_kwargs"]))
+            data.update(self._encode_text(expressions, allow_unknown, options["text_kwargs"]))
             data["image_index"] = image_index
         if images is not None:
             options["images_kwargs"]["return_tensors"] = "pt"
@@ -89,12 +92,12 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             check_mask_sizes(segmentation_maps, data["original_sizes"][image_index].tolist())
         return BatchFeature(data, tensor_type=return_tensors)
 
-    def _encode_text(self, expressions: list[str], options: dict) -> dict[str, torch.Tensor]:
+    def _encode_text(self, expressions: list[str], allow_unknown: bool, options: dict) -> dict[str, torch.Tensor]:
         encoded = self.tokenizer(expressions, **{**options, "return_tensors": None, "padding": False})
         for index, (expression, ids) in enumerate(zip(expressions, encoded["input_ids"], strict=True)):
             if not ids:
                 raise ValueError(f"expression {index} has no words: {expression!r}; describe what to segment")
-            if set(ids) == {self.tokenizer.unk_token_id}:
+            if set(ids) == {self.tokenizer.unk_token_id} and not allow_unknown:
                 raise ValueError(
                     f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(self.tokenizer)} "
                     f"words ({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
