@@ -1,5 +1,6 @@
 """RefShapes as a data set: an endless supply of rows of `hf_refseg.data.schema`, made when they are asked for."""
 
+import io
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -170,7 +171,9 @@ class RefShapes:
         bounds = np.linspace(0, self.num_samples, min(num_shards, max(self.num_samples, 1)) + 1).astype(int).tolist()
         shards = list(zip(bounds[:-1], bounds[1:], strict=True))
         return IterableDataset.from_generator(
-            _rows, features=row_features(OPTIONAL_FIELDS), gen_kwargs={"arguments": self._arguments(), "shards": shards}
+            _encoded_rows,
+            features=row_features(OPTIONAL_FIELDS),
+            gen_kwargs={"arguments": self._arguments(), "shards": shards},
         )
 
     def to_dataset(self, cache_dir: str | None = None):
@@ -191,6 +194,14 @@ def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
     for start, stop in shards:
         for index in range(start, stop):
             yield shapes[index]
+
+
+def _encoded_rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
+    # A stream with features encodes every picture, as PNG unless told otherwise; that took longer than all the rest.
+    for row in _rows(arguments, shards):
+        file = io.BytesIO()
+        row["image"].save(file, "BMP")
+        yield row | {"image": {"bytes": file.getvalue(), "path": None}}
 
 
 def _thing(shape: Shape, box: list[float], size: int) -> Thing:

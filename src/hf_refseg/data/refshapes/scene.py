@@ -10,12 +10,12 @@ CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 PATTERNS = ("plain", "striped", "dotted")
 # The two ranges lie far apart, so that "small" and "large" are never a matter of opinion.
-RADII = {"small": (0.070, 0.085), "large": (0.125, 0.155)}
+RADII = {"small": (0.068, 0.080), "large": (0.135, 0.160)}
 SPLITS = ("train", "val", "test")
 
 MIN_SHAPES, MAX_SHAPES = 3, 7
 # No outline reaches beyond this many radii (the corner of a tilted square); shapes never overlap nor leave the image.
-REACH = 1.17
+REACH = 1.22
 GAP = 0.012
 PLACEMENT_TRIES = 40
 
