@@ -61,7 +61,7 @@ def draw(shapes: list[Shape], size: int, rng: np.random.Generator) -> tuple[np.n
         rows, columns, inside, light = _rasterise(shape, size)
         masks[rows, columns, index] = inside
         color = np.array(RGB[shape.color]) + (20 * shape.style - 10)
-        paint = np.where((light & ~_border(inside))[..., None], 0.45 * color + 0.55 * 250, color).clip(0, 255)
+        paint = np.where((light & ~_border(inside))[..., None], 0.35 * color + 0.65 * 250, color).clip(0, 255)
         image[rows, columns][inside] = paint[inside]
     # A little sensor noise, the same for the three channels, keeps flat areas from being exactly constant.
     image += rng.integers(-4, 5, size=(size, size, 1), dtype=np.int16)
