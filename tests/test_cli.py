@@ -158,3 +158,14 @@ def test_help_loads_nothing_beyond_the_package_itself():
     loaded = finished.stdout.splitlines()[-1]
     heavy = ("torch", "transformers", "matplotlib", "PIL", "numpy", "pycocotools", "skimage", "datasets", "tensorflow")
     assert not [name for name in heavy if repr(name) in loaded], loaded
+
+
+@pytest.mark.skipif(
+    cli.DEFAULT_CHECKPOINT not in checkpoints.checkpoint_names(), reason="the default checkpoint is absent"
+)
+def test_demo_finds_the_cat_with_the_shipped_checkpoint(tmp_path):
+    command = [sys.executable, "-m", "hf_refseg.cli", "demo"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    share = float(finished.stdout.split("(")[1].split("%")[0])
+    assert 10 < share < 90, finished.stdout  # the cat fills a good half of its photo
+    assert (tmp_path / "overlay.png").is_file()

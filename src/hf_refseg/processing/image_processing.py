@@ -136,7 +136,7 @@ class RefSegImageProcessor(TorchvisionBackend):
         **_,
     ) -> Letterbox:
         """Where an image of size `original` (height, width) ends up in the network's input."""
-        size = self.size if size is None else size
+        size = SizeDict(**dict(self.size)) if size is None else size
         do_resize = self.do_resize if do_resize is None else do_resize
         do_pad = self.do_pad if do_pad is None else do_pad
         original = tuple(original)

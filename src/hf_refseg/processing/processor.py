@@ -55,8 +55,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 None: images only.
             segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image;
                 non-zero is foreground.
-            allow_unknown: take an expression of unknown words only as so many <unk>, as data sets need it (the originals
-                score such sentences too), instead of raising.
+            allow_unknown: take an expression of unknown words only as so many <unk> instead of raising, as data sets
+                need it: the originals train on and score such sentences too.
             kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).
 
         Returns a `BatchFeature` of
