@@ -1,40 +1,11 @@
 """Views keep pixels, masks and sentences together; held-out photos never appear."""
 
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
+from photo_folder import ref, write_folder
 
 from hf_refseg.data.photo_views import person_word, random_view, read_photos, template_rows, whole_view
 from hf_refseg.data.schema import decode_mask
-
-RED, BLUE = (220, 30, 30), (30, 60, 220)
-
-
-def write_folder(root, name, image_ids, refs=()):
-    """A COCO-layout folder of grey photos with a red dog on the left and a blue dog on the right."""
-    folder = root / name
-    (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
-    for image_id in image_ids:
-        pixels = np.full((120, 200, 3), 128, dtype=np.uint8)
-        for side, (x, colour) in enumerate([(20, RED), (140, BLUE)]):
-            pixels[40:100, x : x + 40] = colour
-            polygon = [x, 40, x + 40, 40, x + 40, 100, x, 100]
-            annotation = {"id": 10 * image_id + side, "image_id": image_id, "category_id": 18, "iscrowd": 0}
-            annotations.append(annotation | {"segmentation": [polygon]})
-        Image.fromarray(pixels).save(folder / "images" / f"{image_id}.png")
-        images.append({"id": image_id, "height": 120, "width": 200, "file_name": f"{image_id}.png"})
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 18, "name": "dog"}]}
-    (folder / "instances.json").write_text(json.dumps(content))
-    if refs:
-        (folder / "refs.json").write_text(json.dumps(list(refs)))
-    return folder
-
-
-def ref(image_id, split):
-    return {"image_id": image_id, "ann_id": 10 * image_id, "split": split, "sentences": [{"sent": "dog on the left"}]}
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,7 @@ from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expres
 from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from ..models.rmi.configuration_rmi import RmiConfig
 from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
-from ..models.rmi.processing_rmi import RmiProcessor
-from ..processing.image_processing import RefSegImageProcessor
+from ..models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
 from .evaluate_photos import evaluate_photos
 from .pixel_naming import PixelNames, name_map, name_pixels, name_words
@@ -82,7 +81,7 @@ def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForR
     tokenizer = tokenizer_from_sentences([*sentences, *nouns, *PERSON_WORDS, TEMPLATE_WORDS])
     size = {"height": recipe.image_size, "width": recipe.image_size}
     # (x - 128) / 128, what the trunk was trained with.
-    image_processor = RefSegImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
+    image_processor = RmiImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
     trunk = RefSegMobileNetV2Config.from_json_file(data / recipe.trunk_config)
     trunk.set_output_features_output_indices(out_features=["stage2", "deeplab"], out_indices=None)
     model = RmiForReferringSegmentation(RmiConfig(backbone_config=trunk, vocab_size=len(tokenizer), **recipe.model))

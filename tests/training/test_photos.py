@@ -1,0 +1,121 @@
+"""The photo recipe from end to end on made-up photos: what it writes can be loaded and used."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from photo_folder import ref, write_folder
+from safetensors.torch import save_file
+from transformers import AutoModel, AutoProcessor
+
+from hf_refseg.data.photo_views import read_photos, whole_view
+from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
+from hf_refseg.models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
+from hf_refseg.training.photos import PhotoRecipe, build, draw_expressions, train
+from hf_refseg.training.pixel_naming import CATEGORIES, IGNORE, PixelNames, name_map, name_words
+
+SIZES = {"word_embedding_size": 12, "lstm_hidden_size": 8, "visual_size": 12, "hidden_size": 8}
+ADDITIONS = {"word_similarity": True, "context_size": 8, "detail_size": 4, "loss": "dice_and_cross_entropy"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_folder(root, "authored", [1, 2], [ref(1, "train"), ref(2, "val")])
+    write_folder(root, "plain", [2, 3, 4, 5])
+    torch.manual_seed(0)
+    trunk = {"tf_padding": True, "output_stride": 16, "depth_multiplier": 0.25, "min_depth": 4, "num_labels": 3}
+    config = RefSegMobileNetV2Config(**trunk, out_features=["deeplab"])
+    config.to_json_file(root / "trunk.json")
+    save_file(RefSegMobileNetV2Backbone(config).state_dict(), root / "trunk.safetensors")
+    return root
+
+
+@pytest.fixture
+def recipe():
+    return PhotoRecipe(
+        folders=["authored", "plain"],
+        held_out=["val"],
+        trunk="trunk.safetensors",
+        trunk_config="trunk.json",
+        model=SIZES | ADDITIONS,
+        image_size=64,
+        epochs=2,
+        trunk_epochs=1,
+        photos_per_step=2,
+        evaluate_every=2,
+        naming={"views_per_photo": 1, "epochs": 1, "batch_size": 16},
+    )
+
+
+@pytest.fixture
+def built(root, recipe):
+    photos = read_photos(root, recipe.folders, recipe.held_out)
+    return photos, *build(recipe, root, photos)
+
+
+def test_a_run_writes_a_checkpoint_that_answers(root, recipe, tmp_path):
+    results = train(recipe, root, tmp_path)
+    assert results["num"] == 1 and results["swap_sentences"] == 1 and results["absent_pairs"] > 70
+    model, processor = AutoModel.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)
+    image = whole_view(read_photos(root, recipe.folders, recipe.held_out)[0]).pixels
+    inputs = processor(images=image, text=["the dog", "red dog on the left"])
+    with torch.no_grad():
+        logits = model.float()(**inputs).logits
+    assert logits.shape == (2, 64, 64) and logits.isfinite().all()
+
+
+def test_the_trunk_is_trained_in_the_last_epochs_only(root, recipe, tmp_path):
+    def trunk_after(trunk_epochs):
+        run = dataclasses.replace(recipe, trunk_epochs=trunk_epochs, trunk_learning_rate=0.1, average_decay=0.0)
+        train(run, root, tmp_path / str(trunk_epochs))
+        model = AutoModel.from_pretrained(tmp_path / str(trunk_epochs), dtype=torch.float32)
+        return model.backbone.mobilenet_v2.layer[0].expand_1x1.convolution.weight
+
+    published = RefSegMobileNetV2Config.from_json_file(root / "trunk.json")
+    torch.manual_seed(0)
+    start = RefSegMobileNetV2Backbone(published).half().float()
+    frozen = start.mobilenet_v2.layer[0].expand_1x1.convolution.weight
+    assert torch.equal(trunk_after(0), frozen)
+    assert not torch.equal(trunk_after(1), frozen)
+
+
+def test_expressions_of_a_view_fit_their_masks(built, recipe):
+    photos, *_ = built
+    view = whole_view(photos[0])
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        for text, mask in draw_expressions(view, recipe, rng):
+            about_dogs = ("dog" in text.split() and "hot" not in text) or "puppy" in text.split()
+            assert mask.any() == about_dogs, text
+
+
+def test_name_map_lies_on_the_letterboxed_grid(built):
+    photos, _, processor = built
+    names = name_map(whole_view(photos[0]), processor.image_processor, stride=16)  # 120 x 200 in 64 x 64: 13 rows above
+    assert names.shape == (4, 4)
+    assert (names[3] == IGNORE).all()
+    assert set(names[1:3].unique().tolist()) == {0, 1 + CATEGORIES.index("dog")}
+
+
+def test_words_start_from_the_vectors_of_what_they_name(built):
+    _, model, processor = built
+    pixel_names = PixelNames(12)
+    named = name_words(model, processor.tokenizer, pixel_names)
+    vocabulary, vectors = processor.tokenizer.get_vocab(), pixel_names.vectors.weight
+    words = model.word_embeddings.weight
+    assert {"dog", "man", "board"} <= set(named) and "left" not in named
+    assert torch.equal(words[vocabulary["dog"]], vectors[1 + CATEGORIES.index("dog")])  # not half of a hot dog
+    boards = [1 + CATEGORIES.index(name) for name in ("snowboard", "skateboard", "surfboard")]
+    torch.testing.assert_close(words[vocabulary["board"]], vectors[boards].mean(0))
+
+
+def test_naming_loss_ignores_padding_and_is_least_where_names_are_right():
+    pixel_names = PixelNames(4)
+    visual = torch.randn(2, 3, 3, 4)
+    names = pixel_names.vectors(visual).argmax(-1)
+    padded = names.clone()
+    padded[0] = IGNORE
+    torch.testing.assert_close(pixel_names.loss(visual, padded), pixel_names.loss(visual[1], names[1]))
+    assert pixel_names.loss(visual, names) < pixel_names.loss(visual, (names + 1) % 81)
