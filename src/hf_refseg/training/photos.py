@@ -170,6 +170,8 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
             averaged.module.half().save_pretrained(output)
             averaged.module.float()
+            averaged.module.config.dtype = torch.float32  # stored in half the bytes, but loaded to compute in float32
+            averaged.module.config.save_pretrained(output)
             processor.save_pretrained(output)
     return results
 
