@@ -1,12 +1,13 @@
 """The photo recipe from end to end on made-up photos: what it writes can be loaded and used."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 from photo_folder import ref, write_folder
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data.photo_views import read_photos, whole_view
@@ -57,12 +58,16 @@ def built(root, recipe):
 
 def test_a_run_writes_a_checkpoint_that_answers(root, recipe, tmp_path):
     results = train(recipe, root, tmp_path)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values() if tensor.is_floating_point()} == {torch.float16}
+    assert json.loads((tmp_path / "eval_results.json").read_text()) == results
     assert results["num"] == 1 and results["swap_sentences"] == 1 and results["absent_pairs"] > 70
     model, processor = AutoModel.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)
     image = whole_view(read_photos(root, recipe.folders, recipe.held_out)[0]).pixels
     inputs = processor(images=image, text=["the dog", "red dog on the left"])
+    assert model.dtype == torch.float32
     with torch.no_grad():
-        logits = model.float()(**inputs).logits
+        logits = model(**inputs).logits
     assert logits.shape == (2, 64, 64) and logits.isfinite().all()
 
 
@@ -70,7 +75,7 @@ def test_the_trunk_is_trained_in_the_last_epochs_only(root, recipe, tmp_path):
     def trunk_after(trunk_epochs):
         run = dataclasses.replace(recipe, trunk_epochs=trunk_epochs, trunk_learning_rate=0.1, average_decay=0.0)
         train(run, root, tmp_path / str(trunk_epochs))
-        model = AutoModel.from_pretrained(tmp_path / str(trunk_epochs), dtype=torch.float32)
+        model = AutoModel.from_pretrained(tmp_path / str(trunk_epochs))
         return model.backbone.mobilenet_v2.layer[0].expand_1x1.convolution.weight
 
     published = RefSegMobileNetV2Config.from_json_file(root / "trunk.json")

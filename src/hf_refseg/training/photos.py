@@ -18,9 +18,10 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..data.coco_categories import NOUNS, PERSON_WORDS
 from ..data.photo_views import Photo, View, random_view, read_photos
@@ -30,7 +31,7 @@ from ..models.rmi.configuration_rmi import RmiConfig
 from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
 from ..models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
-from .evaluate_photos import evaluate_photos
+from .evaluate_photos import RESULTS_FILE, evaluate_photos
 from .pixel_naming import PixelNames, name_map, name_pixels, name_words
 
 logger = logging.getLogger(__name__)
@@ -168,12 +169,20 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
         if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs:
             results = evaluate_photos(averaged.module, processor, data / recipe.folders[0], split="val")
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
-            averaged.module.half().save_pretrained(output)
-            averaged.module.float()
-            averaged.module.config.dtype = torch.float32  # stored in half the bytes, but loaded to compute in float32
-            averaged.module.config.save_pretrained(output)
-            processor.save_pretrained(output)
+            save(averaged.module, processor, results, output)
     return results
+
+
+def save(model, processor, results: dict, output: Path) -> None:
+    """Writes a checkpoint folder: weights as float16 to be small, loaded as float32 because a CPU computes in it."""
+    model.save_pretrained(output)
+    weights = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(weights, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+    processor.save_pretrained(output)
+    (output / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
