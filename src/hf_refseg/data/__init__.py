@@ -17,7 +17,7 @@ _MODULE_OF = {
     "union_masks": "schema",
 }
 
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str):

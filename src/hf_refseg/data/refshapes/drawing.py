@@ -61,7 +61,7 @@ def draw(shapes: list[Shape], size: int, rng: np.random.Generator) -> tuple[np.n
         rows, columns, inside, light = _rasterise(shape, size)
         masks[rows, columns, index] = inside
         color = np.array(RGB[shape.color]) + (20 * shape.style - 10)
-        paint = np.where((light & ~_border(inside))[..., None], 0.35 * color + 0.65 * 250, color).clip(0, 255)
+        paint = np.where(_framed(light, inside)[..., None], 0.35 * color + 0.65 * 250, color).clip(0, 255)
         image[rows, columns][inside] = paint[inside]
     # A little sensor noise, the same for the three channels, keeps flat areas from being exactly constant.
     image += rng.integers(-4, 5, size=(size, size, 1), dtype=np.int16)
@@ -89,18 +89,29 @@ def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.nd
     cos, sin = math.cos(shape.angle), math.sin(shape.angle)
     u, v = cos * x + sin * y, cos * y - sin * x
     # Every second moon faces the other way, so that a mirrored picture is as likely as the picture.
-    inside = OUTLINES[shape.category](-u if shape.style < 0.5 else u, v)
-    return slice(top, bottom), slice(left, right), inside, _light(shape, left, top, inside.shape, size)
+    facing = -1 if shape.style < 0.5 else 1
+    inside = OUTLINES[shape.category](facing * u, v)
+    # A moon's centre is empty: its pattern starts in its belly.
+    belly = -0.62 * facing * radius if shape.category == "moon" else 0
+    return (
+        slice(top, bottom),
+        slice(left, right),
+        inside,
+        _light(shape, left - int(center_x + belly), top - int(center_y), inside.shape, size),
+    )
 
 
-def _border(inside: np.ndarray) -> np.ndarray:
-    """The outermost pixels of a shape: kept in its color, or a small patterned one would melt into the background."""
+def _framed(light: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The pattern without the outermost pixels of its shape: without a frame in its own color, a small patterned shape
+    would melt into the background. One that is hardly more than its frame keeps its pattern instead."""
     core = np.zeros_like(inside)
     core[1:-1, 1:-1] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    return inside & ~core
+    framed = light & inside & core
+    return framed if 8 * np.count_nonzero(framed) >= np.count_nonzero(inside) else light
 
 
 def _light(shape: Shape, left: int, top: int, window: tuple[int, int], size: int) -> np.ndarray:
+    """Where the pattern is light; left and top of the window are given from the pattern's start, in pixels."""
     if shape.pattern == "plain":
         return np.zeros(window, dtype=bool)
     # Whole pixels, so that the pattern survives small pictures.
@@ -110,5 +121,6 @@ def _light(shape: Shape, left: int, top: int, window: tuple[int, int], size: int
         direction = int(shape.style * 8) % 4  # along x, along y, and the two diagonals
         across = (columns, rows, columns + rows, columns - rows)[direction] + np.zeros(window, dtype=int)
         return across % period < period // 2
-    dot = (period - 1) / 2
-    return ((columns % period - dot) ** 2 + (rows % period - dot) ** 2) <= (0.33 * period) ** 2
+    # One dot lies at the start: every shape, however small or thin, shows it.
+    x, y = ((axis + period // 2) % period - (period - 1) / 2 for axis in (columns, rows))
+    return x**2 + y**2 <= (0.33 * period) ** 2
