@@ -21,12 +21,12 @@ from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
 import hf_refseg  # noqa: F401  (registers the models)
-from hf_refseg.data import ReferringSegmentationCollator
 from hf_refseg.training import ReferringSegmentationTrainer
 from hf_refseg.training.build import (
     DataArguments,
     ModelArguments,
     ProcessorArguments,
+    build_collators,
     build_model,
     build_processor,
     build_rows,
@@ -72,28 +72,31 @@ def main(words: list[str] | None = None) -> dict[str, float]:
         ProcessorArguments(**recipe.processor), model_arguments, training_sentences(data, train_rows)
     )
     set_seed(args.seed)  # the same initial weights whatever was read before
-    model = build_model(model_arguments, processor.tokenizer, frozen_backbone=args.freeze.startswith("backbone"))
+    model = build_model(model_arguments, processor.tokenizer, args.freeze)
+    train_collator, eval_collator = build_collators(data, processor, model, args.seed)
     trainer = ReferringSegmentationTrainer(
         model=model,
         args=args,
         processing_class=processor,
         train_dataset=train_rows,
         eval_dataset=eval_rows,
-        data_collator=ReferringSegmentationCollator(processor, data.flip_probability, data.sentence, seed=args.seed),
-        eval_collator=ReferringSegmentationCollator(processor, sentence="all"),
+        data_collator=train_collator,
+        eval_collator=eval_collator,
     )
     trainer.train(resume_from_checkpoint=options.resume)
-    metrics = trainer.evaluate()
     trainer.save_model()
+    metrics = trainer.evaluate() if eval_collator is not None else {}
     if trainer.is_world_process_zero():
         output_dir = Path(args.output_dir)
-        trainer.save_metrics("eval", metrics, combined=False)
         (output_dir / "recipe.yaml").write_text(yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False))
         plot_training_curve(trainer.state.log_history, output_dir / "curve.png")
-        logger.warning(
-            f"oIoU {metrics['eval_oIoU']:.3f}, mIoU {metrics['eval_mIoU']:.3f} ({metrics['eval_protocol']}, "
-            f"{metrics['eval_num']} expressions); the model is in {output_dir}"
-        )
+        logger.warning(f"the model is in {output_dir}")
+        if metrics:
+            trainer.save_metrics("eval", metrics, combined=False)
+            logger.warning(
+                f"oIoU {metrics['eval_oIoU']:.3f}, mIoU {metrics['eval_mIoU']:.3f} "
+                f"({metrics['eval_protocol']}, {metrics['eval_num']} expressions)"
+            )
     return metrics
 
 

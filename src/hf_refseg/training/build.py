@@ -2,23 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import Subset
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoProcessor, PreTrainedModel
+from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, AutoModel, AutoProcessor, PreTrainedModel
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
-from ..data import RefShapes, load_refer_folder
+from ..data import ReferringSegmentationCollator, RefShapes, load_refer_folder
 from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
+from .initial_weights import load_backbone_weights, require_pretrained, require_same_config
+from .parameter_scopes import frozen_parameter_names
+from .regions import RegionCollator
 
 logger = logging.get_logger(__name__)
-
-# What Hu et al.'s high-resolution stage has and the stage before it lacks.
-NEW_IN_NEXT_STAGE = {"deconvolution.weight"}
 
 
 @dataclass
@@ -83,7 +81,7 @@ class ModelArguments:
         model_type: e.g. `"refseg_rmi"`.
         checkpoint: folder or name of a model and processor to go on training; the configuration is the checkpoint's.
         initialise_from: folder of the previous stage, whose weights and vocabulary this model takes over (Hu et al.).
-        backbone_checkpoint: folder of a backbone, or of a model of ours whose backbone is taken.
+        backbone_checkpoint: folder of a backbone, or of a model of ours whose backbone and visual projection are taken.
         word_vectors: name or file of word vectors the embedding starts from, e.g. `"glove-wiki-gigaword-50"`.
     """
 
@@ -165,28 +163,29 @@ def build_processor(arguments: ProcessorArguments, model: ModelArguments, senten
     return processor_class(processor_class.default_image_processor(**differences), tokenizer)
 
 
-def build_model(arguments: ModelArguments, tokenizer, frozen_backbone: bool = False) -> PreTrainedModel:
+def build_model(arguments: ModelArguments, tokenizer, freeze: str = "none") -> PreTrainedModel:
     """The model with the weights it starts from.
 
     Args:
         tokenizer: of the processor; its length is the number of embedding rows.
-        frozen_backbone: whether the training leaves the backbone as it is.
+        freeze: the scope of `FREEZE_SCOPES` that the training will leave as it is.
 
     Raises:
-        ValueError: a frozen backbone that would keep random weights; weights that do not fit, listing their names.
+        ValueError: frozen weights that would stay random; weights or a configuration that do not fit.
     """
     if arguments.checkpoint is not None:
-        return AutoModel.from_pretrained(arguments.checkpoint)
-    if frozen_backbone and arguments.initialise_from is None and arguments.backbone_checkpoint is None:
-        raise ValueError(
-            "the backbone is frozen, so it must not start from random weights: give --backbone_checkpoint FOLDER (of a "
-            "backbone or a converted model), --initialise_from FOLDER or --checkpoint FOLDER; or --freeze none"
-        )
-    model = AutoModel.from_config(build_config(arguments, len(tokenizer)))
+        model = AutoModel.from_pretrained(arguments.checkpoint)
+        require_same_config(arguments.config, model.config, arguments.checkpoint)
+        return model
     if arguments.initialise_from is not None:
-        load_weights(model, AutoModel.from_pretrained(arguments.initialise_from).state_dict(), NEW_IN_NEXT_STAGE)
+        model_class = MODEL_MAPPING[CONFIG_MAPPING[arguments.model_type]]
+        model = model_class.from_previous_stage(arguments.initialise_from, arguments.config["stage"])
+        require_same_config(arguments.config, model.config, arguments.initialise_from)
+        return model
+    model, pretrained = AutoModel.from_config(build_config(arguments, len(tokenizer))), set()
     if arguments.backbone_checkpoint is not None:
-        load_weights(model.backbone, backbone_weights(arguments.backbone_checkpoint))
+        pretrained = load_backbone_weights(model, arguments.backbone_checkpoint)
+    require_pretrained(frozen_parameter_names(model, freeze), pretrained)
     if arguments.word_vectors is not None:
         embedding = model.get_input_embeddings().weight
         vectors = load_word_vectors(arguments.word_vectors)
@@ -194,34 +193,9 @@ def build_model(arguments: ModelArguments, tokenizer, frozen_backbone: bool = Fa
     return model
 
 
-def backbone_weights(folder: str | Path) -> dict[str, torch.Tensor]:
-    """The weights of a backbone from its own folder, or from the folder of one of our models."""
-    from safetensors.torch import load_file
-
-    path = Path(folder) / "model.safetensors"
-    if not path.is_file():
-        raise FileNotFoundError(f"no {path}: backbone_checkpoint is a folder with model.safetensors")
-    weights = load_file(path)
-    prefixed = {name.removeprefix("backbone."): w for name, w in weights.items() if name.startswith("backbone.")}
-    return prefixed or weights
-
-
-def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], may_be_new: Iterable[str] = ()) -> None:
-    """Load all `weights`; only parameters of `may_be_new` may keep their own.
-
-    Raises:
-        ValueError: names that only one side has, or shapes that differ.
-    """
-    own = model.state_dict()
-    unknown, missing = sorted(weights.keys() - own.keys()), sorted(own.keys() - weights.keys() - set(may_be_new))
-    shapes = [
-        f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
-        for name in sorted(weights.keys() & own.keys())
-        if weights[name].shape != own[name].shape
-    ]
-    if unknown or missing or shapes:
-        raise ValueError(
-            f"the weights do not fit {type(model).__name__}: missing {missing[:5]} ({len(missing)}), unknown "
-            f"{unknown[:5]} ({len(unknown)}), other shapes {shapes[:5]} ({len(shapes)})"
-        )
-    model.load_state_dict(own | weights)
+def build_collators(arguments: DataArguments, processor, model: PreTrainedModel, seed: int):
+    """The collators of training and of evaluation; Hu et al.'s region classifier has no masks to evaluate, so None."""
+    if getattr(model.config, "stage", None) == "region":
+        return RegionCollator(processor, seed=seed), None
+    train = ReferringSegmentationCollator(processor, arguments.flip_probability, arguments.sentence, seed=seed)
+    return train, ReferringSegmentationCollator(processor, sentence="all")

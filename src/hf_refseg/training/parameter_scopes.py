@@ -54,8 +54,8 @@ def decayed_parameter_names(model: nn.Module, scope: str) -> list[str]:
     return names
 
 
-def freeze_parameters(model: nn.Module, scope: str) -> list[str]:
-    """Stop the training of a scope of `FREEZE_SCOPES` and return the names of its parameters.
+def frozen_parameter_names(model: nn.Module, scope: str) -> list[str]:
+    """Names of the parameters in a scope of `FREEZE_SCOPES`.
 
     Raises:
         ValueError: if a scope other than `"none"` has no parameter in this model.
@@ -63,6 +63,12 @@ def freeze_parameters(model: nn.Module, scope: str) -> list[str]:
     names = [name for name, _ in model.named_parameters() if _matches(name, FREEZE_SCOPES[scope])]
     if scope != "none" and not names:
         raise ValueError(f"freeze scope {scope!r} has no parameter of {type(model).__name__}")
+    return names
+
+
+def freeze_parameters(model: nn.Module, scope: str) -> list[str]:
+    """Stop the training of a scope of `FREEZE_SCOPES` and return the names of its parameters."""
+    names = frozen_parameter_names(model, scope)
     for name in names:
         model.get_parameter(name).requires_grad_(False)
     return names

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
+from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
+from hf_refseg.training.build import ModelArguments, build_config
+from hf_refseg.training.recipe import load_recipe
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RECIPES = sorted(CONFIGS.glob("*.yaml"))
+RMI_ROWS = {
+    "max_steps": 750_000, "per_device_train_batch_size": 1, "optimizer": "adam", "learning_rate": 0.00025,
+    "schedule": "polynomial", "lr_end": 1e-5, "lr_power": 0.9, "weight_decay": 0.0005,
+    "weight_decay_scope": "conv_kernels", "bias_gradient_multiplier": 2, "freeze": "backbone", "mask_protocol": "paper",
+}  # fmt: skip
+HU_ROWS = {
+    "optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "schedule": "staircase", "lr_decay_factor": 0.1,
+    "weight_decay": 0.0005, "weight_decay_scope": "weights",
+}  # fmt: skip
+HU_STAGES = {
+    "region": {"max_steps": 25_000, "lr_decay_every": 10_000, "freeze": "backbone_and_projection"},
+    "low_res": {"max_steps": 30_000, "lr_decay_every": 10_000, "freeze": "vgg_convolutions"},
+    "high_res": {"max_steps": 18_000, "lr_decay_every": 6_000, "freeze": "vgg_convolutions"},
+}
+
+
+def config_of(recipe):
+    return build_config(ModelArguments.from_section(recipe.model))
+
+
+def same(config, expected):
+    mine, theirs = config.to_dict(), expected.to_dict()
+    return {
+        key: (mine.get(key), theirs.get(key)) for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
+    }
+
+
+@pytest.mark.parametrize("path", [p for p in RECIPES if "photos" not in p.name], ids=lambda path: path.stem)
+def test_every_recipe_parses_and_its_arguments_and_model_can_be_built(path, tmp_path):
+    recipe = load_recipe(path, ["--output_dir", str(tmp_path), "--use_cpu", "true", "--report_to", "none"])
+    recipe.training_arguments()
+    recipe.data_arguments()
+    config = config_of(recipe)
+    with torch.device("meta"):
+        from transformers import AutoModel
+
+        assert sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters()) > 1000
+
+
+@pytest.mark.parametrize("name", ["r_rmi", "d_rmi", "r_lstm", "d_lstm"])
+def test_rows_of_liu_have_the_published_settings(name):
+    recipe = load_recipe(CONFIGS / f"{name}.yaml")
+    assert {key: recipe.training[key] for key in RMI_ROWS} == RMI_ROWS
+    expected = RmiConfig() if name.endswith("rmi") else LstmCnnConfig.liu_baseline(vocab_size=8803)
+    assert same(config_of(recipe), expected) == {}
+
+
+@pytest.mark.parametrize("stage", HU_STAGES)
+def test_stages_of_hu_have_the_published_settings(stage):
+    recipe = load_recipe(CONFIGS / f"lstm_cnn_hu_{stage}.yaml")
+    expected = {**HU_ROWS, **HU_STAGES[stage]}
+    assert {key: recipe.training[key] for key in expected} == expected
+    backbone = VggFcnConfig(fc6_padding=0 if stage == "region" else 3)
+    assert same(config_of(recipe), LstmCnnConfig.hu_stage(stage, backbone_config=backbone)) == {}
+
+
+def test_values_are_overridden_by_bare_and_by_full_name():
+    words = ["--learning_rate", "2e-3", "--model.hidden_size=32", "--model.backbone_config.depths", "[1, 2]"]
+    recipe = load_recipe(CONFIGS / "tiny_refshapes.yaml", [*words, "--eval_strategy", "no", "--tf32=false"])
+    assert recipe.training["learning_rate"] == 2e-3
+    assert (recipe.training["eval_strategy"], recipe.training["tf32"]) == ("no", False)
+    assert recipe.model["hidden_size"] == 32
+    assert recipe.model["backbone_config"]["depths"] == [1, 2]
+    assert recipe.model["backbone_config"]["model_type"] == "refseg_caffe_resnet"
+
+
+def test_numbers_with_exponents_are_numbers(tmp_path):
+    recipe = load_recipe(CONFIGS / "r_rmi.yaml")
+    assert recipe.training["lr_end"] == 1e-5
+    assert yaml.safe_load("1e-5") == "1e-5"  # why the loader is our own
+
+
+def test_unknown_keys_name_the_nearest_known(tmp_path):
+    with pytest.raises(ValueError, match=r"'learning_rat' on the command line.*training\.learning_rate"):
+        load_recipe(CONFIGS / "tiny_refshapes.yaml", ["--learning_rat", "1"])
+    with pytest.raises(ValueError, match=r"'model\.hidden_sise'.*model\.hidden_size"):
+        load_recipe(CONFIGS / "tiny_refshapes.yaml", ["--model.hidden_sise", "1"])
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: {model_type: refseg_rmi}\ndata: {dialekt: refcoco}\n")
+    with pytest.raises(ValueError, match=r"'data\.dialekt' in .*mine\.yaml.*data\.dialect"):
+        load_recipe(file)
+    file.write_text("optimisation: {}\n")
+    with pytest.raises(ValueError, match="section 'optimisation'.*model, processor, data, training"):
+        load_recipe(file)
+    file.write_text("model: {model_type: rmi}\n")
+    with pytest.raises(ValueError, match="model_type 'rmi'.*refseg_rmi"):
+        load_recipe(file)
+
+
+def test_a_key_of_two_sections_needs_its_section(monkeypatch):
+    keys = {"model": ["model_type", "size"], "processor": ["size"], "data": [], "training": []}
+    monkeypatch.setattr("hf_refseg.training.recipe.known_keys", lambda model_type: keys)
+    monkeypatch.setattr("hf_refseg.training.recipe.Path.read_text", lambda *args, **kwargs: "processor: {size: 96}")
+    with pytest.raises(ValueError, match=r"--model\.size or --processor\.size"):
+        load_recipe(CONFIGS / "tiny_refshapes.yaml", ["--size", "64"])
+    assert load_recipe(CONFIGS / "tiny_refshapes.yaml", ["--processor.size", "64"]).processor == {"size": 64}
+
+
+def test_other_errors_teach():
+    with pytest.raises(ValueError, match="--resume_from_checkpoint needs a value"):
+        load_recipe(CONFIGS / "tiny_refshapes.yaml", ["--resume_from_checkpoint"])
+    with pytest.raises(ValueError, match="expected --key value, got 'fast'"):
+        load_recipe(CONFIGS / "tiny_refshapes.yaml", ["fast"])
+    with pytest.raises(FileNotFoundError, match="tiny_refshapes.yaml"):
+        load_recipe(CONFIGS / "tiny.yaml")

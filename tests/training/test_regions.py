@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import tiny_lstm_cnn
+
+from hf_refseg.data import RefShapes
+from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from hf_refseg.training.regions import RegionCollator, draw_boxes, iou
+
+ROWS = [RefShapes(size=64)[index] for index in range(6)]
+
+
+@pytest.fixture
+def processor():
+    tokenizer = tokenizer_from_sentences(RefShapes.vocabulary("refcoco"))
+    return LstmCnnProcessor(LstmCnnImageProcessor(size={"height": 224, "width": 224}), tokenizer)
+
+
+def test_iou_by_hand():
+    assert iou([0, 0, 9, 9], [0, 0, 9, 9]) == 1
+    assert iou([0, 0, 9, 9], [5, 0, 14, 9]) == 50 / 150
+    assert iou([0, 0, 4, 4], [5, 0, 9, 4]) == 0
+
+
+def test_positives_overlap_by_seven_tenths_and_negatives_do_not_touch():
+    for row in ROWS:
+        x0, y0, x1, y1 = row["boxes"][0]
+        referent = [x0, y0, x1 - 1, y1 - 1]
+        for seed in range(20):
+            positive, *negative = draw_boxes(row, np.random.default_rng(seed))
+            assert iou(positive, referent) >= 0.7
+            for box in negative:
+                assert iou(box, referent) == 0
+                assert 0 <= box[0] < box[2] < 64 and 0 <= box[1] < box[3] < 64
+
+
+def test_a_referent_that_fills_the_image_has_no_negative_and_a_missing_one_is_an_error():
+    row = {**ROWS[0], "boxes": [[0, 0, 64, 64]]}
+    assert len(draw_boxes(row, np.random.default_rng(0))) == 1
+    with pytest.raises(ValueError, match="no target"):
+        draw_boxes({**ROWS[0], "boxes": []}, np.random.default_rng(0))
+
+
+def test_batches_train_the_region_classifier_and_repeat_by_epoch(processor):
+    collator = RegionCollator(processor, seed=3)
+    batch = collator(ROWS)
+    count = len(batch["labels"])
+    assert batch["pixel_values"].shape == (count, 3, 224, 224)
+    assert batch["labels"].tolist()[:2] == [1.0, 0.0] and batch["labels"].sum() == len(ROWS)
+    assert batch["original_sizes"].tolist() == [[64, 64]] * count
+    again = collator(ROWS)
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    collator.set_epoch(1)
+    assert not torch.equal(collator(ROWS)["region_boxes"][::2], batch["region_boxes"][::2])
+    model = tiny_lstm_cnn(stage="region", vocab_size=len(processor.tokenizer)).train()
+    loss = model(**batch).loss
+    loss.backward()
+    assert loss.item() > 0 and model.classifier.weight.grad.abs().sum() > 0
+
+
+def test_crops_include_both_corners(processor):
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[20:30, 10:30] = 255
+    row = {**ROWS[0], "image": Image.fromarray(pixels), "boxes": [[10, 20, 30, 30]]}
+    batch = RegionCollator(processor)([row])
+    x0, y0, x1, y1 = (int(side) for side in batch["region_boxes"][0])
+    white = torch.tensor(np.asarray(row["image"])[y0 : y1 + 1, x0 : x1 + 1] == 255).float().mean()
+    mean = torch.tensor(processor.image_processor.image_mean)[:, None, None]
+    grey = (batch["pixel_values"][0] + mean).mean() / 255
+    assert grey.item() == pytest.approx(white.item(), abs=0.02)
