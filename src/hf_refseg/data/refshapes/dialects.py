@@ -175,13 +175,19 @@ def _swap_one(phrase: Phrase, scene: Sequence[Thing], rng: np.random.Generator) 
     return replace(phrase, **{name: getattr(pick(rng, scene), name)})
 
 
-def _with_locations(phrase, scene, dialect, target, rng) -> Iterator[Phrase]:
+def _with_locations(
+    phrase: Phrase, scene: Sequence[Thing], dialect: Dialect, target: str, rng: np.random.Generator
+) -> Iterator[Phrase]:
+    """The phrase with a location, a few of them in random order."""
     locations = [*REGIONS, *ORDINALS] if target == "single" else [*REGIONS]
     for index in rng.permutation(len(locations)).tolist()[:6]:
         yield replace(phrase, location=locations[index])
 
 
-def _with_relations(phrase, scene, dialect, target, rng) -> Iterator[Phrase]:
+def _with_relations(
+    phrase: Phrase, scene: Sequence[Thing], dialect: Dialect, target: str, rng: np.random.Generator
+) -> Iterator[Phrase]:
+    """The phrase with one or two relations to things that can be named, a few of them at random."""
     wanted = 2 if dialect.relations > 1 and rng.random() < 0.4 else 1
     for _ in range(6):
         relations = []
