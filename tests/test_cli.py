@@ -70,6 +70,14 @@ def test_segment_writes_pictures(rmi, photo, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.jpg", "overlay.png", "photo.png"]
 
 
+def test_half_precision_checkpoints_run(photo, tmp_path):
+    torch.manual_seed(0)
+    save_tiny(tmp_path / "half", lambda **sizes: tiny_rmi(**sizes).half(), RmiProcessor, RmiImageProcessor)
+    arguments = ["segment", photo, "the dog", "--model", str(tmp_path / "half"), "--word-maps", str(tmp_path / "w.png")]
+    assert cli.main(arguments) == 0
+    assert (tmp_path / "w.png").is_file()
+
+
 def test_demo_runs_on_a_photo_of_an_installed_package(rmi, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "resolve_checkpoint", lambda name: rmi)
     assert cli.main(["demo", "--output", str(tmp_path / "demo.png")]) == 0

@@ -1,6 +1,8 @@
 """The pipeline on a miniature model: every way to call it, and equality with the long way round."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -101,6 +103,17 @@ def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypa
     monkeypatch.setitem(task["default"], "model", (str(checkpoint), None))
     assert pipe(picture(), "a cat")["mask"].size == (70, 50)
     assert transformers.pipeline(referring_pipeline.TASK, device="cpu").model.config.model_type == "refseg_rmi"
+
+
+@pytest.mark.parametrize("before", ["import hf_refseg", "from transformers import pipeline; import hf_refseg"])
+def test_fresh_process_needs_the_package_imported_and_nothing_else(checkpoint, before):
+    code = (
+        f"{before}; import numpy, transformers\n"
+        f"pipe = transformers.pipeline({referring_pipeline.TASK!r}, model={str(checkpoint)!r}, device='cpu')\n"
+        "print(pipe(numpy.zeros((9, 7, 3), 'uint8'), 'the dog')['mask'].size)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.stdout.strip() == "(7, 9)", finished.stderr[-500:]
 
 
 def test_registering_twice_changes_nothing():

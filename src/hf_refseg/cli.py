@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", textwrap.shorten(str(error), 500), file=sys.stderr)
         return 2
     return 0
 
@@ -172,7 +173,7 @@ def write_word_maps(image, answer: dict, pipe, path: Path) -> None:
     from .plotting import plot_word_maps
     from .processing.tokenization import split_words
 
-    inputs = pipe.processor(image, answer["label"]).to(pipe.device)
+    inputs = pipe.processor(image, answer["label"]).to(pipe.device).to(pipe.dtype)
     with torch.no_grad():
         attentions = pipe.model(**inputs, output_attentions=True).attentions
     if attentions is None:

@@ -9,6 +9,7 @@ from transformers import AutoProcessor
 
 from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg.processing.image_processing import RefSegImageProcessor
 from hf_refseg.processing.processor import mask_box
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
@@ -87,6 +88,8 @@ def test_data_sets_may_hold_unknown_expressions(processor):
 def test_other_bad_calls(processor):
     with pytest.raises(TypeError, match="expression 1 is a int"):
         processor(picture(), ["a cat", 3])
+    with pytest.raises(TypeError, match="RmiProcessor needs a RmiImageProcessor .* not a RefSegImageProcessor"):
+        RmiProcessor(RefSegImageProcessor(), processor.tokenizer)
     with pytest.raises(ValueError, match="neither images nor text"):
         processor()
     with pytest.raises(ValueError, match="1 segmentation_maps for 2 expressions"):
@@ -107,6 +110,14 @@ def test_long_expressions_keep_their_first_words(processor):
     assert batch["input_ids"].shape == (1, 20)
     left = processor.tokenizer.convert_tokens_to_ids("left")
     assert batch["input_ids"][0, -1] == left
+
+
+@pytest.mark.filterwarnings("error")
+def test_padding_does_not_warn(processor, tmp_path):
+    processor(picture(), ["a cat", "the red dog"], max_length=5)
+    processor.tokenizer(["a cat"], padding="max_length", truncation=True, max_length=7)
+    processor.save_pretrained(tmp_path)
+    assert RmiProcessor.from_pretrained(tmp_path)(picture(), ["a cat", "the red dog"])["input_ids"].shape == (2, 3)
 
 
 def test_options_reach_their_part(processor):

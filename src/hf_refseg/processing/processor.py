@@ -30,7 +30,13 @@ class ReferringSegmentationProcessor(ProcessorMixin):
     default_image_processor = RefSegImageProcessor
 
     def __init__(self, image_processor=None, tokenizer=None):
-        super().__init__(image_processor or self.default_image_processor(), tokenizer)
+        image_processor = self.default_image_processor() if image_processor is None else image_processor
+        if not isinstance(image_processor, self.default_image_processor):
+            raise TypeError(  # saved under another name, AutoProcessor would not find it again
+                f"{type(self).__name__} needs a {self.default_image_processor.__name__} (of any size and mean), "
+                f"not a {type(image_processor).__name__}"
+            )
+        super().__init__(image_processor, tokenizer)
 
     @classmethod
     def from_vocabulary_file(
@@ -102,8 +108,10 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                     f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(self.tokenizer)} "
                     f"words ({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
                 )
-        padding = {name: options[name] for name in ("padding", "max_length", "padding_side") if name in options}
-        return dict(self.tokenizer.pad(encoded, return_tensors="pt", **padding))
+        padding, length = options["padding"], options.get("max_length")
+        side = options.get("padding_side")
+        length = length if padding == "max_length" else None  # the tokenizer warns where it has no use for it
+        return dict(self.tokenizer.pad(encoded, padding, length, padding_side=side, return_tensors="pt"))
 
     def unknown_words(self, expression: str) -> list[str]:
         """The words of `expression` that the vocabulary lacks, so that the model cannot take them into account."""
