@@ -1,8 +1,7 @@
-"""Registration of every class with transformers' Auto factories."""
+"""Every system by its configuration: the tables behind the Auto classes, and our own Auto class."""
 
 from collections import OrderedDict
 
-from transformers import AutoBackbone, AutoImageProcessor, AutoModel, AutoProcessor
 from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping
 
 from .models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
@@ -18,23 +17,26 @@ from .models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from .models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from .models.vgg_fcn.modeling_vgg_fcn import VggFcnBackbone
 
+BACKBONES = {
+    CaffeResNetConfig: CaffeResNetBackbone,
+    VggFcnConfig: VggFcnBackbone,
+    RefSegMobileNetV2Config: RefSegMobileNetV2Backbone,
+}
+MODELS = {
+    LstmCnnConfig: LstmCnnForReferringSegmentation,
+    RmiConfig: RmiForReferringSegmentation,
+}
+PROCESSORS = {
+    LstmCnnConfig: (LstmCnnProcessor, LstmCnnImageProcessor),
+    RmiConfig: (RmiProcessor, RmiImageProcessor),
+}
+
 
 class AutoModelForReferringSegmentation(_BaseAutoModelClass):
-    """Loads any of the package's systems by its configuration."""
+    """Loads any of the package's systems, and nothing else, by its configuration."""
 
     _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
 
 
-def register():
-    AutoBackbone.register(CaffeResNetConfig, CaffeResNetBackbone, exist_ok=True)
-    AutoBackbone.register(VggFcnConfig, VggFcnBackbone, exist_ok=True)
-    AutoBackbone.register(RefSegMobileNetV2Config, RefSegMobileNetV2Backbone, exist_ok=True)
-    for config, model in ((RmiConfig, RmiForReferringSegmentation), (LstmCnnConfig, LstmCnnForReferringSegmentation)):
-        AutoModel.register(config, model, exist_ok=True)
-        AutoModelForReferringSegmentation.register(config, model, exist_ok=True)
-    for config, processor, image_processor in (
-        (RmiConfig, RmiProcessor, RmiImageProcessor),
-        (LstmCnnConfig, LstmCnnProcessor, LstmCnnImageProcessor),
-    ):
-        AutoProcessor.register(config, processor, exist_ok=True)
-        AutoImageProcessor.register(config, image_processor_classes={"torchvision": image_processor}, exist_ok=True)
+for _config, _model in MODELS.items():
+    AutoModelForReferringSegmentation.register(_config, _model, exist_ok=True)

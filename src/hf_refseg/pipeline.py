@@ -153,3 +153,6 @@ def accept_shipped_names() -> None:
         return original(task, model, *args, **kwargs)
 
     transformers.pipelines.pipeline = transformers.pipeline = pipeline
+
+
+register()

@@ -1,0 +1,74 @@
+"""`import hf_refseg` is light, and the Auto classes know our classes whatever is imported first."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = [
+    "gradio",
+    "evaluate",
+    "gensim",
+    "tensorflow",
+    "onnx",
+    "datasets",
+    "timm",
+    "torchvision",
+    "matplotlib",
+    "skimage",
+    "pycocotools",
+    "transformers.modeling_utils",
+]
+
+
+def run(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_import_is_light():
+    """Less than a second of processor time beyond torch, and nothing that only some users need."""
+    report = json.loads(
+        run(
+            "import json, sys, time, torch; start = time.process_time(); import hf_refseg;"
+            f"print(json.dumps([time.process_time() - start, [name for name in {HEAVY} if name in sys.modules]]))"
+        )
+    )
+    assert report[1] == []
+    assert report[0] < 1.0
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import hf_refseg; from transformers import AutoModel, AutoProcessor",
+        "from transformers import AutoModel, AutoProcessor; import hf_refseg",
+        "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
+        "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
+        "from hf_refseg.auto import MODELS; from transformers import AutoModel, AutoProcessor; import hf_refseg",
+    ],
+)
+def test_registered_whatever_comes_first(imports):
+    output = run(
+        f"{imports}\n"
+        "from transformers import AutoBackbone, AutoImageProcessor\n"
+        "from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING\n"
+        "from transformers.models.auto.processing_auto import PROCESSOR_MAPPING\n"
+        "from transformers.pipelines import PIPELINE_REGISTRY\n"
+        "from hf_refseg.auto import BACKBONES, MODELS, PROCESSORS\n"
+        "print(all(config in AutoModel._model_mapping for config in MODELS),\n"
+        "      all(config in AutoBackbone._model_mapping for config in BACKBONES),\n"
+        "      all(config in PROCESSOR_MAPPING and config in IMAGE_PROCESSOR_MAPPING for config in PROCESSORS),\n"
+        "      'referring-image-segmentation' in PIPELINE_REGISTRY.get_supported_tasks())"
+    )
+    assert output.split() == ["True"] * 4
+
+
+def test_public_names_load():
+    run("import hf_refseg; [getattr(hf_refseg, name) for name in hf_refseg.__all__]")
+    with pytest.raises(AttributeError, match="no attribute 'Rim'"):
+        import hf_refseg
+
+        hf_refseg.Rim  # noqa: B018
