@@ -19,7 +19,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -138,7 +138,7 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     model.backbone.to(memory_format=torch.channels_last)
     pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
     logger.info("words that start from pixel names: %s", ", ".join(name_words(model, processor.tokenizer, pixel_names)))
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
+    averaged = AveragedModel(model, multi_avg_fn=moving_average(recipe.average_decay))
     steps = recipe.epochs * (len(shown_photos(photos, recipe)) // recipe.photos_per_step)
     optimizer = torch.optim.AdamW(
         [
@@ -171,6 +171,17 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
             save(averaged.module, processor, results, output)
     return results
+
+
+def moving_average(decay: float):
+    """Exponential moving average whose first steps forget faster, so that the random start leaves no trace."""
+
+    @torch.no_grad()
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor) -> None:
+        steps = int(num_averaged)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return update
 
 
 def save(model, processor, results: dict, output: Path) -> None:
