@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.modeling_outputs import BackboneOutput
+from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.utils import can_return_tuple
 
 from ...layers.frozen_convolution import SameConvolution
@@ -113,5 +114,7 @@ class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):
             feature_maps=feature_maps, hidden_states=hidden_states if output_hidden_states else None, attentions=None
         )
 
+
+AutoBackbone.register(CaffeResNetConfig, CaffeResNetBackbone, exist_ok=True)
 
 __all__ = ["CaffeResNetBackbone", "CaffeResNetPreTrainedModel"]

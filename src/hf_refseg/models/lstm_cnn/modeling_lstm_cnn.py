@@ -18,6 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import load_backbone
+from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
@@ -249,5 +250,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             target = resize_bilinear_tf1(labels[:, None].to(logits), size)[:, 0]  # (N, H, W) -> (N, h, w)
         return segmentation_loss(self.config, grid_logits, target)
 
+
+AutoModel.register(LstmCnnConfig, LstmCnnForReferringSegmentation, exist_ok=True)
 
 __all__ = ["LstmCnnForReferringSegmentation", "LstmCnnImageFeatures", "LstmCnnPreTrainedModel"]

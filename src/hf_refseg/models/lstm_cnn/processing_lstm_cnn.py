@@ -1,7 +1,11 @@
 """Processor of LSTM-CNN (Hu et al., ECCV 2016) and of Liu et al.'s LSTM baselines."""
 
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers.models.auto.processing_auto import AutoProcessor
+
 from ...processing.image_processing import RefSegImageProcessor
 from ...processing.processor import ReferringSegmentationProcessor, ReferringSegmentationProcessorKwargs
+from .configuration_lstm_cnn import LstmCnnConfig
 
 
 class LstmCnnImageProcessor(RefSegImageProcessor):
@@ -35,5 +39,10 @@ class LstmCnnProcessor(ReferringSegmentationProcessor):
     valid_processor_kwargs = LstmCnnProcessorKwargs
     default_image_processor = LstmCnnImageProcessor
 
+
+AutoImageProcessor.register(
+    LstmCnnConfig, image_processor_classes={"torchvision": LstmCnnImageProcessor}, exist_ok=True
+)
+AutoProcessor.register(LstmCnnConfig, LstmCnnProcessor, exist_ok=True)
 
 __all__ = ["LstmCnnImageProcessor", "LstmCnnProcessor"]

@@ -20,6 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import load_backbone
+from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
@@ -328,5 +329,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             grid_logits.append(self.classify(hidden, image_features, image_index[expression, None]))
         return torch.cat(grid_logits), tuple(attentions) if output_attentions else None  # N x (1, h, w) -> (N, h, w)
 
+
+AutoModel.register(RmiConfig, RmiForReferringSegmentation, exist_ok=True)
 
 __all__ = ["RmiForReferringSegmentation", "RmiImageFeatures", "RmiPreTrainedModel"]

@@ -1,7 +1,11 @@
 """Processor of RMI (Liu et al., ICCV 2017), with the published settings of all its rows."""
 
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers.models.auto.processing_auto import AutoProcessor
+
 from ...processing.image_processing import RefSegImageProcessor
 from ...processing.processor import ReferringSegmentationProcessor
+from .configuration_rmi import RmiConfig
 
 
 class RmiImageProcessor(RefSegImageProcessor):
@@ -17,5 +21,8 @@ class RmiProcessor(ReferringSegmentationProcessor):
 
     default_image_processor = RmiImageProcessor
 
+
+AutoImageProcessor.register(RmiConfig, image_processor_classes={"torchvision": RmiImageProcessor}, exist_ok=True)
+AutoProcessor.register(RmiConfig, RmiProcessor, exist_ok=True)
 
 __all__ = ["RmiImageProcessor", "RmiProcessor"]
