@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -38,6 +40,8 @@ def test_rows_of_refshapes():
     assert len(rows) == 5 and rows[0]["image"].size == (64, 64)
     assert {row["expression_type"] for row in rows} == {"relational"}
     assert rows[1]["sentences"] == RefShapes("val", "refcocog", 64, 5, 3, ["relational"])[1]["sentences"]
+    kept = build_rows(dataclasses.replace(data, in_memory=True), "val", 5, ["relational"])
+    assert isinstance(kept, list) and [row["sentences"] for row in kept] == [row["sentences"] for row in rows]
     assert set(training_sentences(data, rows)) == set(RefShapes.vocabulary("refcocog"))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch.utils.data import Subset
+from tqdm import tqdm
 from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, AutoModel, AutoProcessor, PreTrainedModel
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
@@ -30,6 +31,7 @@ class DataArguments:
         partition: which `refs(<partition>).p` of the folder, e.g. `"unc"`; None where it has one only.
         train_split, eval_split: names of splits.
         train_samples, eval_samples: number of rows; None takes all (RefShapes: 20000 and 1000).
+        in_memory: make or read all rows once, before the training, and keep them.
         dialect, image_size, expression_types, shapes_seed: of RefShapes.
         eval_expression_types: expression types of RefShapes that are evaluated; None is all of the dialect.
         flip_probability: of the horizontal flip, which swaps left and right in the words too.
@@ -44,6 +46,7 @@ class DataArguments:
     eval_split: str = "val"
     train_samples: int | None = None
     eval_samples: int | None = None
+    in_memory: bool = False
     dialect: str = "refcoco"
     image_size: int = 128
     expression_types: list[str] | None = None
@@ -104,6 +107,11 @@ def build_rows(arguments: DataArguments, split: str, samples: int | None, expres
     Raises:
         ValueError: unknown dataset, or a `refer_folder` without path.
     """
+    rows = _open_rows(arguments, split, samples, expression_types)
+    return list(tqdm(rows, f"rows of {split}", total=len(rows), leave=False)) if arguments.in_memory else rows
+
+
+def _open_rows(arguments: DataArguments, split: str, samples: int | None, expression_types) -> Sequence[dict]:
     if arguments.dataset == "refshapes":
         return RefShapes(
             split=split,
