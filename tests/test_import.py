@@ -64,7 +64,8 @@ def test_registered_whatever_comes_first(imports):
         "from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig\n"
         "backbones = [CaffeResNetConfig, RefSegMobileNetV2Config, VggFcnConfig]\n"
         "for config in (LstmCnnConfig, RmiConfig):\n"
-        "    print(config in AutoModel._model_mapping, config in PROCESSOR_MAPPING, config in IMAGE_PROCESSOR_MAPPING)\n"
+        "    print(config in AutoModel._model_mapping)\n"
+        "    print(config in PROCESSOR_MAPPING, config in IMAGE_PROCESSOR_MAPPING)\n"
         "print(all(config in AutoBackbone._model_mapping for config in backbones))\n"
         "print('referring-image-segmentation' in PIPELINE_REGISTRY.get_supported_tasks())"
     )

@@ -53,7 +53,7 @@ def save_converted(
     output = Path(output)
     if output.exists():
         raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
-    lines, rows = len(Path(vocabulary).read_text(encoding="utf-8").splitlines()), model.config.vocab_size
+    lines, rows = len(processor.tokenizer), model.config.vocab_size
     if lines != rows:
         raise ValueError(
             f"{vocabulary} has {lines} lines and the checkpoint's embedding {rows} rows: it is not this "
