@@ -155,6 +155,8 @@ def test_training_batches_are_flipped_with_their_words_and_evaluation_reads_ever
     assert ((before["input_ids"] == left) == (after["input_ids"] == right)).all() and (
         before["input_ids"] == left
     ).any()
+    unheard = {**rows[0], "sentences": [{"sent_id": 0, "sent": "zebra", "tokens": ["zebra"]}]}
+    assert evaluation([unheard])["input_ids"].tolist() == still([unheard])["input_ids"].tolist() == [[3]]
     assert len(evaluation(rows)["input_ids"]) == sum(len(row["sentences"]) for row in rows)
 
 

@@ -205,5 +205,9 @@ def build_collators(arguments: DataArguments, processor, model: PreTrainedModel,
     """The collators of training and of evaluation; Hu et al.'s region classifier has no masks to evaluate, so None."""
     if getattr(model.config, "stage", None) == "region":
         return RegionCollator(processor, seed=seed), None
-    train = ReferringSegmentationCollator(processor, arguments.flip_probability, arguments.sentence, seed=seed)
-    return train, ReferringSegmentationCollator(processor, sentence="all")
+    # A sentence of a data set may have no known word; it is counted all the same, as in the papers.
+    options = {"processor_kwargs": {"allow_unknown": True}}
+    train = ReferringSegmentationCollator(
+        processor, arguments.flip_probability, arguments.sentence, seed=seed, **options
+    )
+    return train, ReferringSegmentationCollator(processor, sentence="all", **options)

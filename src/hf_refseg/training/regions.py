@@ -49,7 +49,7 @@ class RegionCollator:
                 boxes.append(box)
                 sizes.append((row["height"], row["width"]))
                 labels.append(label)
-        batch = self.processor(images=crops, text=texts, return_tensors="pt")
+        batch = self.processor(images=crops, text=texts, allow_unknown=True, return_tensors="pt")
         batch["region_boxes"] = torch.tensor(boxes, dtype=torch.float32)
         batch["original_sizes"] = torch.tensor(sizes)
         batch["labels"] = torch.tensor(labels)
