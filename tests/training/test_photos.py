@@ -14,7 +14,7 @@ from hf_refseg.data.photo_views import read_photos, whole_view
 from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from hf_refseg.models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
 from hf_refseg.training.photos import PhotoRecipe, build, draw_expressions, train
-from hf_refseg.training.pixel_naming import CATEGORIES, IGNORE, PixelNames, name_map, name_words
+from hf_refseg.training.pixel_naming import CATEGORIES, IGNORE, WORD_NORM, PixelNames, name_map, name_words
 
 SIZES = {"word_embedding_size": 12, "lstm_hidden_size": 8, "visual_size": 12, "hidden_size": 8}
 ADDITIONS = {"word_similarity": True, "context_size": 8, "detail_size": 4, "loss": "dice_and_cross_entropy"}
@@ -111,9 +111,12 @@ def test_words_start_from_the_vectors_of_what_they_name(built):
     vocabulary, vectors = processor.tokenizer.get_vocab(), pixel_names.vectors.weight
     words = model.word_embeddings.weight
     assert {"dog", "man", "board"} <= set(named) and "left" not in named
-    assert torch.equal(words[vocabulary["dog"]], vectors[1 + CATEGORIES.index("dog")])  # not half of a hot dog
-    boards = [1 + CATEGORIES.index(name) for name in ("snowboard", "skateboard", "surfboard")]
-    torch.testing.assert_close(words[vocabulary["board"]], vectors[boards].mean(0))
+    dog = vectors[1 + CATEGORIES.index("dog")]
+    torch.testing.assert_close(words[vocabulary["dog"]], WORD_NORM * dog / dog.norm())  # not half of a hot dog
+    board = vectors[[1 + CATEGORIES.index(name) for name in ("snowboard", "skateboard", "surfboard")]].mean(0)
+    torch.testing.assert_close(words[vocabulary["board"]], WORD_NORM * board / board.norm())
+    torch.testing.assert_close(words[1:].norm(dim=-1), torch.full((len(words) - 1,), WORD_NORM))
+    assert not words[0].any()
 
 
 def test_naming_loss_ignores_padding_and_is_least_where_names_are_right():

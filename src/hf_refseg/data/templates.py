@@ -66,17 +66,18 @@ class Scene:
 def template_expressions(scene: Scene, rng: np.random.Generator, count: int) -> list[tuple[str, int]]:
     """`count` (expression, index of the instance) pairs; fewer, or none, where nothing can be named.
 
-    Categories are drawn evenly, so that a crowd of people does not drown the one dog; then an instance of the category,
-    then one of the ways to tell it from the others.
+    Categories are drawn evenly, so that a crowd of people does not drown the one dog, but twice as often where there are
+    several to tell apart; then an instance of the category, then one of the ways to tell it from the others.
     """
     nameable = [i for i in range(len(scene.categories)) if not scene.crowd[i] and scene.areas[i] >= MIN_AREA]
     options = {index: phrases for index in nameable if (phrases := _phrases(scene, index))}
     by_category: dict[str, list[int]] = {}
     for index in options:
         by_category.setdefault(scene.categories[index], []).append(index)
+    pool = [name for name, indices in sorted(by_category.items()) for _ in range(2 if len(indices) > 1 else 1)]
     expressions = []
-    for _ in range(count if by_category else 0):
-        category = str(rng.choice(sorted(by_category)))
+    for _ in range(count if pool else 0):
+        category = str(rng.choice(pool))
         index = int(rng.choice(by_category[category]))
         phrase = str(rng.choice(options[index]))
         expressions.append((_with_noun(phrase, _noun(scene, index, rng), rng), index))

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 CATEGORIES = tuple(NOUNS)
 IGNORE = -100
+# Length of every word vector at the start of stage 2. Names learned in stage 1 would be 20 times longer than the rest,
+# and "left" would be drowned by "dog".
+WORD_NORM = 4.0
 
 
 class PixelNames(nn.Module):
@@ -111,6 +114,8 @@ def name_words(model, tokenizer, pixel_names: PixelNames) -> list[str]:
     """
     Sets the embedding of every word that names a category to that category's vector; returns these words.
 
+    All words, these and the others, are then as long as `WORD_NORM` but the padding.
+
     A word of several categories ("board") gets the mean of their vectors. A category's one-word name outranks a part of
     another's longer name: "dog" is the animal, not half of a hot dog.
     """
@@ -121,9 +126,11 @@ def name_words(model, tokenizer, pixel_names: PixelNames) -> list[str]:
         for word in phrase.split():
             if " " not in phrase or word not in categories_of:
                 categories_of.setdefault(word, []).append(category)
-    vocabulary = tokenizer.get_vocab()
+    vocabulary, embeddings = tokenizer.get_vocab(), model.word_embeddings.weight
     named = [word for word in categories_of if word in vocabulary]
     for word in named:
         rows = [1 + CATEGORIES.index(category) for category in categories_of[word]]
-        model.word_embeddings.weight[vocabulary[word]] = pixel_names.vectors.weight[rows].mean(0)
+        embeddings[vocabulary[word]] = pixel_names.vectors.weight[rows].mean(0)
+    embeddings.copy_(WORD_NORM * F.normalize(embeddings, dim=-1))
+    embeddings[model.config.pad_token_id] = 0
     return named

@@ -218,7 +218,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         """Product of each word and each cell's visual feature (N, T, h, w), where the config asks for it."""
         if not self.config.word_similarity:
             return None
-        words = self.word_embeddings(input_ids) * self.config.visual_size**-0.5  # (N, T) -> (N, T, V)
+        words = self.word_embeddings(input_ids)  # (N, T) -> (N, T, V)
         return torch.einsum("ntv,nvhw->nthw", words, image_features.visual[image_index])  # (N, T, h, w)
 
     def multimodal_states(
