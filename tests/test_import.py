@@ -44,6 +44,8 @@ def test_import_is_light():
     "imports",
     [
         "import hf_refseg; from transformers import AutoModel, AutoProcessor",
+        "import hf_refseg; from transformers import AutoProcessor",
+        "import hf_refseg; from transformers import AutoImageProcessor",
         "from transformers import AutoModel, AutoProcessor; import hf_refseg",
         "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
         "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",

@@ -31,7 +31,6 @@ MODULES = {
     ),
     "transformers.pipelines": ("pipeline",),
 }
-MODULES["transformers.models.auto.image_processing_auto"] = MODULES["transformers.models.auto.processing_auto"]
 
 
 def import_modules(factory) -> None:
@@ -48,3 +47,9 @@ def register() -> None:
     """Have each class registered as soon as its factory is imported, or now where it already is."""
     for factory in MODULES:
         register_post_import_hook(import_modules, factory)
+    # Our image processors register beside our processors. processing_auto, half imported, is who usually imports this
+    # factory: ours would miss AutoProcessor then, so they wait for the hook of processing_auto.
+    register_post_import_hook(
+        lambda _: importlib.import_module("transformers.models.auto.processing_auto"),
+        "transformers.models.auto.image_processing_auto",
+    )
