@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -127,6 +128,20 @@ def batches(photos: list[Photo], processor, recipe: PhotoRecipe, rng: np.random.
         yield dict(inputs)
 
 
+class Epoch(IterableDataset):
+    """The batches of one epoch, made by a process beside the training: views and templates cost half as much as a step.
+
+    What is drawn depends on the recipe's seed and the number of the epoch alone.
+    """
+
+    def __init__(self, photos: list[Photo], processor, recipe: PhotoRecipe, number: int):
+        self.photos, self.processor, self.recipe, self.number = photos, processor, recipe, number
+
+    def __iter__(self) -> Iterator[dict]:
+        rng = np.random.default_rng([self.recipe.seed, self.number])
+        return batches(self.photos, self.processor, self.recipe, rng)
+
+
 def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | int | str]:
     """Runs the three stages, saves model, processor and results under `output`, and returns the results on val."""
     torch.manual_seed(recipe.seed)
@@ -153,7 +168,8 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
     for epoch in range(recipe.epochs):
         model.backbone.requires_grad_(epoch >= recipe.epochs - recipe.trunk_epochs)
-        progress = tqdm(batches(photos, processor, recipe, rng), desc=f"epoch {epoch + 1}", unit="step")
+        loader = DataLoader(Epoch(photos, processor, recipe, epoch), batch_size=None, num_workers=1, prefetch_factor=4)
+        progress = tqdm(loader, desc=f"epoch {epoch + 1}", unit="step", total=steps // recipe.epochs)
         losses = []
         for inputs in progress:
             loss = training_loss(model, pixel_names, inputs, recipe.naming_weight)
