@@ -56,7 +56,7 @@ def test_import_is_light():
 def test_registered_whatever_comes_first(imports):
     output = run(
         f"{imports}\n"
-        "from transformers import AutoBackbone, AutoImageProcessor\n"
+        "from transformers import AutoBackbone, AutoModel\n"
         "from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING\n"
         "from transformers.models.auto.processing_auto import PROCESSOR_MAPPING\n"
         "from transformers.pipelines import PIPELINE_REGISTRY\n"
