@@ -16,7 +16,7 @@ from tests.tiny import tiny_caffe_resnet_config, tiny_vgg_fcn_config
     "config, model_class, channels",
     [
         (tiny_caffe_resnet_config(out_features=["stage2", "stage4"]), CaffeResNetBackbone, [16, 24]),
-        (tiny_vgg_fcn_config(out_features=["stage3", "fc"]), VggFcnBackbone, [6, 12]),
+        (tiny_vgg_fcn_config(out_features=["stage2", "stage5"]), VggFcnBackbone, [6, 12]),
     ],
 )
 @torch.no_grad()

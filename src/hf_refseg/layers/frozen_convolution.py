@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 
 from .same_padding import pad_same
 
@@ -17,6 +18,11 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("bias", torch.zeros(num_channels))
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
+
+    def initialise(self):
+        """The identity, but for eps."""
+        for buffer, value in ((self.weight, 1), (self.bias, 0), (self.running_mean, 0), (self.running_var, 1)):
+            init.constant_(buffer, value)
 
     def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The same normalisation as `x * scale + shift`, each (C,)."""

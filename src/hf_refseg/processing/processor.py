@@ -45,12 +45,17 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         """A processor for an original vocabulary file; `options` go to `tokenizer_from_vocabulary_file`."""
         return cls(image_processor, tokenizer_from_vocabulary_file(path, **options))
 
+    @property
+    def model_input_names(self) -> list[str]:
+        """What a call always returns: the names of image processor and tokenizer, and `image_index`."""
+        return [*super().model_input_names, "image_index"]
+
     def __call__(
         self,
         images=None,
         text: str | list[str] | list[list[str]] | None = None,
         segmentation_maps=None,
-        allow_unknown: bool = False,
+        allow_unknown: bool | None = None,
         **kwargs: Unpack[ReferringSegmentationProcessorKwargs],
     ) -> BatchFeature:
         """Makes the model inputs of N expressions on B images.
@@ -98,7 +103,9 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             check_mask_sizes(segmentation_maps, data["original_sizes"][image_index].tolist())
         return BatchFeature(data, tensor_type=return_tensors)
 
-    def _encode_text(self, expressions: list[str], allow_unknown: bool, options: dict) -> dict[str, torch.Tensor]:
+    def _encode_text(
+        self, expressions: list[str], allow_unknown: bool | None, options: dict
+    ) -> dict[str, torch.Tensor]:
         encoded = self.tokenizer(expressions, **{**options, "return_tensors": None, "padding": False})
         for index, (expression, ids) in enumerate(zip(expressions, encoded["input_ids"], strict=True)):
             if not ids:

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BackboneOutput
 from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.utils import can_return_tuple
 
-from ...layers.frozen_convolution import SameConvolution
+from ...layers.frozen_convolution import FrozenBatchNorm2d, SameConvolution
 from ...layers.same_padding import pad_same
 from .configuration_caffe_resnet import CaffeResNetConfig
 
@@ -55,6 +55,8 @@ class CaffeResNetPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, FrozenBatchNorm2d):
+            module.initialise()
 
 
 class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):

@@ -18,8 +18,8 @@ class VggFcnConfig(BackboneConfigMixin, PreTrainedConfig):
         fc_size: channels of fc6 and fc7.
         fc6_kernel: side of the fc6 kernel.
         fc6_padding: 3 keeps the map's size; 0 makes a 224x224 crop one cell, the dense layers of the region classifier.
-        out_features / out_indices: which of "stem" (stage 1), "stage2" ... "stage5", "fc" are returned; the last by
-            default.
+        out_features / out_indices: which of "stem" (conv1 of the paper), "stage1" ... "stage4" (conv2 to conv5), each
+            after its pooling, and "stage5" (fc7) are returned; the last by default.
     """
 
     model_type = "refseg_vgg_fcn"
@@ -33,7 +33,7 @@ class VggFcnConfig(BackboneConfigMixin, PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         self.hidden_sizes, self.depths = list(self.hidden_sizes), list(self.depths)
-        self.stage_names = ["stem"] + [f"stage{i}" for i in range(2, len(self.depths) + 1)] + ["fc"]
+        self.stage_names = ["stem"] + [f"stage{i + 1}" for i in range(len(self.depths))]
         self.set_output_features_output_indices(
             out_indices=kwargs.pop("out_indices", None), out_features=kwargs.pop("out_features", None)
         )

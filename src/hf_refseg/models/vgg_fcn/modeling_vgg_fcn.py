@@ -72,7 +72,7 @@ class VggFcnBackbone(BackboneMixin, VggFcnPreTrainedModel):
             pixel_values: (B, 3, H, W) RGB minus the mean, in 0..255 units.
 
         Returns:
-            `feature_maps`: one map per requested stage; "fc" is (B, 4096, ceil(H / 32), ceil(W / 32)).
+            `feature_maps`: one map per requested stage; the last, fc7, is (B, 4096, ceil(H / 32), ceil(W / 32)).
         """
         maps, hidden_states = pixel_values, ()
         for stage in self.stages:

@@ -1,0 +1,5 @@
+"""Stub: none of our models generates text."""
+
+
+class GenerationTesterMixin:
+    pass
