@@ -175,7 +175,7 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             loss = training_loss(model, pixel_names, inputs, recipe.naming_weight)
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
             optimizer.step()
             schedule.step()
             averaged.update_parameters(model)

@@ -6,6 +6,7 @@ from huggingface_hub.errors import StrictDataclassError
 from tiny import tiny_caffe_resnet_config, tiny_rmi
 
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.rmi.modeling_rmi import safe_atanh
 
 ADDITIONS = {
     "word_similarity": True,
@@ -58,3 +59,10 @@ def test_every_added_parameter_gets_a_gradient(model):
 def test_settings_that_do_not_fit_together_are_refused(settings, message):
     with pytest.raises(StrictDataclassError, match=message):
         RmiConfig(word_embedding_size=10, **settings)
+
+
+def test_saturated_state_stays_finite_in_bfloat16():
+    state = torch.tensor([-1.0, 1.0], dtype=torch.bfloat16, requires_grad=True)
+    output = safe_atanh(state)
+    output.sum().backward()
+    assert output.isfinite().all() and state.grad.isfinite().all()

@@ -124,7 +124,8 @@ class MultimodalLstm(nn.Module):
 
 def safe_atanh(state: torch.Tensor) -> torch.Tensor:
     """Undo the last tanh of the LSTM; the original adds 1e-3 so that a saturated state stays finite."""
-    return 0.5 * (torch.log(1.001 + state) - torch.log(1.001 - state))
+    wide = state.float()  # bfloat16 knows no 1.001: it would be 1, and a saturated state infinite
+    return (0.5 * (torch.log(1.001 + wide) - torch.log(1.001 - wide))).to(state.dtype)
 
 
 class RmiPreTrainedModel(PreTrainedModel):
