@@ -46,6 +46,7 @@ def test_every_source_gives_the_same_picture(photo, tmp_path):
         ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
         ("YCbCr", (255, 128, 128), (255, 255, 255)),
         ("I;16", 25700, (100, 100, 100)),
+        ("I;16B", 25700, (100, 100, 100)),
         ("I", 25700, (100, 100, 100)),
         ("I", 100, (100, 100, 100)),
         ("F", 0.2, (51, 51, 51)),
@@ -61,6 +62,8 @@ def test_palette_with_and_without_transparency():
     palette.putpixel((1, 0), 1)
     assert [load_image(palette).getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (0, 0, 255)]
     data = file_bytes(palette, "PNG", transparency=1)
+    assert [load_image(data).getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
+    data = file_bytes(palette.convert("RGB"), "PNG", transparency=(0, 0, 255))
     assert [load_image(data).getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
 
 
@@ -90,7 +93,7 @@ def test_axis_order_of_arrays():
 
 
 def test_truncated_file_names_the_path(photo, tmp_path):
-    for format in ("PNG", "JPEG"):
+    for format in ("PNG", "JPEG", "WEBP"):
         path = tmp_path / f"cut.{format.lower()}"
         data = file_bytes(photo, format)
         path.write_bytes(data[: len(data) // 2])

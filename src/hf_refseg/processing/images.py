@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 ImageSource = str | os.PathLike | bytes | bytearray | Image.Image | np.ndarray | torch.Tensor
+DAMAGE = (OSError, SyntaxError, ValueError)  # what Pillow's plugins raise for damaged files
 
 
 def image_list(images) -> list:
@@ -30,7 +31,7 @@ def load_image(source: ImageSource, name: str = "image", input_data_format: str 
         input_data_format: `"channels_first"` or `"channels_last"`, to fix the order of an array's axes.
 
     What is converted, and how:
-        the EXIF orientation is applied; transparency (RGBA, LA, palette) is laid on white; CMYK, YCbCr, LAB and HSV
+        the EXIF orientation is applied; what is transparent is laid on white; CMYK, YCbCr, LAB and HSV
         become RGB; grey and 1-bit images get three equal channels; 16-bit values are divided by 257, so that 65535
         becomes 255; float values must lie in [0, 1] and are multiplied by 255; booleans become 0 and 255; of an
         animation the first frame is read.
@@ -81,7 +82,13 @@ def _from_file(file, name: str) -> Image.Image:
         ) from error
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is not an image in a format that Pillow {Image.__version__} can read") from error
+    except DAMAGE as error:
+        raise _damaged(name, error) from error
     return _to_rgb(image, name)
+
+
+def _damaged(name: str, error: Exception) -> ValueError:
+    return ValueError(f"{name} is damaged or truncated ({error}); get a complete copy of the file")
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -95,17 +102,15 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         )
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three for damaged files
-        raise ValueError(f"{name} is damaged or truncated ({error}); get a complete copy of the file") from error
+    except DAMAGE as error:
+        raise _damaged(name, error) from error
     image = ImageOps.exif_transpose(image)
-    if image.mode == "RGB":
-        return image
     if image.mode.startswith(("I", "F")):
         return _from_array(np.asarray(image), name, None)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_array(array: np.ndarray | torch.Tensor, name: str, input_data_format: str | None) -> Image.Image:
@@ -116,7 +121,7 @@ def _from_array(array: np.ndarray | torch.Tensor, name: str, input_data_format: 
     if 0 in array.shape:
         raise ValueError(f"{name} has no pixels: its shape is {array.shape}")
     array = _channels_last(array, name, channels_first, input_data_format)  # -> (H, W) or (H, W, C)
-    array = _to_uint8(array, name)
+    array = _to_uint8(array.astype(array.dtype.newbyteorder("="), copy=False), name)  # some TIFF are big-endian
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]  # (H, W, 1) -> (H, W)
     return _to_rgb(Image.fromarray(np.ascontiguousarray(array)), name)
