@@ -1,0 +1,80 @@
+"""The checkpoint that ships with the package: its size, its card, and what it can do on photos it never saw."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from skimage.data import astronaut
+from transformers import AutoModel, AutoProcessor
+
+import hf_refseg
+from hf_refseg.training.evaluate_photos import RESULTS_FILE, evaluate_photos, segment
+
+CHECKPOINT = Path(hf_refseg.__file__).parent / "checkpoints" / "refseg-photos-rmi"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AutoModel.from_pretrained(CHECKPOINT).eval()
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return AutoProcessor.from_pretrained(CHECKPOINT)
+
+
+@pytest.fixture(scope="module")
+def stored_results():
+    return json.loads((CHECKPOINT / RESULTS_FILE).read_text())
+
+
+@pytest.fixture(scope="module")
+def measured(model, processor, shared_dir):
+    return evaluate_photos(model, processor, shared_dir / "data" / "coco_cc_expressions", split="val")
+
+
+def test_it_is_small_and_loads_to_compute_in_float32(model):
+    assert sum(file.stat().st_size for file in CHECKPOINT.iterdir()) <= 12e6
+    assert model.dtype == torch.float32
+
+
+def test_a_large_single_thing_is_found_and_a_missing_one_is_not(model, processor):
+    woman, zebra = segment(model, processor, astronaut(), ["the woman", "the zebra"])
+    assert 0.2 < woman.mean() < 0.8
+    assert woman[200:400, 200:280].mean() > 0.9  # her chest, in the middle of the photo
+    assert zebra.mean() <= 0.01
+
+
+def test_quality_on_held_out_photos_is_above_the_bar(measured):
+    assert measured["num"] == 84
+    assert measured["mIoU"] >= 0.38
+    assert measured["oIoU"] >= 0.47
+    assert measured["Pr@0.5"] >= 0.38
+
+
+def test_what_is_not_there_is_mostly_left_unpainted(measured):
+    assert measured["absent_pairs"] == 100
+    assert measured["absent_rate"] <= 0.25
+
+
+def test_left_and_right_matter(measured):
+    assert measured["swap_sentences"] == 27
+    assert measured["swap_iou"] < 0.6
+    assert measured["swap_miou_before"] > measured["swap_miou_after"] + 0.1
+
+
+def test_results_file_holds_what_is_measured(measured, stored_results):
+    numbers = {name for name, value in stored_results.items() if isinstance(value, float)}
+    assert numbers == {name for name, value in measured.items() if isinstance(value, float)}
+    for name in numbers:  # a pixel at the threshold may fall to the other side on another machine
+        assert measured[name] == pytest.approx(stored_results[name], abs=0.015), name
+
+
+@pytest.mark.parametrize("name", ["mIoU", "oIoU", "Pr@0.5", "Pr@0.7", "absent_rate", "swap_miou_before", "swap_iou"])
+def test_card_states_the_numbers_of_the_results_file(name, stored_results):
+    card = (CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    stated = re.search(rf"^\| `{re.escape(name)}` \| ([0-9.]+) \|", card, flags=re.MULTILINE)
+    assert stated, f"the card has no row for {name}"
+    assert stated[1] == f"{stored_results[name]:.3f}"
