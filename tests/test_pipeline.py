@@ -90,19 +90,29 @@ def test_every_way_to_call_agrees(pipe, tmp_path):
 
 
 def test_lists_nest_like_the_texts(pipe):
+    assert pipe([], []) == pipe([]) == []
     answers = pipe([picture(), picture(seed=1)], [["the dog", "a cat"], ["red"]], batch_size=2)
     assert [[answer["label"] for answer in row] for row in answers] == [["the dog", "a cat"], ["red"]]
 
 
-def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypatch):
+def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(checkpoints, "FOLDER", checkpoint.parent)
     pipe = transformers.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
     assert pipe(picture(), "the dog")["label"] == "the dog"
+    with pytest.raises(ValueError, match="no checkpoint 'refseg-photos-rmi' ships"):
+        transformers.pipeline(referring_pipeline.TASK)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    (tmp_path / checkpoints.DEFAULT_CHECKPOINT).symlink_to(checkpoint)
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)  # to where caplog listens
+    with caplog.at_level(logging.WARNING, logger="transformers"):
+        pipe = transformers.pipeline(referring_pipeline.TASK, device="cpu")
+    assert pipe(picture(), "a cat")["mask"].size == (70, 50)
+    assert not caplog.records  # transformers recommends not to use its own defaults
+
+
+def test_a_pipeline_function_taken_before_the_package_has_the_same_default():
     task = transformers.pipelines.PIPELINE_REGISTRY.check_task(referring_pipeline.TASK)[1]
     assert task["default"]["model"][0].endswith("hf_refseg/checkpoints/refseg-photos-rmi")
-    monkeypatch.setitem(task["default"], "model", (str(checkpoint), None))
-    assert pipe(picture(), "a cat")["mask"].size == (70, 50)
-    assert transformers.pipeline(referring_pipeline.TASK, device="cpu").model.config.model_type == "refseg_rmi"
 
 
 @pytest.mark.parametrize("before", ["import hf_refseg", "from transformers import pipeline; import hf_refseg"])
@@ -139,6 +149,12 @@ def test_bad_calls(pipe, tmp_path):
         pipe((row for row in [{"image": picture(), "text": "the dog"}]), "the dog")
     with pytest.raises(ValueError, match="has no words"):
         pipe(picture(), "")
+    with pytest.raises(ValueError, match="list of expressions is empty"):
+        pipe([picture()] * 2, [["the dog"], []], batch_size=2)
+    with pytest.raises(TypeError, match="text is a int; give an expression"):
+        pipe(picture(), 3)
+    with pytest.raises(ValueError, match="batch_size is 0; give the number of images"):
+        pipe([picture()], ["the dog"], batch_size=0)
     with pytest.raises(ValueError, match=r"unknown options \['treshold'\]; use threshold"):
         pipe(picture(), "the dog", treshold=0.3)
     with pytest.raises(FileNotFoundError, match="gone.jpg"):

@@ -1,6 +1,7 @@
 """`pipeline("referring-image-segmentation")`: a photo and expressions in, masks out, in one call."""
 
 import functools
+import reprlib
 import types
 
 import numpy as np
@@ -10,8 +11,9 @@ from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import logging
 
-from .checkpoints import DEFAULT_CHECKPOINT, FOLDER, resolve_checkpoint
+from .checkpoints import DEFAULT_CHECKPOINT, FOLDER, checkpoint_path, resolve_checkpoint
 from .processing.images import load_image
+from .processing.processor import pair
 
 logger = logging.get_logger(__name__)
 
@@ -50,7 +52,7 @@ class ReferringSegmentationPipeline(Pipeline):
                 list or generator of such dicts.
             text: for one image an expression or a list of them; for a list of N images N expressions, or one list of
                 expressions per image. None where `inputs` are dicts.
-            batch_size: images per forward pass.
+            batch_size: images per forward pass (1).
             options: `threshold`, `protocol`, `refine`, see `post_process_referring_segmentation`.
 
         Returns: per expression a dict of `label` str, the expression; `score` float; `mask`, a `PIL.Image` of mode "L"
@@ -59,7 +61,9 @@ class ReferringSegmentationPipeline(Pipeline):
 
         Raises ValueError where images and texts do not pair up, and what the processor raises.
         """
-        size = batch_size or self._batch_size or 1
+        size = batch_size if batch_size is not None else self._batch_size or 1
+        if size < 1:
+            raise ValueError(f"batch_size is {size}; give the number of images per forward pass, 1 or more")
         if isinstance(inputs, types.GeneratorType):
             if text is not None:
                 raise ValueError("a generator yields dicts of image and text; do not pass text beside it")
@@ -69,18 +73,19 @@ class ReferringSegmentationPipeline(Pipeline):
             item = inputs if text is None else {"image": inputs, "text": text}
             return super().__call__(as_batch([item]), **options)[0]
         items = inputs if text is None else pair_items(inputs, text)
+        if not items:
+            return []
         batches = [as_batch(items[start : start + size]) for start in range(0, len(items), size)]
         # each batch is one input to transformers, whose own batching would mix up whose expression is whose
         return [result for batch in super().__call__(batches, batch_size=1, **options) for result in batch]
 
     def preprocess(self, batch: dict) -> dict:
         images = [load_image(image, f"images[{index}]") for index, image in enumerate(batch["images"])]
-        texts = [[row] if isinstance(row, str) else row for row in batch["texts"]]
-        for expression in (expression for row in texts for expression in row):
+        for expression in (expression for row in batch["expressions"] for expression in row):
             unknown = self.processor.unknown_words(expression)
             if unknown:
                 logger.warning("%r: the model does not know the words %s", expression, ", ".join(unknown))
-        inputs = self.processor(images, texts, return_tensors="pt").to(self.dtype)
+        inputs = self.processor(images, batch["expressions"], return_tensors="pt").to(self.dtype)
         return {**batch, "images": images, "inputs": inputs}
 
     def _forward(self, batch: dict) -> dict:
@@ -91,11 +96,9 @@ class ReferringSegmentationPipeline(Pipeline):
             batch["outputs"], batch["inputs"]["original_sizes"], images=batch["images"], **options
         )
         answers, results = [], iter(results)
-        for text in batch["texts"]:
-            if isinstance(text, str):
-                answers.append(as_answer(text, next(results)))
-            else:
-                answers.append([as_answer(expression, next(results)) for expression in text])
+        for text, expressions in zip(batch["texts"], batch["expressions"], strict=True):
+            row = [as_answer(expression, next(results)) for expression in expressions]
+            answers.append(row[0] if isinstance(text, str) else row)
         return answers
 
 
@@ -110,13 +113,16 @@ def pair_items(images: list, texts: str | list) -> list[dict]:
 
 
 def as_batch(items: list[dict]) -> dict:
-    """Dicts of `image` and `text` -> `images` and `texts`, the one input that `preprocess` takes."""
+    """Dicts of `image` and `text` -> the one input that `preprocess` takes: `images`, `texts` as they were given, and
+    `expressions`, a list of strings per image."""
     for item in items:
         if not isinstance(item, dict) or "image" not in item or "text" not in item:
             raise ValueError(
-                f"no expression in {item!r}; call pipe(image, text), or pipe({{'image': ..., 'text': ...}})"
+                f"no expression in {reprlib.repr(item)}; call pipe(image, text), or pipe({{'image': ..., 'text': ...}})"
             )
-    return {"images": [item["image"] for item in items], "texts": [item["text"] for item in items]}
+    texts = [item["text"] for item in items]
+    expressions = [pair(text, num_images=1)[0] for text in texts]
+    return {"images": [item["image"] for item in items], "texts": texts, "expressions": expressions}
 
 
 def as_answer(expression: str, result: dict) -> dict:
@@ -139,17 +145,17 @@ def register() -> None:
 
 
 def accept_shipped_names() -> None:
-    """Lets `transformers.pipeline(TASK, model=...)` take the bare name of a shipped checkpoint.
+    """Lets `transformers.pipeline(TASK, model=...)` take the bare name of a shipped checkpoint, or none at all.
 
-    transformers looks a model's name up before it looks at the task, and offers no other place to resolve a name. For
-    any other task or model the call is passed on untouched.
+    transformers looks a model's name up before it looks at the task, and offers no other place to resolve a name; it
+    warns against its own default. For any other task or model the call is passed on untouched.
     """
     original = transformers.pipelines.pipeline
 
     @functools.wraps(original)
     def pipeline(task=None, model=None, *args, **kwargs):
-        if task == TASK and isinstance(model, str):
-            model = resolve_checkpoint(model)
+        if task == TASK and (model is None or isinstance(model, str)):
+            model = checkpoint_path() if model is None else resolve_checkpoint(model)
         return original(task, model, *args, **kwargs)
 
     transformers.pipelines.pipeline = transformers.pipeline = pipeline

@@ -88,6 +88,9 @@ def test_data_sets_may_hold_unknown_expressions(processor):
 def test_other_bad_calls(processor):
     with pytest.raises(TypeError, match="expression 1 is a int"):
         processor(picture(), ["a cat", 3])
+    for text, kind in ((3, "int"), (b"a cat", "bytes")):
+        with pytest.raises(TypeError, match=f"text is a {kind}; give an expression"):
+            processor(picture(), text)
     with pytest.raises(TypeError, match="RmiProcessor needs a RmiImageProcessor .* not a RefSegImageProcessor"):
         RmiProcessor(RefSegImageProcessor(), processor.tokenizer)
     with pytest.raises(ValueError, match="neither images nor text"):
@@ -183,7 +186,11 @@ def test_post_processing_names_what_is_wrong(processor):
     with pytest.raises(ValueError, match="unknown refine 'dense'; use one of None"):
         processor.post_process_referring_segmentation(outputs, refine="dense")
     with pytest.raises(ValueError, match="unknown protocol 'cut'"):
-        processor.post_process_referring_segmentation(outputs, [(4, 4), (4, 4)], protocol="cut")
+        processor.post_process_referring_segmentation(outputs, protocol="cut")
+    with pytest.raises(ValueError, match="paper protocol .* needs target_sizes"):
+        processor.post_process_referring_segmentation(outputs, protocol="paper")
+    with pytest.raises(ValueError, match="threshold is 50; it is a probability between 0 and 1"):
+        processor.post_process_referring_segmentation(outputs, threshold=50)
     with pytest.raises(ValueError, match="target_sizes has 1 rows, but an expression speaks of image 1"):
         processor.post_process_referring_segmentation(outputs, [(4, 4)])
     assert processor.post_process_referring_segmentation(outputs)[1]["mask"].shape == (32, 32)

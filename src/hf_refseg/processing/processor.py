@@ -1,6 +1,7 @@
 """The processor of every system: pictures and expressions in, model inputs out; model outputs in, masks out."""
 
 import os
+from collections.abc import Iterable
 
 import torch
 from transformers import BatchFeature, ProcessorMixin
@@ -9,6 +10,7 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 from ..layers.image_index import resolve_image_index
 from .image_processing import RefSegImageProcessor, mask_array, mask_list
 from .images import image_list
+from .resizing import check_protocol
 from .tokenization import split_words, tokenizer_from_vocabulary_file
 
 REFINEMENTS = ()  # names that `refine` accepts beside None
@@ -138,7 +140,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         """Turns mask logits into one mask per expression at the size of its image.
 
         Args:
-            outputs: a `ReferringSegmentationOutput` with `logits (N, H, W)` at the network's input size.
+            outputs: a `ReferringSegmentationOutput` with `logits (N, H, W)` at the network's input size, made with this
+                processor's own settings: `do_resize` or `do_pad` given to one call are not known here.
             target_sizes: (B, 2) height and width of each image, usually `inputs["original_sizes"]`. None: masks stay at
                 the network's input size, padding included.
             threshold: the probability above which a pixel is foreground.
@@ -151,15 +154,24 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             probability inside of the mask (0 for an empty mask); `box` [x0, y0, x1, y1] floats in pixels, x1 and y1
             exclusive, None for an empty mask; `image_index` int.
 
-        Raises ValueError for an unknown `refine` or `protocol`, and where `target_sizes` and `outputs` do not fit.
+        Raises ValueError for an unknown `refine` or `protocol`, for a `threshold` that is no probability, and where
+            `target_sizes` and `outputs` do not fit.
         """
+        check_protocol(protocol)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
+        if protocol == "paper" and target_sizes is None:
+            raise ValueError("the paper protocol is a way back to the image's size; it needs target_sizes")
         if refine is not None and refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
         if outputs.logits is None:
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
         logits, scores = outputs.logits.detach(), getattr(outputs, "scores", None)
         num_images = len(logits) if target_sizes is None else len(target_sizes)
-        image_index = resolve_image_index(outputs.image_index, num_images, len(logits), logits.device).tolist()
+        image_index = outputs.image_index
+        if image_index is None:
+            image_index = resolve_image_index(None, num_images, len(logits), logits.device)
+        image_index = image_index.tolist()
         if target_sizes is not None and max(image_index) >= num_images:
             raise ValueError(
                 f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}"
@@ -186,6 +198,8 @@ def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tup
 
     Raises ValueError printing both numbers where they do not fit, TypeError for what is no text.
     """
+    if isinstance(text, bytes) or not isinstance(text, Iterable):
+        raise TypeError(f"text is a {type(text).__name__}; give an expression or a list of them")
     rows = [text] if isinstance(text, str) else list(text)
     nested = [isinstance(row, (list, tuple)) for row in rows]
     expressions = [expression for row in rows for expression in (row if isinstance(row, (list, tuple)) else [row])]
