@@ -1,14 +1,17 @@
 """The command line on a miniature model: what it prints and writes, and one line for every mistake."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+from safetensors.torch import load_file, save_file
 
 from hf_refseg import checkpoints, cli
 from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
@@ -117,6 +120,7 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
         (["segment", "PHOTO", "the dog", "--output", "a.txt"], "a.txt does not end in one of .png"),
         (["segment", "PHOTO", "the dog", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
         (["segment", "PHOTO", "the dog", "the cat", "--word-maps", "a.png"], "draws one expression, not 2"),
+        (["segment", "PHOTO", "the dog", "--output", "a.png", "--word-maps", "a.png"], "both name a.png"),
         (["convert", "rmi", "gone.ckpt", "--vocabulary", "gone.txt", "--output", "new"], "no vocabulary file gone.txt"),
         (["demo", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
     ],
@@ -131,6 +135,26 @@ def test_mistakes_are_told_in_one_line_and_write_nothing(arguments, message, rmi
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert message in captured.err
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_checkpoints_that_are_not_whole_are_refused(rmi, photo, tmp_path, capsys):
+    folder = Path(shutil.copytree(rmi, tmp_path / "model"))
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+
+    def error():
+        assert cli.main(["segment", photo, "the dog", "--model", str(folder)]) == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    name = sorted(tensors)[0]
+    save_file({key: value for key, value in tensors.items() if key != name}, weights, {"format": "pt"})
+    assert f"error: the weights of {folder} are not those of its config.json: 1 missing tensors ({name})" in error()
+    save_file(tensors | {"stray": torch.zeros(1)}, weights, {"format": "pt"})
+    assert "1 unexpected tensors (stray); get the files that belong together" in error()
+    weights.write_bytes(weights.read_bytes()[:3000])
+    assert f"error: the weights of {folder} are damaged or cut off" in error()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    assert "Model type should be one of LstmCnnConfig, RmiConfig" in error()
 
 
 def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):

@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True)
 
     segment = commands.add_parser("segment", help="segment what one or more expressions mean in a photo")
-    segment.add_argument("photo", help="path of an image")
+    segment.add_argument("photo", help="path of a picture")
     segment.add_argument("expressions", nargs="+", metavar="EXPRESSION", help='such as "the dog on the left"')
     segment.add_argument("--model", default=DEFAULT_CHECKPOINT, help="shipped name, folder or Hub id (%(default)s)")
     segment.add_argument("--threshold", type=float, default=0.5, help="probability of the foreground (%(default)s)")
@@ -64,6 +64,8 @@ def run_segment(options: argparse.Namespace) -> None:
         raise ValueError(f"--threshold is {options.threshold}; it is a probability between 0 and 1")
     if options.word_maps and len(options.expressions) > 1:
         raise ValueError(f"--word-maps draws one expression, not {len(options.expressions)}")
+    if options.output and options.output == options.word_maps:
+        raise ValueError(f"--output and --word-maps both name {options.output}; give each a file of its own")
     for path in (options.output, options.word_maps):
         check_picture_path(path)
     image, answers, pipe = segment(options.photo, options.expressions, options.model, options.threshold)
@@ -117,15 +119,38 @@ def segment(photo: str | Path, expressions: list[str], model: str, threshold: fl
             f"there is no model {model!r}: it is no folder, no Hub id (they read user/name), and not one of the "
             f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
         )
-    from transformers import pipeline
-    from transformers.utils import logging
+    from transformers import AutoProcessor, pipeline
 
     from .pipeline import TASK, register
 
     register()
-    logging.disable_progress_bar()
-    pipe = pipeline(TASK, model=folder)
+    pipe = pipeline(TASK, model=load_model(folder), processor=AutoProcessor.from_pretrained(folder))
     return image, pipe(image, expressions, threshold=threshold), pipe
+
+
+def load_model(folder: str):
+    """The whole model of a folder or Hub id; transformers itself makes up what a checkpoint lacks, with a warning.
+
+    Raises ValueError where tensors are missing or unknown, or the file of weights is damaged.
+    """
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    from .auto import AutoModelForReferringSegmentation
+
+    logging.disable_progress_bar()
+    try:
+        model, report = AutoModelForReferringSegmentation.from_pretrained(folder, output_loading_info=True)
+    except SafetensorError as error:
+        raise ValueError(f"the weights of {folder} are damaged or cut off ({error}); get a complete copy") from error
+    for kind in ("missing", "unexpected"):
+        names = sorted(report[f"{kind}_keys"])
+        if names:
+            raise ValueError(
+                f"the weights of {folder} are not those of its config.json: {len(names)} {kind} tensors "
+                f"({', '.join(names[:5])}{', ...' if len(names) > 5 else ''}); get the files that belong together"
+            )
+    return model
 
 
 def describe(answer: dict) -> str:
@@ -139,11 +164,10 @@ def describe(answer: dict) -> str:
 
 def as_json(answer: dict) -> dict:
     import numpy as np
-    from pycocotools import mask as coco_mask
 
-    encoded = coco_mask.encode(np.asfortranarray(answer["mask"], dtype=np.uint8) // 255)
-    mask = {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
-    return {**answer, "area": mask_area(answer), "mask": mask}
+    from .data.schema import encode_mask
+
+    return {**answer, "area": mask_area(answer), "mask": encode_mask(np.asarray(answer["mask"]) > 0)}
 
 
 def mask_area(answer: dict) -> int:

@@ -183,6 +183,25 @@ def test_broken_records_are_named(folder, changes, message):
         load_refer_folder(folder)
 
 
+def test_missing_fields_are_named(folder):
+    ref = a_ref(1, 1, "train")
+    cases = [
+        (
+            {key: value for key, value in ref.items() if key != "split"},
+            r"ref number 0 lacks \['split'\]; it has .*'ref_id'",
+        ),
+        (ref | {"sentences": [{"sent_id": 1, "sent": "the box"}]}, r"ref_id 1, a sentence lacks \['tokens'\]"),
+        (ref | {"sentences": []}, "ref_id 1 has no sentences"),
+    ]
+    for broken, message in cases:
+        write_refs(folder, [broken])
+        with pytest.raises(ValueError, match=message):
+            load_refer_folder(folder)
+    (folder / "instances.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(ValueError, match=r"instances.json lacks \['categories'\]"):
+        load_refer_folder(folder)
+
+
 def test_bad_pictures_are_named(folder):
     picture = folder / "images" / "COCO_train2014_000000000007.jpg"
     Image.new("RGB", (31, 20)).save(picture)

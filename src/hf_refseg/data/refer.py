@@ -22,6 +22,8 @@ from .schema import text_rle, union_masks
 
 # Where the REFER API puts the pictures of a data set folder that has none of its own.
 OFFICIAL_IMAGES = ("../images/mscoco/images/train2014", "../images/saiapr_tc-12")
+REF_FIELDS = ("ref_id", "ann_id", "image_id", "split", "sentences")
+SENTENCE_FIELDS = ("sent_id", "sent", "tokens")
 
 
 def load_refer_folder(
@@ -39,7 +41,7 @@ def load_refer_folder(
     Raises:
         FileNotFoundError: the refs file, instances.json or the folder of pictures is missing.
         ValueError: several refs files and no partition; an unknown partition or split; a file that is not what its
-            name says; a ref without its annotation or image; a polygon of fewer than 3 points.
+            name says; a ref without sentences, its annotation or image; a polygon of fewer than 3 points.
     """
     path = Path(path)
     if not path.is_dir():
@@ -58,9 +60,12 @@ class ReferFolder:
         self.refs_file, self.instances_file, self.image_folder = refs_file, instances_file, image_folder
         refs = _read_refs(refs_file)
         instances = _read_json(instances_file, dict)
+        _require(instances, ("images", "annotations", "categories"), str(instances_file))
         self.images = {image["id"]: image for image in instances["images"]}
         self.annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
         self.categories = {category["id"]: category["name"] for category in instances["categories"]}
+        for number, ref in enumerate(refs):
+            _require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
         self.splits = dict(Counter(ref["split"] for ref in refs))
         self.refs = [ref for ref in refs if split is None or _in_split(ref["split"], split)]
         if not self.refs:
@@ -73,6 +78,10 @@ class ReferFolder:
     def _check(self, ref: dict) -> None:
         """Find out now, not an hour into a training, what would make this ref's row impossible."""
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
+        if not ref["sentences"]:
+            raise ValueError(f"{where} has no sentences: leave it out.")
+        for sentence in ref["sentences"]:
+            _require(sentence, SENTENCE_FIELDS, f"{where}, a sentence")
         annotation = self.annotations.get(ref["ann_id"])
         if annotation is None:
             raise ValueError(f"{where}: its annotation {ref['ann_id']} is not in {self.instances_file}.")
@@ -123,7 +132,7 @@ class ReferFolder:
             "category": self.categories[annotation["category_id"]],
             "boxes": [[float(x), float(y), float(x + box_width), float(y + box_height)]],
             "mask": segmentation_rle(annotation["segmentation"], height, width),
-            "sentences": [{key: s[key] for key in ("sent_id", "sent", "tokens")} for s in ref["sentences"]],
+            "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in ref["sentences"]],
             "split": ref["split"],
             "source": self.source,
         }
@@ -208,6 +217,12 @@ def _read_json(file: Path, kind: type):
     except ValueError as error:
         raise ValueError(f"{file} is not JSON: {error}") from error
     return _expect(content, kind, file)
+
+
+def _require(record: dict, fields: tuple[str, ...], where: str) -> None:
+    missing = [field for field in fields if field not in record]
+    if missing:
+        raise ValueError(f"{where} lacks {missing}; it has {sorted(record)}.")
 
 
 def _expect(content, kind: type, file: Path):

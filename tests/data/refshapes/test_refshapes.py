@@ -97,7 +97,8 @@ def test_expression_types_can_be_chosen():
         ({"seed": -1}, "seed.*-1"),
         ({"num_samples": -1}, "num_samples.*-1"),
         ({"dialect": "refcocoplus", "expression_types": ["location"]}, "location.*refcocoplus.*attribute"),
-        ({"expression_types": []}, "expression_types"),
+        ({"expression_types": []}, r"expression_types=\[\]: dialect 'refcoco' has .*'attribute'"),
+        ({"expression_types": "location"}, r"give a list, \['location'\]"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..schema import row_features, text_rle, union_masks
+from ..schema import OPTIONAL_FIELDS, row_features, text_rle, union_masks
 from .dialects import DIALECTS, Described, describe, draw_kind, vocabulary
 from .drawing import draw
 from .scene import SPLITS, Shape, sample_scene
@@ -19,7 +19,6 @@ NUM_SAMPLES = {"train": 20_000, "val": 1_000, "test": 1_000}
 MIN_SIZE = 48
 # Ids of the annotations and sentences of sample i start at i * ID_STRIDE.
 ID_STRIDE = 16
-OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
 
 
 class RefShapes:
@@ -69,6 +68,8 @@ class RefShapes:
         if num_samples < 0:
             raise ValueError(f"num_samples must be 0 or more, got {num_samples}.")
         offered = DIALECTS[dialect].expression_types
+        if isinstance(expression_types, str):
+            raise ValueError(f"expression_types={expression_types!r}: give a list, [{expression_types!r}].")
         wanted = tuple(offered) if expression_types is None else tuple(expression_types)
         if not wanted or set(wanted) - set(offered):
             raise ValueError(f"expression_types={list(wanted)}: dialect {dialect!r} has {list(offered)}.")
