@@ -48,7 +48,8 @@ def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.
 
 
 def segmentation_loss(config, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The loss that `config.loss` names, with the weights of the configuration."""
+    """The loss that `config.loss` names, with the weights of the configuration, in float32."""
+    logits = logits.float()
     if config.loss == "sum_over_cells":
         return sum_over_cells(logits, target)
     if config.loss == "dice_and_cross_entropy":

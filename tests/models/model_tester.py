@@ -1,6 +1,7 @@
 """What every system must pass: subclass it, say how to make the tiny model, and inherit the tests."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -119,12 +120,43 @@ class ModelTester:
         torch.optim.SGD(parameters, lr=0.01 / norm.item()).step()  # the losses differ by orders of magnitude in scale
         assert model(**inputs, labels=labels).loss < before
 
+    def test_bf16(self, model, inputs, labels, tmp_path):
+        """A model loaded in half precision takes the processor's float32 images and trains with a float32 loss."""
+        model.save_pretrained(tmp_path)
+        half = AutoModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        with torch.no_grad():
+            exact, rounded = model(**inputs).logits, half(**inputs).logits
+        assert rounded.dtype == torch.bfloat16
+        assert (rounded.float() - exact).abs().max() < 0.1 * exact.abs().max()
+        loss = half(**inputs, labels=labels).loss
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert all(torch.isfinite(parameter.grad).all() for parameter in half.parameters())
+
+    def test_autocast(self, model, inputs, labels):
+        with torch.no_grad():
+            exact = model(**inputs).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = model(**inputs, labels=labels)
+            with torch.no_grad():
+                inferred = model(**inputs).logits
+        for rounded in (outputs.logits, inferred):
+            assert (rounded.float() - exact).abs().max() < 0.1 * exact.abs().max()
+        outputs.loss.backward()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
     @torch.no_grad()
-    def test_bf16(self, model, inputs):
-        exact = model(**inputs).logits
-        half = model.to(torch.bfloat16)(**{**inputs, "pixel_values": inputs["pixel_values"].bfloat16()}).logits
-        assert half.dtype == torch.bfloat16
-        assert (half.float() - exact).abs().max() < 0.1 * exact.abs().max()
+    def test_compiled_model_gives_the_same(self, model, inputs):
+        expected = model(**inputs).logits
+        compiled = torch.compile(model, backend="aot_eager")(**inputs).logits
+        torch.testing.assert_close(compiled, expected, rtol=1e-4, atol=1e-5)
+
+    def test_training_after_inference_mode(self, model, inputs, labels):
+        with torch.inference_mode():
+            model(**inputs)
+        model.train()
+        model(**inputs, labels=labels).loss.backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
 
     def test_export(self, model, inputs):
         program = torch.export.export(model, (), kwargs=inputs, strict=False)
@@ -147,6 +179,18 @@ class ModelTester:
             assert not torch.equal(changed(**inputs).logits, before)
             assert torch.equal(model(**inputs).logits, before)
 
+    @torch.no_grad()
+    def test_inference_leaves_nothing_behind(self, model, inputs):
+        """What a forward keeps for the next one survives no change of the weights and enters no file."""
+        size = len(pickle.dumps(model))
+        before = model(**inputs).logits
+        assert len(pickle.dumps(model)) == size
+        rounded = model.bfloat16().float()
+        fresh = type(model)(model.config).eval()
+        fresh.load_state_dict(rounded.state_dict())
+        assert torch.equal(rounded(**inputs).logits, fresh(**inputs).logits)
+        assert not torch.equal(rounded(**inputs).logits, before)
+
     def test_rejects_ambiguous_images(self, model, inputs):
         with pytest.raises(ValueError, match="3 expressions for 2 images"):
             model(**{**inputs, "image_index": None})
@@ -154,6 +198,25 @@ class ModelTester:
             model(**{**inputs, "image_index": torch.tensor([0, 1])})
         with pytest.raises(ValueError, match="needs input_ids"):
             model(pixel_values=inputs["pixel_values"])
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"image_index": torch.tensor([0, 1, 2])}, "runs from 0 to 2, but there are 2 images"),
+            ({"image_index": torch.tensor([0, 1, -1])}, "runs from -1 to 1, but there are 2 images"),
+            ({"input_ids": torch.zeros(0, 4, dtype=torch.long)}, r"shape \(0, 4\); give at least one expression"),
+            ({"input_ids": torch.zeros(3, 0, dtype=torch.long)}, r"shape \(3, 0\); give at least one expression"),
+            ({"input_ids": torch.full((3, 4), VOCAB_SIZE)}, f"to {VOCAB_SIZE}, but .* 0 to {VOCAB_SIZE - 1}"),
+            ({"attention_mask": torch.ones(3, 5)}, r"attention_mask has the shape \(3, 5\), input_ids \(3, 4\)"),
+            ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
+            ({"labels": torch.zeros(3, 8, 8)}, r"labels has the shape \(3, 8, 8\), expected \(3, 64, 64\)"),
+        ],
+    )
+    def test_rejects_inputs_that_do_not_fit(self, model, inputs, changes, message):
+        if "input_ids" in changes:
+            inputs["attention_mask"] = None
+        with pytest.raises(ValueError, match=message):
+            model(**{**inputs, **changes})
 
     def test_is_registered(self, model):
         assert hf_refseg.__version__

@@ -66,6 +66,19 @@ def test_folded_normalisation_equals_the_normalisation():
     torch.testing.assert_close(layer(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
+def test_kept_kernel_outlives_no_weight():
+    """A new weight may get the address of the old one, with the same version."""
+    layer = CaffeResNetBackbone(tiny_caffe_resnet_config()).stem
+    pixels = torch.randn(1, 3, 16, 16)
+    for factor in range(20):
+        layer.convolution.weight = None
+        layer.convolution.weight = torch.nn.Parameter(torch.full((8, 3, 7, 7), float(factor)))
+        with torch.enable_grad():
+            expected = layer(pixels).detach()
+        torch.testing.assert_close(layer(pixels), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_statistics_stay_when_frozen_and_move_when_not():
     for freeze in (True, False):
         backbone = CaffeResNetBackbone(tiny_caffe_resnet_config(freeze_batch_norm=freeze)).train()

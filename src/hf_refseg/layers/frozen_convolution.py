@@ -38,8 +38,9 @@ class SameConvolution(nn.Module):
     """
     Convolution with TensorFlow's SAME padding, without bias, then batch normalisation.
 
-    With a frozen normalisation and no gradient to the weights, the two are folded into one convolution; the folded
-    kernel is kept until a weight changes. (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
+    With a frozen normalisation and no gradient to the weights, the two are folded into one convolution. On a CPU the
+    folded kernel is kept until a weight changes (in place, or by another tensor; a change through `.data` is not seen
+    before the next move or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(
@@ -56,7 +57,14 @@ class SameConvolution(nn.Module):
         self.kernel, self.stride, self.dilation = kernel, stride, dilation
         self.convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, dilation=dilation, bias=False)
         self.normalization = FrozenBatchNorm2d(out_channels, eps) if frozen else nn.BatchNorm2d(out_channels, eps)
-        self._folded: tuple[tuple, torch.Tensor, torch.Tensor] | None = None
+        self._folded: tuple[tuple, list[torch.Tensor], torch.Tensor, torch.Tensor] | None = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_folded": None}  # copies and pickles do not carry the kernel twice
+
+    def _apply(self, fn, recurse: bool = True):
+        self._folded = None  # moved to another device or dtype: not to be kept alive beside the new weights
+        return super()._apply(fn, recurse)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         padding = 0
@@ -79,11 +87,17 @@ class SameConvolution(nn.Module):
         return not (torch.is_grad_enabled() and (weight.requires_grad or maps.requires_grad))
 
     def _fold(self) -> tuple[torch.Tensor, torch.Tensor]:
-        sources = (self.convolution.weight, *self.normalization.buffers())
+        sources = [self.convolution.weight, *self.normalization.buffers()]
+        if sources[0].device.type != "cpu":  # costs nothing there, and sharded weights change without a new version
+            return self._multiply()
         key = tuple((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
         if self._folded is None or self._folded[0] != key:
-            # `inference_mode(False)`: a kernel made inside inference mode could not be used in training later.
-            with torch.inference_mode(False), torch.no_grad():
-                scale, shift = self.normalization.scale_and_shift()
-                self._folded = key, self.convolution.weight * scale[:, None, None, None], shift
-        return self._folded[1:]
+            # The sources are kept too: as long as they live, no other tensor can have their address.
+            self._folded = key, [tensor.detach() for tensor in sources], *self._multiply()
+        return self._folded[2:]
+
+    def _multiply(self) -> tuple[torch.Tensor, torch.Tensor]:
+        # `inference_mode(False)`: a kernel made inside inference mode could not be used in training later.
+        with torch.inference_mode(False), torch.no_grad():
+            scale, shift = self.normalization.scale_and_shift()
+            return self.convolution.weight * scale[:, None, None, None], shift

@@ -13,14 +13,14 @@ def spatial_coordinates(
 
     The first six run from -1 to 1 over the image. Returns (8, height, width).
     """
-    x = torch.arange(width + 1, device=device, dtype=dtype) * (2 / width) - 1
-    y = torch.arange(height + 1, device=device, dtype=dtype) * (2 / height) - 1
+    # In half precision, columns beyond 256 could not be counted; so `dtype` is only that of the result.
+    x = torch.arange(width + 1, device=device, dtype=torch.float32) * (2 / width) - 1
+    y = torch.arange(height + 1, device=device, dtype=torch.float32) * (2 / height) - 1
     xmin, xmax = x[None, :-1].expand(height, width), x[None, 1:].expand(height, width)
     ymin, ymax = y[:-1, None].expand(height, width), y[1:, None].expand(height, width)
-    cell = torch.ones(height, width, device=device, dtype=dtype)
-    return torch.stack(
-        [xmin, ymin, xmax, ymax, (xmin + xmax) / 2, (ymin + ymax) / 2, cell / width, cell / height]
-    )  # 8 x (height, width) -> (8, height, width)
+    cell = torch.ones(height, width, device=device)
+    coordinates = [xmin, ymin, xmax, ymax, (xmin + xmax) / 2, (ymin + ymax) / 2, cell / width, cell / height]
+    return torch.stack(coordinates).to(dtype)  # 8 x (height, width) -> (8, height, width)
 
 
 def box_coordinates(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:

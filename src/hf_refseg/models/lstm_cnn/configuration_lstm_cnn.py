@@ -51,7 +51,7 @@ class LstmCnnConfig(PreTrainedConfig):
     loss: Literal["weighted_mean", "sum_over_cells"] = "weighted_mean"
     foreground_weight: float | int = 1.0
     background_weight: float | int = 1 / 3
-    pad_token_id: int | None = 0
+    pad_token_id: int = 0
     max_length: int = 20
 
     @classmethod

@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
+from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.spatial_coordinates import NUM_COORDINATES, box_coordinates, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm
@@ -148,7 +149,13 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             pixel_values: (B, 3, H, W) as the processor returns them; crops in the "region" stage.
             region_boxes: (B, 4) xyxy of each crop in its image, in pixels, both corners inside; "region" stage only.
             original_sizes: (B, 2) height and width of the image of each crop; "region" stage only.
+
+        Raises:
+            ValueError: no batch of images; in the "region" stage no box for each crop, or crops of another size than
+                the classifier takes (224 x 224).
         """
+        check_pixel_values(pixel_values)
+        pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
         maps = self.backbone(pixel_values).feature_maps[-1]  # (B, 3, H, W) -> (B, C, h, w)
         visual = F.normalize(self.visual_projection(maps), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w); Sec. 3.1
         batch, _, height, width = visual.shape
@@ -156,6 +163,11 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             if region_boxes is None or original_sizes is None:
                 raise ValueError(
                     "the region classifier needs region_boxes (B, 4) and original_sizes (B, 2) of its crops"
+                )
+            if (height, width) != (1, 1) or len(region_boxes) != batch or len(original_sizes) != batch:
+                raise ValueError(
+                    f"{batch} crops of {tuple(pixel_values.shape[-2:])}, {len(region_boxes)} region_boxes and "
+                    f"{len(original_sizes)} original_sizes: the region classifier takes one of each, at 224 x 224"
                 )
             position = box_coordinates(region_boxes, original_sizes).to(visual)[:, :, None, None]  # (B, 8, 1, 1)
         else:
@@ -196,11 +208,12 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             `logits` (N, H, W) and `grid_logits` (N, h, w); in the "region" stage `scores` (N,) instead.
 
         Raises:
-            ValueError: neither images nor image features, no expression, no way to tell which image one means, or an
-                input whose size the x32 deconvolution cannot reach.
+            ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
+                one means, labels of another shape, or an input whose size the x32 deconvolution cannot reach.
         """
         if input_ids is None or (pixel_values is None and image_features is None):
             raise ValueError("LSTM-CNN needs input_ids, and pixel_values or image_features (from get_image_features)")
+        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
         if image_features is None:
             image_features = self.get_image_features(pixel_values, region_boxes, original_sizes)
         if attention_mask is None and self.config.skip_padding:
@@ -240,14 +253,15 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
 
     def compute_loss(self, logits: torch.Tensor, grid_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss of the stage against (N, H, W) labels, on the grid or at full size."""
+        check_labels(labels, logits)
         if self.config.stage == "high_res":
             return segmentation_loss(self.config, logits, labels)
-        size = tuple(grid_logits.shape[-2:])
+        size, labels = tuple(grid_logits.shape[-2:]), labels[:, None].float()  # (N, H, W) -> (N, 1, H, W)
         if self.config.stage == "low_res":
             # A cell is foreground as soon as any of its pixels is.
-            target = F.adaptive_max_pool2d(labels[:, None].to(logits), size)[:, 0]  # (N, H, W) -> (N, h, w)
+            target = F.adaptive_max_pool2d(labels, size)[:, 0]  # (N, 1, H, W) -> (N, h, w)
         else:
-            target = resize_bilinear_tf1(labels[:, None].to(logits), size)[:, 0]  # (N, H, W) -> (N, h, w)
+            target = resize_bilinear_tf1(labels, size)[:, 0]  # (N, 1, H, W) -> (N, h, w)
         return segmentation_loss(self.config, grid_logits, target)
 
 

@@ -50,7 +50,7 @@ class RmiConfig(PreTrainedConfig):
     loss: Literal["sum_over_cells", "weighted_mean", "dice_and_cross_entropy"] = "sum_over_cells"
     foreground_weight: float | int = 1.0
     background_weight: float | int = 1.0
-    pad_token_id: int | None = 0
+    pad_token_id: int = 0
     max_length: int = 20
     word_similarity: bool = False
     context_size: int = 0

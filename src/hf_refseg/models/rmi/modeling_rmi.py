@@ -24,6 +24,7 @@ from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
+from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
@@ -192,8 +193,10 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         All that needs no words: backbone, projection, and the visual and spatial part of the multimodal gates.
 
         Args:
-            pixel_values: (B, 3, H, W) as the processor returns them.
+            pixel_values: (B, 3, H, W) as the processor returns them; brought to the model's dtype.
         """
+        check_pixel_values(pixel_values)
+        pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
         maps = self.backbone(pixel_values).feature_maps  # (B, 3, H, W) -> (B, C, h, w) each
         visual = F.normalize(self.visual_projection(maps[-1]), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
         batch, _, height, width = visual.shape
@@ -265,10 +268,12 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             output_attentions: return the mean multimodal state after each word, T maps (N, h, w).
 
         Raises:
-            ValueError: neither images nor image features, no expression, or no way to tell which image one means.
+            ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
+                one means, or labels of another shape.
         """
         if input_ids is None or (pixel_values is None and image_features is None):
             raise ValueError("RMI needs input_ids, and pixel_values or image_features (from get_image_features)")
+        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
         if image_features is None:
             image_features = self.get_image_features(pixel_values)
         if attention_mask is None:
@@ -291,7 +296,9 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
 
         loss = losses = None
         if labels is not None:
-            target = resize_bilinear_tf1(labels[:, None], tuple(grid_logits.shape[-2:]))[:, 0]  # (N, H, W) -> (N, h, w)
+            check_labels(labels, logits)
+            grid_size = tuple(grid_logits.shape[-2:])
+            target = resize_bilinear_tf1(labels[:, None].float(), grid_size)[:, 0]  # (N, H, W) -> (N, h, w)
             loss = segmentation_loss(self.config, grid_logits, target)
             losses = {"segmentation": loss}
         return ReferringSegmentationOutput(
