@@ -3,7 +3,7 @@ Compare our model with what an original program computed: `python tests/parity/c
 
 Builds the original checkpoint from the case's manifest, runs the public converter and the model, prints one line per
 compared array (name, largest absolute and relative error, tolerance, verdict) and a count. Exit status 1 if any array
-failed or none was compared.
+failed or none was compared. A folder with text.json or resize.json is a case of text and image preparation.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.parity import lstm_cnn_case, rmi_case  # noqa: E402
+from tests.parity import evaltext_case, lstm_cnn_case, rmi_case  # noqa: E402
 from tests.parity.golden_case import Comparison, GoldenCase  # noqa: E402
 
 SYSTEMS = {"rmi": rmi_case.run, "lstmcnn": lstm_cnn_case.run}
@@ -19,6 +19,10 @@ SYSTEMS = {"rmi": rmi_case.run, "lstmcnn": lstm_cnn_case.run}
 
 def check(folder: Path) -> list[Comparison]:
     """All comparisons of one case folder."""
+    if not (folder / "manifest.json").is_file():
+        if results := evaltext_case.run(folder):
+            return results
+        raise FileNotFoundError(f"{folder} holds no manifest.json, text.json or resize.json: it is no golden case")
     case = GoldenCase(folder)
     system = case.manifest["system"]
     if system not in SYSTEMS:

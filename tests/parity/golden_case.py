@@ -14,15 +14,16 @@ TOLERANCE_AFTER_STEP = 5e-4
 
 
 def load_make_tensor(case_dir: Path):
-    """The generator `make_tensor(name, shape, rule, seed, out_axis)` that lies above every case folder."""
-    for folder in case_dir.resolve().parents:
+    """The generator `make_tensor(name, shape, rule, seed, out_axis)` above the case, or that of the shared goldens."""
+    shared = Path(__file__).resolve().parents[3] / "shared" / "golden"
+    for folder in (case_dir.resolve(), *case_dir.resolve().parents, shared):
         path = folder / "make_tensor.py"
         if path.is_file():
             spec = importlib.util.spec_from_file_location("make_tensor", path)
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module.make_tensor
-    raise FileNotFoundError(f"no make_tensor.py in any folder above {case_dir}")
+    raise FileNotFoundError(f"no make_tensor.py in {case_dir}, above it, or in {shared}")
 
 
 @dataclass
@@ -85,11 +86,11 @@ class Comparison:
 
 
 def compare(name: str, ours, expected, tolerance: float = TOLERANCE) -> Comparison:
-    """Compare arrays of the same shape."""
-    ours = ours.detach().double().numpy() if isinstance(ours, torch.Tensor) else np.asarray(ours, np.float64)
+    """Compare two arrays; of another shape than the golden one, ours is infinitely wrong."""
+    ours = ours.detach().cpu().double().numpy() if isinstance(ours, torch.Tensor) else np.asarray(ours, np.float64)
     expected = np.asarray(expected, np.float64)
     if ours.shape != expected.shape:
-        raise ValueError(f"{name}: our shape {ours.shape} is not the golden shape {expected.shape}")
+        return Comparison(f"{name}: shape {ours.shape}, golden {expected.shape}", np.inf, np.inf, tolerance)
     largest = np.abs(expected).max()
     max_abs = float(np.abs(ours - expected).max())
     return Comparison(name, max_abs, max_abs / largest if largest else max_abs, tolerance)

@@ -1,0 +1,74 @@
+"""Golden case of the originals' text and image preparation: words, resize-and-pad, resize-and-crop, IoU counts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hf_refseg.metrics import mask_counts
+from hf_refseg.processing.image_processing import RefSegImageProcessor
+from hf_refseg.processing.resizing import resize_and_crop
+from hf_refseg.processing.tokenization import tokenizer_from_vocabulary_file
+
+from .golden_case import Comparison, compare
+
+EXACT = 0.0
+FLOAT = 1e-6
+
+
+def run(folder: Path) -> list[Comparison]:
+    """All comparisons of a folder that holds text.json, resize.json and the arrays of the latter, or one of the two."""
+    results = []
+    if (folder / "text.json").is_file():
+        results += compare_text(folder)
+    if (folder / "resize.json").is_file():
+        results += compare_resizing(folder)
+    return results
+
+
+def find_vocabularies(folder: Path) -> Path:
+    """The folder `data/vocabulary` beside the goldens, or beside this checkout."""
+    for parent in (*folder.resolve().parents, Path(__file__).resolve().parents[3] / "shared"):
+        if (parent / "data" / "vocabulary").is_dir():
+            return parent / "data" / "vocabulary"
+    raise FileNotFoundError(f"no data/vocabulary in any folder above {folder}: the cases name vocabularies, not words")
+
+
+def compare_text(folder: Path) -> list[Comparison]:
+    """Ids of every sentence, exactly, with both vocabularies (Python 2's rule, the originals' platform)."""
+    vocabularies, results = find_vocabularies(folder), []
+    cases = json.loads((folder / "text.json").read_text())["cases"]
+    for name in ("referit", "Gref"):
+        tokenizer = tokenizer_from_vocabulary_file(vocabularies / f"vocabulary_{name}.txt")
+        for number, case in enumerate(cases):
+            if name not in case:
+                continue
+            padded = tokenizer(case["sentence"], padding="max_length", truncation=True, add_special_tokens=False)
+            results.append(
+                compare(f"text/{name}/{number}", padded["input_ids"], case[name]["padded20_py2"], tolerance=EXACT)
+            )
+    return results
+
+
+def compare_resizing(folder: Path) -> list[Comparison]:
+    """Images, labels and masks under the rules of scikit-image 0.12, which the originals ran on."""
+    facts = json.loads((folder / "resize.json").read_text())
+    inputs, outputs = np.load(folder / "resize_inputs.npz"), np.load(folder / "resize_outputs.npz")
+    results = []
+    for number, case in enumerate(facts["resize_and_pad"]):
+        height, width = case["out_hw"]
+        processor = RefSegImageProcessor(size={"height": height, "width": width}, protocol="paper")
+        pixels = processor(inputs[f"im{number}"])["pixel_values"][0].permute(1, 2, 0)  # (3, H, W) -> (H, W, 3)
+        results.append(compare(f"pad{number}_v012_u8", pixels, outputs[f"pad{number}_v012_u8"], tolerance=EXACT))
+    for number, case in enumerate(facts["resize_and_crop"]):
+        prediction, target = torch.from_numpy(inputs[f"pred{number}"]), inputs[f"gt{number}"]
+        resized = resize_and_crop(prediction.float(), target.shape)
+        if f"crop{number}_v012_float" in outputs:
+            name = f"crop{number}_v012_float"
+            results.append(compare(name, resized, outputs[name], tolerance=FLOAT))
+        name = f"crop{number}_v012_nonzero"
+        results.append(compare(name, resized > 0, outputs[name], tolerance=EXACT))
+        counts = mask_counts(resized, target)[:2]
+        results.append(compare(f"crop{number}/I,U", counts, [case["v012"]["I"], case["v012"]["U"]], tolerance=EXACT))
+    return results
