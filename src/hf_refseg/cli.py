@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
 
 CONVERTERS = {"rmi": "hf_refseg.models.rmi.convert_rmi", "lstm-cnn": "hf_refseg.models.lstm_cnn.convert_lstm_cnn"}
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hf-refseg", description="Segments what an expression means in a photo.")
+    parser.add_argument("--version", action="version", version=f"hf-refseg {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
 
     segment = commands.add_parser("segment", help="segment what one or more expressions mean in a photo")
@@ -44,14 +46,22 @@ def build_parser() -> argparse.ArgumentParser:
     segment.set_defaults(run=run_segment)
 
     demo = commands.add_parser("demo", help="segment a sample photo, offline, with the checkpoint that ships")
-    demo.add_argument("--output", type=Path, default=Path("overlay.png"), metavar="PICTURE", help="(%(default)s)")
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("overlay.png"),
+        metavar="PICTURE",
+        help="where to write the overlay (%(default)s)",
+    )
     demo.set_defaults(run=run_demo)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
-    convert.add_argument("system", choices=sorted(CONVERTERS))
+    convert.add_argument("system", choices=sorted(CONVERTERS), help="which model the checkpoint is of")
     convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow checkpoint or .npz")
-    convert.add_argument("--vocabulary", required=True, metavar="FILE", help="one word per line")
-    convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder")
+    convert.add_argument(
+        "--vocabulary", required=True, metavar="FILE", help="the words the model was trained with, one per line"
+    )
+    convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder for the model")
     convert.set_defaults(run=run_convert)
 
     checkpoints = commands.add_parser("checkpoints", help="list the checkpoints that ship with the package")

@@ -12,6 +12,7 @@ from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.image_processing import RefSegImageProcessor
 from hf_refseg.processing.processor import mask_box
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from tests.tiny import tiny_rmi
 
 SENTENCES = ["the red dog on the left", "a cat", "dog, cat"]
 
@@ -104,8 +105,19 @@ def test_other_bad_calls(processor):
 
 
 def test_text_alone_and_images_alone(processor):
-    assert set(processor(text=["a cat", "the dog"])) == {"input_ids", "attention_mask", "image_index"}
+    assert set(processor(text=["a cat", "the dog"])) == {"input_ids", "attention_mask"}
+    assert processor(text=[["a cat", "the dog"], ["cat"]])["image_index"].tolist() == [0, 0, 1]
     assert set(processor(images=picture())) == {"pixel_values", "original_sizes"}
+
+
+def test_expressions_alone_ask_an_image_that_was_encoded_before(processor):
+    model = tiny_rmi(vocab_size=len(processor.tokenizer))
+    text, size = ["a cat", "the dog"], {"height": 64, "width": 64}
+    with torch.no_grad():
+        together = model(**processor(picture(), text, size=size))
+        features = model.get_image_features(processor(images=picture(), size=size)["pixel_values"])
+        apart = model(image_features=features, **processor(text=text))
+    torch.testing.assert_close(apart.logits, together.logits)
 
 
 def test_long_expressions_keep_their_first_words(processor):

@@ -76,7 +76,9 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             `pixel_values (B, 3, H, W)` float32; `original_sizes (B, 2)` int64, (height, width) in pixels;
             `pixel_mask (B, H, W)` int64, only where the images of the batch differ in size after processing;
             `input_ids (N, T)` int64 padded to the longest expression, `attention_mask (N, T)`;
-            `image_index (N,)` int64, the image of each expression; `labels (N, H, W)` float32 in {0, 1} with masks.
+            `image_index (N,)` int64, the image of each expression, where the call says it: not for a plain list of
+            expressions without images, which may belong to one image or to N;
+            `labels (N, H, W)` float32 in {0, 1}, with masks.
 
         Raises ValueError where the numbers of images, expressions and masks do not fit, for an expression without
             words or with no word in the vocabulary, and for a mask that is not of the size of its image.
@@ -97,7 +99,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 )
         if text is not None:
             data.update(self._encode_text(expressions, allow_unknown, options["text_kwargs"]))
-            data["image_index"] = image_index
+            if image_index is not None:
+                data["image_index"] = image_index
         if images is not None:
             options["images_kwargs"]["return_tensors"] = "pt"
             data.update(self.image_processor(images, segmentation_maps, **options["images_kwargs"]))
@@ -174,7 +177,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         image_index = image_index.tolist()
         if target_sizes is not None and max(image_index) >= num_images:
             raise ValueError(
-                f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}"
+                f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}; give one "
+                "(height, width) per image"
             )
         results = []
         for row, image in enumerate(image_index):
@@ -193,8 +197,9 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         return results
 
 
-def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor]:
-    """Flattens the expressions and says which image each speaks of: N strings and (N,) int64.
+def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor | None]:
+    """Flattens the expressions and says which image each speaks of: N strings and (N,) int64; None where there are no
+    images and the text is not nested.
 
     Raises ValueError printing both numbers where they do not fit, TypeError for what is no text.
     """
@@ -216,7 +221,9 @@ def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tup
         return expressions, torch.tensor([image for image, row in enumerate(rows) for _ in row])
     if num_images == 1:
         return expressions, torch.zeros(len(expressions), dtype=torch.long)
-    if num_images in (None, len(expressions)):
+    if num_images is None:
+        return expressions, None
+    if num_images == len(expressions):
         return expressions, torch.arange(len(expressions))
     raise ValueError(
         f"{num_images} images but {len(expressions)} expressions; give one image, as many expressions as images, "
