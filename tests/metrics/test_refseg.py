@@ -98,7 +98,15 @@ def test_protocol_table_states_thresholds_units_and_sizes():
     assert {name: p.size for name, p in PROTOCOLS.items() if p.size} == {"lavt": (480, 480)}
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, lambda m: np.asarray(m, np.uint8) * 255])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        np.asarray,
+        torch.as_tensor,
+        lambda m: np.asarray(m, np.uint8) * 255,
+        lambda m: torch.tensor(m, dtype=torch.bfloat16, requires_grad=True),
+    ],
+)
 def test_add_takes_arrays_and_tensors(kind):
     pred, target = [[True, True], [False, True]], [[True, False], [False, True]]
     assert mask_counts(kind(pred), kind(target)) == (2, 3, True)

@@ -138,7 +138,7 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
     Raises:
         ValueError: if a mask is not two-dimensional or, without `size`, if their sizes differ.
     """
-    pred, target = np.asarray(pred_mask) != 0, np.asarray(target_mask) != 0
+    pred, target = _foreground(pred_mask), _foreground(target_mask)
     if pred.ndim != 2 or target.ndim != 2:
         raise ValueError(
             f"masks must be (height, width), got shapes {pred.shape} and {target.shape}: add one sample at a time"
@@ -151,6 +151,13 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
             f"{target.shape[1]}: post-process the prediction with target_sizes, so that both have the original size"
         )
     return int((pred & target).sum()), int((pred | target).sum()), bool(target.any())
+
+
+def _foreground(mask) -> np.ndarray:
+    """A mask as a bool array, be it a tensor of any device and dtype, an array or a picture."""
+    if hasattr(mask, "detach"):  # bfloat16 and GPU tensors are unknown to numpy
+        return (mask != 0).cpu().numpy()
+    return np.asarray(mask) != 0
 
 
 def _resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
