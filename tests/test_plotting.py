@@ -28,6 +28,16 @@ def test_overlay_tints_inside_outlines_and_leaves_the_rest(image, mask):
     np.testing.assert_allclose(painted[40, 60], (100 + np.array(COLORS[0])) / 2, atol=1)
 
 
+def test_outlines_are_as_wide_as_the_photo_asks_and_not_at_its_border():
+    mask = np.zeros((540, 720), bool)
+    mask[100:200, :300] = True
+    painted = np.asarray(overlay(Image.new("RGB", (720, 540), "black"), mask))
+    outlined = (painted == COLORS[0]).all(-1)
+    expected = mask.copy()
+    expected[103:197, :297] = False  # 3 pixels, 540 / 180, inside of the mask
+    np.testing.assert_array_equal(outlined, expected)
+
+
 def test_overlay_takes_every_kind_of_mask(image, mask):
     expected = np.asarray(overlay(image, mask))
     for same in (torch.from_numpy(mask), mask.astype(np.uint8) * 255, Image.fromarray(mask), [mask]):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from .processing.images import ImageSource, load_image
 from .processing.resizing import Letterbox
@@ -59,8 +59,12 @@ def _as_bool(mask, index: int, size: tuple[int, int]) -> np.ndarray:
 
 def _outline(mask: np.ndarray, thickness: int) -> np.ndarray:
     """The pixels of a mask within `thickness` of its border (the image's own border does not count)."""
-    outside = Image.fromarray((~mask).astype(np.uint8) * 255)
-    return (np.asarray(outside.filter(ImageFilter.MaxFilter(2 * thickness + 1))) > 0) & mask
+    side = 2 * thickness + 1
+    outside = torch.from_numpy(~mask)[None].float()  # (1, H, W)
+    # a square is widened along one axis, then the other: Pillow's MaxFilter takes 13 s for a photo of 12 megapixels
+    outside = F.max_pool2d(outside, (side, 1), stride=1, padding=(thickness, 0))
+    outside = F.max_pool2d(outside, (1, side), stride=1, padding=(0, thickness))
+    return (outside[0] > 0).numpy() & mask
 
 
 def _with_legend(image: Image.Image, entries: Sequence[str], colors) -> Image.Image:
