@@ -5,6 +5,9 @@ import pickle
 
 import pytest
 import torch
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from transformers import AutoModel, PreTrainedModel
 
 import hf_refseg
@@ -150,6 +153,25 @@ class ModelTester:
         expected = model(**inputs).logits
         compiled = torch.compile(model, backend="aot_eager")(**inputs).logits
         torch.testing.assert_close(compiled, expected, rtol=1e-4, atol=1e-5)
+
+    def test_fully_sharded(self, model, inputs, labels):
+        """FSDP over the modules that the model names, with one process: every part is called where it is gathered."""
+        expected = model(**inputs, labels=labels).loss
+        distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+        try:
+            mesh = init_device_mesh("cpu", (1,))
+            blocks = [block for block in model.modules() if type(block).__name__ in model._no_split_modules]
+            for block in (*blocks, model):
+                fully_shard(block, mesh=mesh)
+            loss = model(**inputs, labels=labels).loss
+            loss.backward()
+            without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+            with torch.no_grad():
+                torch.testing.assert_close(model(**inputs, labels=labels).loss, expected, rtol=1e-4, atol=1e-5)
+        finally:
+            distributed.destroy_process_group()
+        assert blocks and torch.equal(loss, expected)
+        assert not without, f"no gradient reaches {without}"
 
     def test_training_after_inference_mode(self, model, inputs, labels):
         with torch.inference_mode():

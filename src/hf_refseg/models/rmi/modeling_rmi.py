@@ -134,7 +134,7 @@ class RmiPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image", "text")
-    _no_split_modules = ["CaffeResNetUnit", "MultimodalLstm"]
+    _no_split_modules = ["CaffeResNetUnit"]  # not MultimodalLstm: FSDP would shard its parts, which we call one by one
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
