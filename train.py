@@ -32,9 +32,10 @@ from hf_refseg.training.build import (
     build_rows,
     training_sentences,
 )
-from hf_refseg.training.checkpointing import require_fresh
+from hf_refseg.training.checkpointing import last_complete_checkpoint, require_fresh
 from hf_refseg.training.curve import plot_training_curve
 from hf_refseg.training.recipe import load_recipe
+from hf_refseg.training.word_naming import name_words
 
 DEFAULT_RECIPE = Path(__file__).parent / "configs" / "tiny_refshapes.yaml"
 logger = transformers_logging.get_logger("hf_refseg.train")
@@ -72,7 +73,9 @@ def main(words: list[str] | None = None) -> dict[str, float]:
         ProcessorArguments(**recipe.processor), model_arguments, training_sentences(data, train_rows)
     )
     set_seed(args.seed)  # the same initial weights whatever was read before
-    model = build_model(model_arguments, processor.tokenizer, args.freeze)
+    model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
+    if args.naming_steps and not (options.resume and last_complete_checkpoint(args.output_dir)):
+        name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
     train_collator, eval_collator = build_collators(data, processor, model, args.seed)
     trainer = ReferringSegmentationTrainer(
         model=model,

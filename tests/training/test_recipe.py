@@ -75,7 +75,7 @@ def test_values_are_overridden_by_bare_and_by_full_name():
     assert (recipe.training["eval_strategy"], recipe.training["tf32"]) == ("no", False)
     assert recipe.model["hidden_size"] == 32
     assert recipe.model["backbone_config"]["depths"] == [1, 2]
-    assert recipe.model["backbone_config"]["model_type"] == "refseg_caffe_resnet"
+    assert recipe.model["backbone_config"]["model_type"] == "resnet"
 
 
 def test_numbers_with_exponents_are_numbers(tmp_path):

@@ -28,7 +28,7 @@ SETTINGS = {
     "image_size": 48, "processor.size": 48, "flip_probability": 0.5, "hidden_size": 8, "use_cpu": True,
     "model.backbone_config.depths": [1], "model.backbone_config.hidden_sizes": [16], "load_best_model_at_end": False,
     "eval_strategy": "no", "save_total_limit": 3, "warmup_steps": 3, "logging_steps": 10, "disable_tqdm": True,
-    "report_to": "none",
+    "report_to": "none", "naming_steps": 2, "freeze": "none", "context_size": 0,
 }  # fmt: skip
 
 

@@ -38,6 +38,8 @@ class RefSegTrainingArguments(TrainingArguments):
             None is transformers' rule, everything but biases and normalisation.
         bias_gradient_multiplier (`float`): factor on the gradient of convolution biases before the optimiser (RMI: 2).
         freeze (`str`): which parameters are not trained, see `FREEZE_SCOPES`.
+        naming_steps (`int`): steps of the stage before the training that names the words for things and attributes,
+            see `hf_refseg.training.word_naming`; 0 leaves it out. Rows need the field `instances`.
         metric_protocol (`str`): protocol of `RefSegMetric` in evaluations; it also sets the mask threshold.
         mask_protocol (`str`): `"clean"` or `"paper"`, the way back to the original size in evaluations.
 
@@ -65,6 +67,7 @@ class RefSegTrainingArguments(TrainingArguments):
     weight_decay_scope: str | None = field(default=None, metadata={"help": f"One of {tuple(DECAY_SCOPES)}."})
     bias_gradient_multiplier: float = field(default=1.0, metadata={"help": "On convolution biases."})
     freeze: str = field(default="none", metadata={"help": f"One of {tuple(FREEZE_SCOPES)}."})
+    naming_steps: int = field(default=0, metadata={"help": "Steps of the stage that names words; 0: none."})
     metric_protocol: str = field(default="hu2016", metadata={"help": "Protocol of RefSegMetric in evaluations."})
     mask_protocol: str = field(default="clean", metadata={"help": "clean or paper: the way to the original size."})
 

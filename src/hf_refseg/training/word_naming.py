@@ -1,0 +1,105 @@
+"""A first stage for models that start from nothing: learn what the words for things and attributes look like.
+
+Sentences alone teach a random network slowly: until its features tell a star from a moon no word helps, and until words
+matter no feature is asked for. Rows with `instances` say category and attributes of every object, so backbone, visual
+projection and word embeddings are first fitted to make (normalised feature) . (embedding of a word) large in the cells
+of the objects which that word names. The study behind the photo checkpoint does the same with COCO's categories.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+from transformers.utils import logging
+
+from ..data.schema import decode_mask
+
+logger = logging.get_logger(__name__)
+
+# Length of every embedding afterwards, so that words the stage did not see are not drowned by those it did.
+WORD_NORM = 4.0
+
+
+def name_words(
+    model, processor, rows: Sequence[dict], steps: int, batch_size: int = 32, learning_rate: float = 3e-3, seed: int = 0
+) -> list[str]:
+    """Fit `model.backbone`, `model.visual_projection` and the embeddings to the instances of `rows`.
+
+    Args:
+        rows: of one size each image and not resized by the processor; with the optional field `instances`.
+        steps: number of optimiser steps; a few hundred.
+
+    Returns:
+        The words that were learned: those of the vocabulary among the categories and attributes of the instances.
+
+    Raises:
+        ValueError: rows without instances, or a model whose feature and embedding sizes differ.
+    """
+    if not rows[0].get("instances"):
+        raise ValueError("naming words needs rows with the optional field instances, as RefShapes has them")
+    embeddings = model.get_input_embeddings()
+    if model.config.visual_size != embeddings.embedding_dim:
+        raise ValueError(
+            f"naming words multiplies features and embeddings: visual_size is {model.config.visual_size}, "
+            f"word_embedding_size {embeddings.embedding_dim}; make them equal"
+        )
+    vocabulary = processor.tokenizer.get_vocab()
+    named = {word for row in rows[:500] for instance in row["instances"] for word in names_of(instance)}
+    words = sorted(named & vocabulary.keys())
+    ids = torch.tensor([vocabulary[word] for word in words])
+    bias = nn.Parameter(torch.zeros(len(words)))
+    parameters = [*model.backbone.parameters(), *model.visual_projection.parameters(), embeddings.weight, bias]
+    optimizer = torch.optim.AdamW([p for p in parameters if p.requires_grad], lr=learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    rng = np.random.default_rng(seed)
+    normalise_embeddings(model)
+    model.train()
+    progress = tqdm(range(steps), "naming words")
+    for _ in progress:
+        batch = [rows[int(index)] for index in rng.integers(len(rows), size=batch_size)]
+        pixels = processor.image_processor([row["image"] for row in batch], return_tensors="pt")["pixel_values"]
+        maps = model.visual_projection(model.backbone(pixels).feature_maps[-1])  # (B, 3, H, W) -> (B, V, h, w)
+        visual = F.normalize(maps, dim=1).movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
+        logits = visual @ embeddings.weight[ids].T + bias  # (B, h, w, V) -> (B, h, w, W)
+        target = torch.stack([word_map(row, words, pixels.shape[-1] // maps.shape[-1]) for row in batch])
+        loss = balanced_cross_entropy(logits, target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        progress.set_postfix(loss=f"{loss.item():.3f}")
+    logger.info(f"named {len(words)} words, last loss {loss.item():.3f}")
+    normalise_embeddings(model)
+    return words
+
+
+def names_of(instance: dict) -> list[str]:
+    """The words that name an instance: its category and its attributes."""
+    return [instance["category"], *instance["attributes"]]
+
+
+def word_map(row: dict, words: Sequence[str], stride: int) -> torch.Tensor:
+    """Which words name the object in each cell: (h, w, W) of 0 and 1; all 0 in the background."""
+    names = np.zeros((row["height"], row["width"], len(words)), np.float32)
+    for instance in row["instances"]:
+        names[decode_mask(instance["mask"])] = [word in names_of(instance) for word in words]
+    return torch.from_numpy(names[::stride, ::stride])  # (H, W, W) -> (h, w, W)
+
+
+def balanced_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of every word, the mean over cells of objects plus the mean over cells of the background."""
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1)  # (..., W) -> (...)
+    on_object = target.amax(-1) > 0
+    return loss[on_object].mean() + loss[~on_object].mean()
+
+
+@torch.no_grad()
+def normalise_embeddings(model) -> None:
+    """Give every embedding the length `WORD_NORM`, but the padding's, which stays as it is."""
+    embeddings = model.get_input_embeddings()
+    padding = embeddings.weight[model.config.pad_token_id].clone()
+    embeddings.weight.copy_(WORD_NORM * F.normalize(embeddings.weight, dim=-1))
+    embeddings.weight[model.config.pad_token_id] = padding

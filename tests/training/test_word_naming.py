@@ -1,0 +1,85 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import tiny_caffe_resnet_config, tiny_rmi
+
+from hf_refseg.data import RefShapes, decode_mask
+from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from hf_refseg.training.word_naming import WORD_NORM, balanced_cross_entropy, name_words, word_map
+
+ROWS = [RefShapes(size=64)[index] for index in range(16)]
+
+
+@pytest.fixture
+def processor():
+    tokenizer = tokenizer_from_sentences(RefShapes.vocabulary("refcoco"))
+    image_processor = RmiImageProcessor(size={"height": 64, "width": 64}, image_mean=[128] * 3, image_std=[64] * 3)
+    return RmiProcessor(image_processor, tokenizer)
+
+
+def model_for(processor, **kwargs):
+    backbone = tiny_caffe_resnet_config(depths=[1], hidden_sizes=[64], stem_size=16, freeze_batch_norm=False)
+    sizes = {"visual_size": 16, "word_embedding_size": 16, "vocab_size": len(processor.tokenizer)}
+    return tiny_rmi(backbone_config=backbone, **{**sizes, **kwargs})
+
+
+def test_the_map_of_a_word_is_the_union_of_the_instances_it_names():
+    words = ["circle", "red", "small"]
+    for row in ROWS[:4]:
+        names = word_map(row, words, stride=1)
+        for column, word in enumerate(words):
+            expected = torch.zeros(64, 64)
+            for instance in row["instances"]:
+                if word in [instance["category"], *instance["attributes"]]:
+                    expected[torch.from_numpy(decode_mask(instance["mask"]))] = 1
+            assert torch.equal(names[..., column], expected)
+        assert torch.equal(word_map(row, words, stride=4), names[::4, ::4])
+
+
+def test_objects_and_background_weigh_the_same():
+    logits = torch.tensor([[[2.0, -1.0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]])
+    target = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])
+    on_object = (F.softplus(torch.tensor(-2.0)) + F.softplus(torch.tensor(-1.0))) / 2
+    background = F.softplus(torch.tensor(0.5))
+    assert balanced_cross_entropy(logits, target).item() == pytest.approx((on_object + background).item(), rel=1e-6)
+
+
+def test_colours_are_told_apart_after_a_hundred_steps_and_every_word_has_one_length(processor):
+    torch.manual_seed(0)
+    model = model_for(processor)
+    words = name_words(model, processor, ROWS, steps=100, batch_size=16, learning_rate=1e-2)
+    assert {"red", "circle", "striped", "small"} <= set(words) and "left" not in words
+    embeddings = model.word_embeddings.weight
+    lengths = embeddings.norm(dim=-1)
+    assert lengths[1:].tolist() == pytest.approx([WORD_NORM] * (len(lengths) - 1), rel=1e-5)
+    vocabulary = processor.tokenizer.get_vocab()
+    colours = ["black", "blue", "green", "orange", "pink", "purple", "red", "yellow"]
+    right = total = 0
+    for row in ROWS:
+        pixels = processor.image_processor([row["image"]])["pixel_values"]
+        with torch.no_grad():
+            visual = F.normalize(model.visual_projection(model.backbone(pixels).feature_maps[-1]), dim=1)[0]
+        scores = embeddings[[vocabulary[colour] for colour in colours]] @ visual.flatten(1)  # (8, V) x (V, h * w)
+        names = word_map(row, colours, 64 // visual.shape[-1]).flatten(0, 1)
+        on_object = names.sum(-1) > 0
+        right += (scores.argmax(0)[on_object] == names.argmax(-1)[on_object]).sum().item()
+        total += on_object.sum().item()
+    assert right / total > 0.4  # one in eight by chance
+
+
+def test_the_stage_repeats_exactly(processor):
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = model_for(processor)
+        name_words(model, processor, ROWS, steps=3, batch_size=4, seed=5)
+        weights.append(model.state_dict())
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_errors_teach(processor):
+    with pytest.raises(ValueError, match="optional field instances"):
+        name_words(model_for(processor), processor, [{**ROWS[0], "instances": None}], steps=1)
+    with pytest.raises(ValueError, match="visual_size is 8, word_embedding_size 16"):
+        name_words(model_for(processor, visual_size=8), processor, ROWS, steps=1)
