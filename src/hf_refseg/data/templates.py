@@ -66,8 +66,8 @@ class Scene:
 def template_expressions(scene: Scene, rng: np.random.Generator, count: int) -> list[tuple[str, int]]:
     """`count` (expression, index of the instance) pairs; fewer, or none, where nothing can be named.
 
-    Categories are drawn evenly, so that a crowd of people does not drown the one dog, but twice as often where there are
-    several to tell apart; then an instance of the category, then one of the ways to tell it from the others.
+    Categories are drawn evenly, so that a crowd of people does not drown the one dog, but twice as often where there
+    are several to tell apart; then an instance of the category, then one of the ways to tell it from the others.
     """
     nameable = [i for i in range(len(scene.categories)) if not scene.crowd[i] and scene.areas[i] >= MIN_AREA]
     options = {index: phrases for index in nameable if (phrases := _phrases(scene, index))}

@@ -74,6 +74,4 @@ def require_same_config(wanted: Mapping[str, Any], config, source: str) -> None:
     """Raise a ValueError where a recipe asks for another configuration than the weights it starts from have."""
     for name, value in wanted.items():
         if name != "backbone_config" and getattr(config, name) != value:
-            raise ValueError(
-                f"model.{name} is {value!r} in the recipe, but {source} has {getattr(config, name)!r}"
-            )
+            raise ValueError(f"model.{name} is {value!r} in the recipe, but {source} has {getattr(config, name)!r}")
