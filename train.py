@@ -92,7 +92,10 @@ def main(words: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         output_dir = Path(args.output_dir)
         (output_dir / "recipe.yaml").write_text(yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False))
-        plot_training_curve(trainer.state.log_history, output_dir / "curve.png")
+        if any("loss" in entry for entry in trainer.state.log_history):
+            plot_training_curve(trainer.state.log_history, output_dir / "curve.png")
+        else:
+            logger.warning(f"no curve.png: nothing was logged in {args.max_steps} steps (logging_steps)")
         logger.warning(f"the model is in {output_dir}")
         if metrics:
             trainer.save_metrics("eval", metrics, combined=False)
