@@ -8,7 +8,7 @@ from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training.word_naming import WORD_NORM, balanced_cross_entropy, name_words, word_map
 
-ROWS = [RefShapes(size=64)[index] for index in range(16)]
+ROWS = RefShapes(size=64, num_samples=16)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def model_for(processor, **kwargs):
 
 def test_the_map_of_a_word_is_the_union_of_the_instances_it_names():
     words = ["circle", "red", "small"]
-    for row in ROWS[:4]:
+    for row in list(ROWS)[:4]:
         names = word_map(row, words, stride=1)
         for column, word in enumerate(words):
             expected = torch.zeros(64, 64)

@@ -47,7 +47,8 @@ def name_words(
             f"word_embedding_size {embeddings.embedding_dim}; make them equal"
         )
     vocabulary = processor.tokenizer.get_vocab()
-    named = {word for row in rows[:500] for instance in row["instances"] for word in names_of(instance)}
+    sample = (rows[index] for index in range(min(len(rows), 200)))
+    named = {word for row in sample for instance in row["instances"] for word in names_of(instance)}
     words = sorted(named & vocabulary.keys())
     ids = torch.tensor([vocabulary[word] for word in words])
     bias = nn.Parameter(torch.zeros(len(words)))
