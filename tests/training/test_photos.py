@@ -42,6 +42,7 @@ def recipe():
         trunk_config="trunk.json",
         model=SIZES | ADDITIONS,
         image_size=64,
+        inference_size=80,
         epochs=2,
         trunk_epochs=1,
         photos_per_step=2,
@@ -68,7 +69,7 @@ def test_a_run_writes_a_checkpoint_that_answers(root, recipe, tmp_path):
     assert model.dtype == torch.float32
     with torch.no_grad():
         logits = model(**inputs).logits
-    assert logits.shape == (2, 64, 64) and logits.isfinite().all()
+    assert logits.shape == (2, 80, 80) and logits.isfinite().all()
 
 
 def test_the_trunk_is_trained_in_the_last_epochs_only(root, recipe, tmp_path):
@@ -127,3 +128,12 @@ def test_naming_loss_ignores_padding_and_is_least_where_names_are_right():
     padded[0] = IGNORE
     torch.testing.assert_close(pixel_names.loss(visual, padded), pixel_names.loss(visual[1], names[1]))
     assert pixel_names.loss(visual, names) < pixel_names.loss(visual, (names + 1) % 81)
+
+
+def test_a_second_run_goes_on_where_the_first_ended(root, recipe, tmp_path):
+    train(recipe, root, tmp_path / "first")
+    still = {"learning_rate": 0.0, "trunk_learning_rate": 0.0, "weight_decay": 0.0}
+    train(dataclasses.replace(recipe, start_from=str(tmp_path / "first"), **still), root, tmp_path / "second")
+    first, second = (AutoModel.from_pretrained(tmp_path / name).state_dict() for name in ("first", "second"))
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=2e-3, atol=1e-5)

@@ -8,6 +8,7 @@ learning rate. What is saved is the running average of the weights.
 """
 
 import argparse
+import copy
 import json
 import logging
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
 from ..models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
 from .evaluate_photos import RESULTS_FILE, evaluate_photos
+from .moving_average import moving_average
 from .pixel_naming import PixelNames, name_map, name_pixels, name_words
 
 logger = logging.getLogger(__name__)
@@ -45,20 +47,25 @@ class PhotoRecipe:
 
     Args:
         folders: COCO-layout folders; images of `held_out` splits of any of them are never trained on.
+        image_size, inference_size: side of the square input in training, and afterwards. Crops make things look larger
+            in training than they are in whole photos; a larger input makes up for it (Touvron et al. 2019).
         trunk: weights of the backbone, under `trunk_config`.
         expressions_per_view: of which `absent_share` name things that are not there.
         authored_repeats: how often an epoch shows a photo with authored expressions; the others are shown once.
         trunk_epochs: how many of the `epochs`, the last ones, train the trunk.
         naming_weight: weight of the pixel naming loss, which goes on beside the expressions.
         unknown_words: probability that a training word is replaced by the unknown one.
+        start_from: a checkpoint of an earlier run that this one goes on with, in place of the trunk and of stage 1; it
+            is a path of its own, not below `--data`. There is no pixel naming loss then.
     """
 
     folders: list[str]
     held_out: list[str]
-    trunk: str
-    trunk_config: str
-    model: dict
+    trunk: str | None = None
+    trunk_config: str | None = None
+    model: dict = field(default_factory=dict)
     image_size: int = 512
+    inference_size: int = 576
     epochs: int = 30
     trunk_epochs: int = 10
     authored_repeats: int = 2
@@ -74,6 +81,7 @@ class PhotoRecipe:
     evaluate_every: int = 5
     seed: int = 0
     naming: dict = field(default_factory=dict)
+    start_from: str | None = None
 
 
 def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForReferringSegmentation, RmiProcessor]:
@@ -147,19 +155,29 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     photos = read_photos(data, recipe.folders, recipe.held_out)
-    model, processor = build(recipe, data, photos)
+    if recipe.start_from is None:
+        model, processor = build(recipe, data, photos)
+    else:
+        model = RmiForReferringSegmentation.from_pretrained(recipe.start_from)
+        processor = RmiProcessor.from_pretrained(recipe.start_from)
+        processor.image_processor.size = {"height": recipe.image_size, "width": recipe.image_size}
     model.train()
     # oneDNN's depthwise convolutions are fastest so; the head is not.
     model.backbone.to(memory_format=torch.channels_last)
-    pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
-    logger.info("words that start from pixel names: %s", ", ".join(name_words(model, processor.tokenizer, pixel_names)))
+    pixel_names = None
+    if recipe.start_from is None:
+        pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
+        words = name_words(model, processor.tokenizer, pixel_names)
+        logger.info("words that start from pixel names: %s", ", ".join(words))
+    final_processor = copy.deepcopy(processor)
+    final_processor.image_processor.size = {"height": recipe.inference_size, "width": recipe.inference_size}
     averaged = AveragedModel(model, multi_avg_fn=moving_average(recipe.average_decay))
     steps = recipe.epochs * (len(shown_photos(photos, recipe)) // recipe.photos_per_step)
     optimizer = torch.optim.AdamW(
         [
             {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
             {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")]},
-            {"params": list(pixel_names.parameters())},
+            {"params": [] if pixel_names is None else list(pixel_names.parameters())},
         ],
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
@@ -183,21 +201,10 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
         if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs:
-            results = evaluate_photos(averaged.module, processor, data / recipe.folders[0], split="val")
+            results = evaluate_photos(averaged.module, final_processor, data / recipe.folders[0], split="val")
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
-            save(averaged.module, processor, results, output)
+            save(averaged.module, final_processor, results, output)
     return results
-
-
-def moving_average(decay: float):
-    """Exponential moving average whose first steps forget faster, so that the random start leaves no trace."""
-
-    @torch.no_grad()
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor) -> None:
-        steps = int(num_averaged)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
-
-    return update
 
 
 def save(model, processor, results: dict, output: Path) -> None:
@@ -212,14 +219,14 @@ def save(model, processor, results: dict, output: Path) -> None:
     (output / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
+def training_loss(model, pixel_names: PixelNames | None, inputs: dict, naming_weight: float) -> torch.Tensor:
     """Mask loss of the expressions plus the weighted naming loss, products in bfloat16."""
     lengths = inputs["attention_mask"].sum(1)
     num_expressions = len(lengths)
     with torch.autocast("cpu", torch.bfloat16):
         features = model.get_image_features(inputs["pixel_values"].to(memory_format=torch.channels_last))
         visual = features.visual.movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
-        loss = naming_weight * pixel_names.loss(visual, inputs["names"])
+        loss = 0.0 if pixel_names is None else naming_weight * pixel_names.loss(visual, inputs["names"])
         # Expressions of one length at a time, because every padded step would cost as much as a word.
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero()[:, 0]
