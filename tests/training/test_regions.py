@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_lstm_cnn
+from tiny import tiny_lstm_cnn, tiny_vgg_fcn_config
 
 from hf_refseg.data import RefShapes
 from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
@@ -54,7 +54,8 @@ def test_batches_train_the_region_classifier_and_repeat_by_epoch(processor):
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     collator.set_epoch(1)
     assert not torch.equal(collator(ROWS)["region_boxes"][::2], batch["region_boxes"][::2])
-    model = tiny_lstm_cnn(stage="region", vocab_size=len(processor.tokenizer)).train()
+    backbone = tiny_vgg_fcn_config(fc6_padding=0)
+    model = tiny_lstm_cnn(stage="region", backbone_config=backbone, vocab_size=len(processor.tokenizer)).train()
     loss = model(**batch).loss
     loss.backward()
     assert loss.item() > 0 and model.classifier.weight.grad.abs().sum() > 0
