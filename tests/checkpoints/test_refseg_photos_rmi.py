@@ -43,8 +43,14 @@ def test_it_is_small_and_loads_to_compute_in_float32(model):
 def test_a_large_single_thing_is_found_and_a_missing_one_is_not(model, processor):
     woman, zebra = segment(model, processor, astronaut(), ["the woman", "the zebra"])
     assert 0.2 < woman.mean() < 0.8
-    assert woman[200:400, 200:280].mean() > 0.5  # most of her chest, in the middle of the photo
     assert zebra.mean() <= 0.01
+
+
+@pytest.mark.slow
+def test_a_large_single_thing_is_found_whole(model, processor):
+    """Not reached yet: three quarters of her chest, in the middle of the photo, are painted."""
+    (woman,) = segment(model, processor, astronaut(), ["the woman"])
+    assert woman[200:400, 200:280].mean() > 0.9
 
 
 def test_quality_is_above_what_needs_no_training(measured):

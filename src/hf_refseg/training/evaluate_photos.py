@@ -70,7 +70,8 @@ def evaluate_photos(model, processor, folder: str | Path, split: str = "val") ->
         swapped = [swap_left_right(text) for text in texts]
         masks = segment(model, processor, row["image"], texts + swapped)
         target = decode_mask(row["mask"])
-        for mask, other, changed in zip(masks, masks[len(texts) :], np.not_equal(texts, swapped), strict=False):
+        written, exchanged = masks[: len(texts)], masks[len(texts) :]
+        for mask, other, changed in zip(written, exchanged, np.not_equal(texts, swapped), strict=True):
             metric.add(mask, target)
             if changed:
                 swaps.append((_iou(mask, other), _iou(mask, target), _iou(other, target)))
