@@ -1,11 +1,14 @@
 """Views keep pixels, masks and sentences together; held-out photos never appear."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from photo_folder import ref, write_folder
 
-from hf_refseg.data.photo_views import person_word, random_view, read_photos, template_rows, whole_view
-from hf_refseg.data.schema import decode_mask
+from hf_refseg.data.photo_views import pastable_objects, random_view
+from hf_refseg.data.photos import person_word, read_photos, template_rows, whole_view
+from hf_refseg.data.schema import decode_mask, encode_mask
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def test_a_folder_without_instances_is_an_error_that_names_it(tmp_path):
 def test_masks_follow_the_pixels_through_every_view(photos):
     rng = np.random.default_rng(0)
     for _ in range(40):
-        view = random_view(photos[0], rng, photos, crop=0.5, paste=0.0)
+        view = random_view(photos[0], rng, crop=0.5)
         assert view.masks.shape[1:] == view.pixels.shape[:2]
         for mask in view.masks:
             inside = view.pixels[mask].astype(int)
@@ -47,12 +50,33 @@ def test_mirrored_photos_have_mirrored_sentences(photos):
     assert seen == {True, False}
 
 
-def test_crops_and_pastes_drop_authored_sentences(photos):
+def test_crops_drop_authored_sentences_and_pastes_stay_away_from_them(photos):
     rng = np.random.default_rng(0)
+    donors = pastable_objects(photos)
     assert random_view(photos[0], rng, crop=1.0).authored == []
-    pasted = random_view(photos[0], rng, photos, crop=0.0, paste=1.0)
-    assert pasted.authored == [] and len(pasted.masks) == 3
-    assert not (pasted.masks[2] & pasted.masks[:2]).any()
+    for _ in range(10):
+        view = random_view(photos[0], rng, donors, crop=0.0, paste=1.0)
+        assert len(view.authored) == 1 and len(view.masks) == 2
+
+
+def test_pasted_objects_lie_over_the_others_with_their_own_mask_and_category(photos):
+    rng = np.random.default_rng(0)
+    counts = set()
+    for _ in range(20):
+        view = random_view(photos[1], rng, pastable_objects(photos), crop=0.0, paste=1.0)
+        counts.add(len(view.masks))
+        assert view.categories == ["dog"] * len(view.masks) and view.masks.shape[1:] == view.pixels.shape[:2]
+        assert view.masks.sum(0).max() == 1
+        pasted = view.pixels[view.masks[2:].any(0)].astype(int)
+        assert (abs(pasted[:, 0] - pasted[:, 2]) > 60).all()  # red or blue as in the donor, none of its grey ground
+    assert counts == {3, 4, 5}
+
+
+def test_only_single_objects_that_are_large_enough_are_pasted(photos):
+    assert {name: len(objects) for name, objects in pastable_objects(photos).items()} == {"dog": 4}
+    crowd = dataclasses.replace(photos[1], crowd=[True, False])
+    small = dataclasses.replace(photos[1], rles=[encode_mask(np.eye(120, 200, dtype=bool)), photos[1].rles[1]])
+    assert pastable_objects([crowd]) == {"dog": [(crowd, 1)]} and pastable_objects([small]) == {"dog": [(small, 1)]}
 
 
 def test_template_rows_are_rows_of_the_schema_and_repeat(photos):

@@ -10,7 +10,7 @@ from photo_folder import ref, write_folder
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoProcessor
 
-from hf_refseg.data.photo_views import read_photos, whole_view
+from hf_refseg.data.photos import read_photos, whole_view
 from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from hf_refseg.models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
 from hf_refseg.training.photos import PhotoRecipe, build, draw_expressions, train

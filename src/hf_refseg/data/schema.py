@@ -131,6 +131,11 @@ def box_from_mask(mask: np.ndarray | dict) -> list[float] | None:
     return [x, y, x + width, y + height] if width and height else None
 
 
+def rle_area(rle: dict) -> int:
+    """Number of foreground pixels of an RLE."""
+    return int(coco_mask.area(_bytes_rle(rle)))
+
+
 def text_rle(rle: dict) -> dict:
     """pycocotools' RLE (numpy or bytes inside) with plain ints and str, as a row carries it."""
     counts = rle["counts"]

@@ -26,7 +26,8 @@ from tqdm import tqdm
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..data.coco_categories import NOUNS, PERSON_WORDS
-from ..data.photo_views import Photo, View, random_view, read_photos
+from ..data.photo_views import pastable_objects, random_view
+from ..data.photos import Photo, View, read_photos
 from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expressions
 from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from ..models.rmi.configuration_rmi import RmiConfig
@@ -120,10 +121,11 @@ def batches(photos: list[Photo], processor, recipe: PhotoRecipe, rng: np.random.
     shown = shown_photos(photos, recipe)
     order = rng.permutation(len(shown))
     unknown = processor.tokenizer.unk_token_id
+    donors = pastable_objects(photos)
     for start in range(0, len(order) - recipe.photos_per_step + 1, recipe.photos_per_step):
         chosen = [shown[i] for i in order[start : start + recipe.photos_per_step]]
         # Authored expressions need the whole photo, so photos that have some are cropped less often.
-        views = [random_view(photo, rng, photos, crop=0.3 if photo.sentences else 0.6) for photo in chosen]
+        views = [random_view(photo, rng, donors, crop=0.3 if photo.sentences else 0.6) for photo in chosen]
         drawn = [draw_expressions(view, recipe, rng) for view in views]
         inputs = processor(
             images=[Image.fromarray(view.pixels) for view in views],

@@ -15,7 +15,8 @@ from torch import nn
 from tqdm import tqdm
 
 from ..data.coco_categories import NOUNS, PERSON_WORDS
-from ..data.photo_views import Photo, random_view
+from ..data.photo_views import pastable_objects, random_view
+from ..data.photos import Photo
 from ..data.templates import Scene
 
 logger = logging.getLogger(__name__)
@@ -77,9 +78,10 @@ def name_pixels(
     batch_size: int = 4096,
 ) -> PixelNames:
     """Fits `model.visual_projection` and new `PixelNames` on frozen backbone features of random views."""
+    donors = pastable_objects(photos)
     features, names = [], []
     for photo in tqdm([photo for photo in photos for _ in range(views_per_photo)], desc="stage 1, views"):
-        view = random_view(photo, rng, photos)
+        view = random_view(photo, rng, donors)
         pixels = processor.image_processor(view.pixels)["pixel_values"]
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             maps = model.backbone(pixels).feature_maps[-1]

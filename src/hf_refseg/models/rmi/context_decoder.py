@@ -61,7 +61,9 @@ class ContextDecoder(nn.Module):
         Returns:
             (N, 1, h', w') mask logits; (N, 1, h, w) without the map.
         """
-        cells = self.context(F.relu(self.reduce(state)))  # (N, D, h, w) -> (N, C, h, w)
+        cells = F.relu(self.reduce(state))  # (N, D, h, w) -> (N, C, h, w)
+        # In this layout oneDNN's gradient of a depthwise convolution takes half the time.
+        cells = self.context(cells.contiguous(memory_format=torch.channels_last))
         if self.detail is not None:
             cells = F.interpolate(cells, size=detail.shape[-2:], mode="bilinear")  # (N, C, h, w) -> (N, C, h', w')
             cells = torch.cat([cells, F.relu(self.detail(detail))], 1)  # (N, C, h', w') -> (N, C + S', h', w')

@@ -66,7 +66,7 @@ class MultimodalLstm(nn.Module):
         self,
         visual_gates: torch.Tensor,
         word_gates: torch.Tensor,
-        attention_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None,
         image_index: torch.Tensor,
         similarity: torch.Tensor | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -76,7 +76,7 @@ class MultimodalLstm(nn.Module):
         Args:
             visual_gates: (B, 4D, h, w).
             word_gates: (N, T, 4D).
-            attention_mask: (N, T) bool.
+            attention_mask: (N, T) bool; None where no step is padded.
             image_index: (N,).
             similarity: (N, T, h, w) of each word and cell, with `config.word_similarity`.
         """
@@ -89,8 +89,11 @@ class MultimodalLstm(nn.Module):
             if similarity is not None:
                 gates = gates + self.similarity_gates(similarity[:, step, None])  # (N, T, h, w) -> (N, 4D, h, w)
             new_hidden, new_cell = lstm_cell(gates, cell)
-            keep = attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
-            hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
+            if attention_mask is None:
+                hidden, cell = new_hidden, new_cell
+            else:
+                keep = attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
+                hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             yield hidden, cell
 
     def infer(
@@ -284,12 +287,16 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         num_images = len(image_features.visual_gates)
         image_index = resolve_image_index(image_index, num_images, len(input_ids), input_ids.device)
 
-        if torch.is_grad_enabled() or input_ids.device.type != "cpu" or torch.compiler.is_compiling():
-            grid_logits, attentions = self._segment_batch(
+        on_cpu = input_ids.device.type == "cpu" and not torch.compiler.is_compiling()
+        attentions = None
+        if on_cpu and not torch.is_grad_enabled():
+            grid_logits, attentions = self._segment_each(
                 image_features, input_ids, attention_mask, image_index, output_attentions
             )
+        elif on_cpu and not output_attentions:
+            grid_logits = self._segment_by_length(image_features, input_ids, attention_mask, image_index)
         else:
-            grid_logits, attentions = self._segment_each(
+            grid_logits, attentions = self._segment_batch(
                 image_features, input_ids, attention_mask, image_index, output_attentions
             )
         logits = resize_bilinear_tf1(grid_logits[:, None], image_features.input_size)[:, 0]  # (N, h, w) -> (N, H, W)
@@ -297,9 +304,12 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         loss = losses = None
         if labels is not None:
             check_labels(labels, logits)
-            grid_size = tuple(grid_logits.shape[-2:])
-            target = resize_bilinear_tf1(labels[:, None].float(), grid_size)[:, 0]  # (N, H, W) -> (N, h, w)
-            loss = segmentation_loss(self.config, grid_logits, target)
+            if self.config.loss == "dice_and_cross_entropy":
+                loss = segmentation_loss(self.config, logits, labels)
+            else:
+                grid_size = tuple(grid_logits.shape[-2:])
+                target = resize_bilinear_tf1(labels[:, None].float(), grid_size)[:, 0]  # (N, H, W) -> (N, h, w)
+                loss = segmentation_loss(self.config, grid_logits, target)
             losses = {"segmentation": loss}
         return ReferringSegmentationOutput(
             loss=loss,
@@ -311,12 +321,39 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         )
 
     def _segment_batch(self, image_features, input_ids, attention_mask, image_index, output_attentions):
-        """All expressions at once: training, GPUs, compilation. No step depends on the data."""
+        """All expressions at once: GPUs, compilation. No step depends on the data."""
         attentions = []
         for hidden, _ in self.multimodal_states(image_features, input_ids, attention_mask, image_index):
             if output_attentions:
                 attentions.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
         return self.classify(hidden, image_features, image_index), tuple(attentions) or None
+
+    def _segment_by_length(self, image_features, input_ids, attention_mask, image_index):
+        """Expressions of one length at a time, each over its own words only: training on a CPU.
+
+        A padded step would cost as much as a word, and the gates of a whole batch do not fit the cache.
+        """
+        word_gates = self.get_word_gates(input_ids, attention_mask)
+        similarity = self.get_word_similarity(image_features, input_ids, image_index)
+        lengths = attention_mask.sum(1)  # (N, T) -> (N,)
+        grid_logits, order = [], []
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero()[:, 0]  # (N,) -> (G,)
+            steps = rows[:, None], attention_mask[rows].nonzero()[:, 1].view(len(rows), length)  # 2 x (G, T')
+            height, width = image_features.visual_gates.shape[-2:]
+            hidden = word_gates.new_zeros(len(rows), self.config.hidden_size, height, width)
+            states = self.multimodal_lstm(
+                image_features.visual_gates,
+                word_gates[steps],  # (N, T, 4D) -> (G, T', 4D)
+                None,
+                image_index[rows],
+                None if similarity is None else similarity[steps],  # (N, T, h, w) -> (G, T', h, w)
+            )
+            for hidden, _ in states:
+                pass
+            grid_logits.append(self.classify(hidden, image_features, image_index[rows]))
+            order.append(rows)
+        return torch.cat(grid_logits)[torch.cat(order).argsort()]  # groups of (G, h, w) -> (N, h, w)
 
     def _segment_each(self, image_features, input_ids, attention_mask, image_index, output_attentions):
         """One expression after the other, each over its own words only: inference on a CPU."""
