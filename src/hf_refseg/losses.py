@@ -35,11 +35,10 @@ def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.
     Mean cross-entropy plus the Dice loss of Milletari et al. 2016, 1 - (2 \sum p y + 1) / (\sum p + \sum y + 1).
 
     Dice weighs small and large masks alike; the 1 keeps it defined, and a brake on every painted cell, where nothing is
-    meant. Unlike the papers' losses it is taken at the size of the network's input, on the enlarged logits: there a grid
-    of stride 4 can draw shapes of 64 pixels with oIoU 0.90, against 0.71 for one that is fitted to every fourth pixel.
+    meant.
 
     Args:
-        logits, target: (N, H, W); the target in [0, 1].
+        logits, target: (N, h, w); the target in [0, 1].
     """
     target = target.to(logits)
     probability = logits.sigmoid()

@@ -56,14 +56,12 @@ class PhotoRecipe:
         trunk_epochs: how many of the `epochs`, the last ones, train the trunk.
         naming_weight: weight of the pixel naming loss, which goes on beside the expressions.
         unknown_words: probability that a training word is replaced by the unknown one.
-        start_from: a checkpoint of an earlier run that this one goes on with, in place of the trunk and of stage 1; it
-            is a path of its own, not below `--data`. There is no pixel naming loss then.
     """
 
     folders: list[str]
     held_out: list[str]
-    trunk: str | None = None
-    trunk_config: str | None = None
+    trunk: str
+    trunk_config: str
     model: dict = field(default_factory=dict)
     image_size: int = 512
     inference_size: int = 576
@@ -82,7 +80,6 @@ class PhotoRecipe:
     evaluate_every: int = 5
     seed: int = 0
     naming: dict = field(default_factory=dict)
-    start_from: str | None = None
 
 
 def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForReferringSegmentation, RmiProcessor]:
@@ -157,20 +154,13 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     photos = read_photos(data, recipe.folders, recipe.held_out)
-    if recipe.start_from is None:
-        model, processor = build(recipe, data, photos)
-    else:
-        model = RmiForReferringSegmentation.from_pretrained(recipe.start_from)
-        processor = RmiProcessor.from_pretrained(recipe.start_from)
-        processor.image_processor.size = {"height": recipe.image_size, "width": recipe.image_size}
+    model, processor = build(recipe, data, photos)
     model.train()
     # oneDNN's depthwise convolutions are fastest so; the head is not.
     model.backbone.to(memory_format=torch.channels_last)
-    pixel_names = None
-    if recipe.start_from is None:
-        pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
-        words = name_words(model, processor.tokenizer, pixel_names)
-        logger.info("words that start from pixel names: %s", ", ".join(words))
+    pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
+    words = name_words(model, processor.tokenizer, pixel_names)
+    logger.info("words that start from pixel names: %s", ", ".join(words))
     final_processor = copy.deepcopy(processor)
     final_processor.image_processor.size = {"height": recipe.inference_size, "width": recipe.inference_size}
     averaged = AveragedModel(model, multi_avg_fn=moving_average(recipe.average_decay))
@@ -179,7 +169,7 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
         [
             {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
             {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")]},
-            {"params": [] if pixel_names is None else list(pixel_names.parameters())},
+            {"params": list(pixel_names.parameters())},
         ],
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
@@ -221,25 +211,19 @@ def save(model, processor, results: dict, output: Path) -> None:
     (output / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def training_loss(model, pixel_names: PixelNames | None, inputs: dict, naming_weight: float) -> torch.Tensor:
+def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
     """Mask loss of the expressions plus the weighted naming loss, products in bfloat16."""
-    lengths = inputs["attention_mask"].sum(1)
-    num_expressions = len(lengths)
     with torch.autocast("cpu", torch.bfloat16):
         features = model.get_image_features(inputs["pixel_values"].to(memory_format=torch.channels_last))
+        output = model(
+            image_features=features,
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            image_index=inputs["image_index"],
+            labels=inputs["labels"],
+        )
         visual = features.visual.movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
-        loss = 0.0 if pixel_names is None else naming_weight * pixel_names.loss(visual, inputs["names"])
-        # Expressions of one length at a time, because every padded step would cost as much as a word.
-        for length in lengths.unique().tolist():
-            rows = (lengths == length).nonzero()[:, 0]
-            output = model(
-                image_features=features,
-                input_ids=inputs["input_ids"][rows, -length:],
-                image_index=inputs["image_index"][rows],
-                labels=inputs["labels"][rows],
-            )
-            loss = loss + output.loss * len(rows) / num_expressions
-    return loss
+        return output.loss + naming_weight * pixel_names.loss(visual, inputs["names"])
 
 
 def main():

@@ -46,6 +46,34 @@ def test_inference_of_many_equals_training_path_of_one(model):
         torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
 
 
+def test_training_by_length_equals_the_whole_batch_wherever_the_padding_lies(model):
+    words = torch.tensor([[5, 0, 6, 0], [7, 8, 9, 4], [0, 0, 0, 0], [0, 3, 0, 2], [6, 0, 0, 0]])
+    arguments = model.get_image_features(torch.randn(2, 3, 64, 64)), words, words != 0, torch.tensor([0, 1, 1, 1, 0])
+    whole, _ = model._segment_batch(*arguments, output_attentions=False)
+    grouped = model._segment_by_length(*arguments)
+    torch.testing.assert_close(grouped, whole, rtol=1e-4, atol=1e-5)
+    for name in ("multimodal_lstm.state_gates.weight", "word_embeddings.weight", "visual_projection.weight"):
+        gradients = [
+            torch.autograd.grad((logits**2).sum(), model.get_parameter(name), retain_graph=True)[0]
+            for logits in (grouped, whole)
+        ]
+        assert gradients[0].abs().sum() > 0
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
+def test_loss_at_the_size_of_the_input_sees_every_pixel():
+    torch.manual_seed(0)
+    grid, full = tiny_rmi(), tiny_rmi(loss_size="input")
+    full.load_state_dict(grid.state_dict())
+    pixels, words, labels = torch.randn(1, 3, 64, 64), torch.tensor([[3, 4]]), torch.zeros(1, 64, 64)
+    output = full(pixels, words, labels=labels)
+    expected = torch.nn.functional.softplus(output.logits).sum()  # cross-entropy with an empty mask
+    torch.testing.assert_close(output.loss, expected)
+    labels[:, 1, 1] = 1  # between the pixels that the grid's target is made of
+    assert grid(pixels, words, labels=labels).loss == grid(pixels, words, labels=torch.zeros(1, 64, 64)).loss
+    torch.testing.assert_close(full(pixels, words, labels=labels).loss, expected - output.logits[0, 1, 1])
+
+
 def test_every_added_parameter_gets_a_gradient(model):
     model(torch.randn(1, 3, 64, 64), torch.tensor([[3, 4]]), labels=torch.ones(1, 64, 64)).loss.backward()
     added = {name: parameter.grad for name, parameter in model.named_parameters() if "backbone" not in name}

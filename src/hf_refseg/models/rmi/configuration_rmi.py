@@ -34,6 +34,8 @@ class RmiConfig(PreTrainedConfig):
         context_size: channels of a [`ContextDecoder`] in place of the 1x1 classifier; 0 keeps the paper's.
         detail_size: channels to which that decoder projects the backbone's first feature map, of smaller stride than
             the last, for sharper outlines; 0 leaves it out.
+        loss_size: "grid" (published) compares the logits of the cells with a target made as small; "input" compares the
+            enlarged logits with the mask itself, so that a coarse grid learns to draw outlines between its cells.
     """
 
     model_type = "refseg_rmi"
@@ -55,6 +57,7 @@ class RmiConfig(PreTrainedConfig):
     word_similarity: bool = False
     context_size: int = 0
     detail_size: int = 0
+    loss_size: Literal["grid", "input"] = "grid"
 
     def validate_architecture(self):
         super().validate_architecture()

@@ -304,7 +304,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         loss = losses = None
         if labels is not None:
             check_labels(labels, logits)
-            if self.config.loss == "dice_and_cross_entropy":
+            if self.config.loss_size == "input":
                 loss = segmentation_loss(self.config, logits, labels)
             else:
                 grid_size = tuple(grid_logits.shape[-2:])
@@ -335,12 +335,12 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         """
         word_gates = self.get_word_gates(input_ids, attention_mask)
         similarity = self.get_word_similarity(image_features, input_ids, image_index)
+        height, width = image_features.visual_gates.shape[-2:]
         lengths = attention_mask.sum(1)  # (N, T) -> (N,)
         grid_logits, order = [], []
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero()[:, 0]  # (N,) -> (G,)
             steps = rows[:, None], attention_mask[rows].nonzero()[:, 1].view(len(rows), length)  # 2 x (G, T')
-            height, width = image_features.visual_gates.shape[-2:]
             hidden = word_gates.new_zeros(len(rows), self.config.hidden_size, height, width)
             states = self.multimodal_lstm(
                 image_features.visual_gates,
@@ -349,8 +349,8 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
                 image_index[rows],
                 None if similarity is None else similarity[steps],  # (N, T, h, w) -> (G, T', h, w)
             )
-            for hidden, _ in states:
-                pass
+            for state, _ in states:
+                hidden = state
             grid_logits.append(self.classify(hidden, image_features, image_index[rows]))
             order.append(rows)
         return torch.cat(grid_logits)[torch.cat(order).argsort()]  # groups of (G, h, w) -> (N, h, w)
