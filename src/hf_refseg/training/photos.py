@@ -4,7 +4,8 @@
 
 Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the trunk on expressions: authored ones, templates
 made anew for every random view, and names of things that are not there. Stage 3 trains the trunk too, with a small
-learning rate. What is saved is the running average of the weights.
+learning rate; after every `evaluate_every` of its epochs the running average of the weights is saved if it is the best
+so far on val.
 """
 
 import argparse
@@ -150,7 +151,7 @@ class Epoch(IterableDataset):
 
 
 def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | int | str]:
-    """Runs the three stages, saves model, processor and results under `output`, and returns the results on val."""
+    """Runs the three stages, saves model, processor and results under `output`, and returns the best results on val."""
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     photos = read_photos(data, recipe.folders, recipe.held_out)
@@ -176,8 +177,9 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
+    frozen_epochs, best = recipe.epochs - recipe.trunk_epochs, None
     for epoch in range(recipe.epochs):
-        model.backbone.requires_grad_(epoch >= recipe.epochs - recipe.trunk_epochs)
+        model.backbone.requires_grad_(epoch >= frozen_epochs)
         loader = DataLoader(Epoch(photos, processor, recipe, epoch), batch_size=None, num_workers=1, prefetch_factor=4)
         progress = tqdm(loader, desc=f"epoch {epoch + 1}", unit="step", total=steps // recipe.epochs)
         losses = []
@@ -192,11 +194,14 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             losses.append(loss.item())
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
-        if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs:
+        if epoch >= frozen_epochs and ((epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs):
             results = evaluate_photos(averaged.module, final_processor, data / recipe.folders[0], split="val")
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
-            save(averaged.module, final_processor, results, output)
-    return results
+            # Val is there to choose by: a few hundred photos are soon learned by heart.
+            if not best or results["oIoU"] > best["oIoU"]:
+                best = results
+                save(averaged.module, final_processor, results, output)
+    return best
 
 
 def save(model, processor, results: dict, output: Path) -> None:

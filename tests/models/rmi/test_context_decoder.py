@@ -6,6 +6,7 @@ from huggingface_hub.errors import StrictDataclassError
 from tiny import tiny_caffe_resnet_config, tiny_rmi
 
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
+from hf_refseg.models.rmi.context_decoder import ContextDecoder
 from hf_refseg.models.rmi.modeling_rmi import safe_atanh
 
 ADDITIONS = {
@@ -87,6 +88,20 @@ def test_every_added_parameter_gets_a_gradient(model):
 def test_settings_that_do_not_fit_together_are_refused(settings, message):
     with pytest.raises(StrictDataclassError, match=message):
         RmiConfig(word_embedding_size=10, **settings)
+
+
+def test_gradients_of_the_context_are_right_in_bfloat16():
+    """oneDNN's are not, of a dilated depthwise convolution in the channels-last layout."""
+    torch.manual_seed(0)
+    decoder = ContextDecoder(hidden_size=8, context_size=64, detail_channels=0, detail_size=0)
+    state, gradients = torch.randn(3, 8, 32, 32).relu(), []
+    for autocast in (False, True):
+        decoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            decoder(state).float().square().mean().backward()
+        gradients.append([layer.weight.grad.clone() for layer in decoder.context.spread])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert (exact - rounded).abs().max() < 0.05 * exact.abs().max()
 
 
 def test_saturated_state_stays_finite_in_bfloat16():

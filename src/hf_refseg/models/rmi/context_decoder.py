@@ -62,8 +62,11 @@ class ContextDecoder(nn.Module):
             (N, 1, h', w') mask logits; (N, 1, h, w) without the map.
         """
         cells = F.relu(self.reduce(state))  # (N, D, h, w) -> (N, C, h, w)
-        # In this layout oneDNN's gradient of a depthwise convolution takes half the time.
-        cells = self.context(cells.contiguous(memory_format=torch.channels_last))
+        if cells.dtype == torch.float32:
+            # In this layout oneDNN's gradient of a depthwise convolution takes half the time. In bfloat16 it is wrong there
+            # (seen with torch 2.15, dilation above 1).
+            cells = cells.contiguous(memory_format=torch.channels_last)
+        cells = self.context(cells)
         if self.detail is not None:
             cells = F.interpolate(cells, size=detail.shape[-2:], mode="bilinear")  # (N, C, h, w) -> (N, C, h', w')
             cells = torch.cat([cells, F.relu(self.detail(detail))], 1)  # (N, C, h', w') -> (N, C + S', h', w')
