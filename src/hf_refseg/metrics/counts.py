@@ -133,7 +133,8 @@ def _foreground(mask) -> np.ndarray:
 
 
 def _resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(int) for old, new in zip(mask.shape, size, strict=True)
-    )
-    return mask[rows[:, None], columns]  # (H, W) -> size
+    """Pillow's own nearest pixel, as torchvision's Resize of a picture has it: its sums of floats decide some ties."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(mask).view(np.uint8))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST)).view(bool)  # (H, W) -> size
