@@ -13,8 +13,8 @@ def add_commands(commands) -> None:
         "evaluate",
         help="run a model over a data set and count under a named protocol",
         description="Runs a model over a data set. Writes results.json, a contact sheet of the best, median and worst "
-        "cases, and every predicted mask. A killed run goes on where it was when it is called again. For several "
-        "processes: accelerate launch -m hf_refseg.cli evaluate ...",
+        "cases, and every predicted mask. A killed run goes on where it was when it is called again. In several "
+        "processes: accelerate launch (GPUs) or torchrun --nproc-per-node 2 (CPU) -m hf_refseg.cli evaluate ...",
     )
     evaluate.add_argument("--model", required=True, help="shipped name, folder or Hub id")
     evaluate.add_argument(
