@@ -21,6 +21,12 @@ def test_a_cut_line_is_neither_read_nor_continued(tmp_path):
     assert all(json.loads(line) for line in file.read_text().splitlines())
 
 
+def test_a_line_that_something_else_damaged_is_named(tmp_path):
+    (tmp_path / "predictions-00000.jsonl").write_text('{"batch": 0, "samples": []}\n{"batch"\n')
+    with pytest.raises(ValueError, match="predictions-00000.jsonl, line 2 is damaged"):
+        read_batches(tmp_path)
+
+
 def test_a_folder_belongs_to_one_run(tmp_path):
     folder = tmp_path / "a" / "b"
     open_run(folder, {"protocol": "lavt", "limit": None})

@@ -40,13 +40,20 @@ def open_run(folder: Path, settings: dict) -> None:
 
 
 def read_batches(folder: Path) -> dict[int, dict]:
-    """Every finished batch by its number, of all processes of all runs."""
+    """Every finished batch by its number, of all processes of all runs.
+
+    Raises ValueError for a file that something else has changed, naming the line.
+    """
     batches = {}
     for file in sorted(folder.glob(PREDICTIONS)):
-        for line in file.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):  # the last line of a killed process may be cut off
+        for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n"):  # the last line of a killed process may be cut off
+                continue
+            try:
                 batch = json.loads(line)
                 batches[batch["batch"]] = batch
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{file}, line {number} is damaged ({error!r}); delete it to do it again") from error
     return batches
 
 

@@ -8,7 +8,7 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
-from ..metrics import Protocol, RefSegMetric, Sample
+from ..metrics import PHRASECUT_SUBSETS, Protocol, RefSegMetric, Sample
 
 RESULTS_FILE = "results.json"
 PACKAGES = ("hf-refseg", "torch", "transformers", "accelerate", "numpy", "pillow", "pycocotools")
@@ -26,11 +26,16 @@ def make_results(samples: list[dict], protocol: Protocol, settings: dict, second
     metric = RefSegMetric(protocol.name)
     for sample in samples:
         metric.add_sample(Sample(*sample["counts"]), sample["subsets"])
+    metrics = metric.compute()
+    if "subsets" in metrics:
+        metrics["subsets"] = {
+            name: metrics["subsets"][name] for name in PHRASECUT_SUBSETS if name in metrics["subsets"]
+        }
     counts = [Sample(*sample["counts"]) for sample in samples]
     return {
         **settings,
         "protocol": asdict(protocol),
-        "metrics": metric.compute(),
+        "metrics": metrics,
         "counts": {
             "rows": len({sample["row"] for sample in samples}),
             "expressions": len(samples),

@@ -124,6 +124,11 @@ def run(evaluation: Evaluation) -> dict | None:
     results = None
     if state.is_main_process:
         finished = read_batches(evaluation.output)
+        if len(finished) < len(batches):
+            raise ValueError(
+                f"{evaluation.output} holds {len(finished)} of {len(batches)} batches: all processes must see one "
+                "folder; put --output on a disk they share"
+            )
         samples = collect_samples(finished)
         seconds = sum(batch["seconds"] for batch in finished.values())
         results = make_results(samples, protocol, settings, seconds)
