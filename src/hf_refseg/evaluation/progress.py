@@ -4,8 +4,8 @@
     DIR/predictions-00000.jsonl     one line per finished batch of process 0: its samples, with their masks
 
 A line is written at once and counts from its line break on, so a kill at any moment loses the batches in work and
-nothing else. Batches hold the same rows however often a run was resumed and over however many processes: the numbers
-come out the same to the last bit.
+nothing else. Batches hold the same rows however often a run was resumed and over however many processes: with as many
+threads in each process as before, the numbers come out the same to the last bit.
 """
 
 import json

@@ -20,14 +20,13 @@ from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
 from ..processing.resizing import check_protocol
 from .batches import EvaluationCollator, NumberedRows, batch_samples
+from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
 from .progress import BatchLog, open_run, read_batches
 from .results import RESULTS_FILE, collect_samples, make_results, write_results
 from .rows import load_rows
 
 logger = logging.getLogger(__name__)
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass
@@ -168,7 +167,7 @@ def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> 
         inputs = batch["inputs"]
         inputs.pop("labels")  # the loss is not asked for
         outputs = model(**inputs.to(model.device))
-        return processor.post_process_referring_segmentation(
+        results = processor.post_process_referring_segmentation(
             outputs,
             target_sizes=inputs["original_sizes"],
             threshold=protocol.probability_threshold,
@@ -176,6 +175,7 @@ def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> 
             refine=evaluation.refine,
             images=[row["image"] for row in batch["rows"]],
         )
+        return [{**result, "mask": result["mask"].cpu().numpy()} for result in results]
 
     return segment
 
@@ -189,8 +189,7 @@ def _records(results: list[dict], batch: dict, protocol: Protocol, subsets_of) -
         for position, (sentence, sample) in enumerate(zip(row["sentences"], samples, strict=True)):
             record = {"row": number, "sentence": position, "image_id": row["image_id"], "ref_id": row["ref_id"]}
             record |= {"sent_id": sentence["sent_id"], "text": sentence["sent"], "subsets": subsets}
-            mask = encode_mask(torch.as_tensor(next(answers)["mask"]).cpu().numpy())
-            records.append(record | {"counts": list(sample), "mask": mask})
+            records.append(record | {"counts": list(sample), "mask": encode_mask(next(answers)["mask"])})
     return records
 
 
