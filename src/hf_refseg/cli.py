@@ -126,12 +126,11 @@ def run_checkpoints(options: argparse.Namespace) -> None:
 
 def segment(photo: str | Path, expressions: list[str], model: str, threshold: float):
     """The upright photo, one answer of the pipeline per expression, and the pipeline."""
+    from .checkpoints.loading import load_model
     from .processing.images import load_image
 
     image = load_image(photo)
     folder = resolve_checkpoint(model)
-    from .checkpoints.loading import load_model
-
     loaded = load_model(folder)
     from transformers import AutoProcessor, pipeline
 
