@@ -1,4 +1,7 @@
-"""The command line: `hf-refseg segment`, `demo`, `convert`, `checkpoints`. Heavy imports wait until they are needed."""
+"""The command line: `hf-refseg segment`, `demo`, `evaluate`, `compare`, `convert`, `checkpoints`.
+
+Heavy imports wait until they are needed.
+"""
 
 import argparse
 import importlib
@@ -13,6 +16,7 @@ from pathlib import Path
 
 from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
+from .evaluation import commands as evaluation
 
 CONVERTERS = {"rmi": "hf_refseg.models.rmi.convert_rmi", "lstm-cnn": "hf_refseg.models.lstm_cnn.convert_lstm_cnn"}
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
@@ -54,6 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to write the overlay (%(default)s)",
     )
     demo.set_defaults(run=run_demo)
+
+    evaluation.add_commands(commands)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
     convert.add_argument("system", choices=sorted(CONVERTERS), help="which model the checkpoint is of")
@@ -120,47 +126,19 @@ def run_checkpoints(options: argparse.Namespace) -> None:
 
 def segment(photo: str | Path, expressions: list[str], model: str, threshold: float):
     """The upright photo, one answer of the pipeline per expression, and the pipeline."""
+    from .checkpoints.loading import load_model
     from .processing.images import load_image
 
     image = load_image(photo)
     folder = resolve_checkpoint(model)
-    if not Path(folder).is_dir() and "/" not in model:
-        raise ValueError(
-            f"there is no model {model!r}: it is no folder, no Hub id (they read user/name), and not one of the "
-            f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
-        )
+    loaded = load_model(folder)
     from transformers import AutoProcessor, pipeline
 
     from .pipeline import TASK, register
 
     register()
-    pipe = pipeline(TASK, model=load_model(folder), processor=AutoProcessor.from_pretrained(folder))
+    pipe = pipeline(TASK, model=loaded, processor=AutoProcessor.from_pretrained(folder))
     return image, pipe(image, expressions, threshold=threshold), pipe
-
-
-def load_model(folder: str):
-    """The whole model of a folder or Hub id; transformers itself makes up what a checkpoint lacks, with a warning.
-
-    Raises ValueError where tensors are missing or unknown, or the file of weights is damaged.
-    """
-    from safetensors import SafetensorError
-    from transformers.utils import logging
-
-    from .auto import AutoModelForReferringSegmentation
-
-    logging.disable_progress_bar()
-    try:
-        model, report = AutoModelForReferringSegmentation.from_pretrained(folder, output_loading_info=True)
-    except SafetensorError as error:
-        raise ValueError(f"the weights of {folder} are damaged or cut off ({error}); get a complete copy") from error
-    for kind in ("missing", "unexpected"):
-        names = sorted(report[f"{kind}_keys"])
-        if names:
-            raise ValueError(
-                f"the weights of {folder} are not those of its config.json: {len(names)} {kind} tensors "
-                f"({', '.join(names[:5])}{', ...' if len(names) > 5 else ''}); get the files that belong together"
-            )
-    return model
 
 
 def describe(answer: dict) -> str:

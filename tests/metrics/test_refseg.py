@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_refseg.metrics import PROTOCOLS, RefSegMetric, mask_counts
+from hf_refseg.metrics import PROTOCOLS, RefSegMetric, Sample, mask_counts
 
 SAMPLES = [(30, 40), (10, 20), (0, 50), (9, 10)]  # IoU 0.75, 0.5, 0, 0.9
 
@@ -87,7 +87,8 @@ def test_lavt_compares_at_480_by_480_nearest():
     target[0, 0] = True  # one of 8 pixels: 240 x 120 pixels after squashing to 480 x 480
     metric = RefSegMetric("lavt")
     metric.add(np.ones((480, 480), bool), target)
-    assert metric.state_dict()["samples"] == [[240 * 120, 480 * 480, True, 1]]
+    (row,) = metric.state_dict()["samples"]
+    assert row[:3] == [240 * 120, 480 * 480, True]
 
 
 def test_protocol_table_states_thresholds_units_and_sizes():
@@ -109,7 +110,7 @@ def test_protocol_table_states_thresholds_units_and_sizes():
 )
 def test_add_takes_arrays_and_tensors(kind):
     pred, target = [[True, True], [False, True]], [[True, False], [False, True]]
-    assert mask_counts(kind(pred), kind(target)) == (2, 3, True)
+    assert mask_counts(kind(pred), kind(target)) == Sample(2, 3, has_target=True, pred_no_target=False)
     metric = RefSegMetric("mattnet")
     metric.add(kind(pred), kind(target))
     assert metric.compute()["mIoU"] == 2 / 3
@@ -156,17 +157,58 @@ def test_errors_teach():
         RefSegMetric("lavt").merge(RefSegMetric("cris"))
 
 
-def test_equals_the_original_evaluators(shared_dir):
-    folder = shared_dir / "golden" / "phrasecut_eval"
-    expected = json.loads((folder / "expected.json").read_text())
-    predictions, targets = np.load(folder / "inputs.npz"), np.load(folder / "gt_masks.npz")
-    for protocol, means in (("phrasecut", expected["results"]["all"]), ("hu2016", expected["tf_style"])):
-        metric = RefSegMetric(protocol)
-        for task, counts in expected["per_task"].items():
-            assert mask_counts(predictions[f"pred/{task}"], targets[task])[:2] == (counts["I"], counts["U"])
-            metric.add(predictions[f"pred/{task}"], targets[task])
-        numbers = metric.compute()
-        assert numbers["oIoU"] == pytest.approx(means.get("cum_mask_iou", means.get("overall_iou")), abs=1e-12)
-        assert numbers["mIoU"] == pytest.approx(means.get("mean_mask_iou", means.get("mean_iou")), abs=1e-12)
-        for threshold, share in means.get("pred_mask_acc", means.get("precision")).items():
-            assert numbers[f"Pr@{threshold}"] == pytest.approx(share, abs=1e-12)
+def test_grefcoco_tells_a_missed_target_from_one_that_was_denied():
+    """ReLA: denying a target loses its intersection; denying rightly is worth 1 whatever the mask shows."""
+    metric = RefSegMetric("grefcoco")
+    metric.add_counts(8, 10, pred_no_target=True)
+    metric.add_counts(0, 10)
+    metric.add_counts(0, 7, has_target=False, pred_no_target=True)
+    metric.add_counts(0, 0, has_target=False, pred_no_target=False)
+    numbers = metric.compute()
+    assert (numbers["gIoU"], numbers["cIoU"], numbers["num_no_target"]) == (0.25, 0.0, 2)
+    assert (numbers["N-acc"], numbers["T-acc"]) == (0.5, 0.5)
+    assert "gIoU" not in metric_of("hu2016").compute()
+
+
+@pytest.mark.parametrize("protocol", ["hu2016", "mattnet", "phrasecut", "lavt", "cris"])
+def test_false_alarms_without_target_enter_the_union_of_every_protocol_and_are_counted(protocol):
+    metric = metric_of(protocol, [(10, 10)])
+    metric.add_counts(0, 30, has_target=False)
+    numbers = metric.compute()
+    assert (numbers["oIoU"], numbers["Pr@0.5"], numbers["num_no_target"]) == (0.25, 0.5, 1)
+    assert numbers["mIoU"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_an_empty_prediction_is_a_no_target_answer():
+    target = np.eye(3, dtype=bool)
+    assert mask_counts(np.zeros((3, 3)), target) == Sample(0, 3, has_target=True, pred_no_target=True)
+    assert mask_counts(target, np.zeros((3, 3))) == Sample(0, 3, has_target=False, pred_no_target=False)
+
+
+def test_subsets_merge():
+    left, right = RefSegMetric("phrasecut"), RefSegMetric("phrasecut")
+    left.add_sample(Sample(1, 2), ["all", "a20"])
+    right.add_sample(Sample(3, 4), ["all"])
+    right.add_sample(Sample(0, 4), ["all", "p_rel"])
+    again = RefSegMetric.from_state_dict(json.loads(json.dumps(left.merge(right).state_dict())))
+    subsets = again.compute()["subsets"]
+    assert {name: (part["num"], part["oIoU"]) for name, part in subsets.items()} == {
+        "all": (3, 0.4),
+        "a20": (1, 0.5),
+        "p_rel": (1, 0.0),
+    }
+    assert again.compute() == left.compute()
+
+
+def test_missing_samples_count_as_empty_predictions():
+    numbers = metric_of("phrasecut", [(1, 2), (1, 1)]).compute(num_expected=3)
+    assert (numbers["mIoU"], numbers["mIoU_missing_as_empty"], numbers["num_missing"]) == (0.75, 0.5, 1)
+    with pytest.raises(ValueError, match="2 samples were added, but num_expected is 1"):
+        metric_of("phrasecut", [(1, 2), (1, 1)]).compute(num_expected=1)
+
+
+def test_cris_asks_one_sentence_per_referent_on_val_only():
+    row = {"sentences": [{"sent": "a"}, {"sent": "b"}]}
+    for split, asked in (("val", 1), ("validation", 1), ("testA", 2)):
+        assert len(PROTOCOLS["cris"].sentences(row | {"split": split})) == asked
+        assert len(PROTOCOLS["lavt"].sentences(row | {"split": split})) == 2

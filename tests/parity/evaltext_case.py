@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hf_refseg.metrics import mask_counts
+from hf_refseg.metrics import RefSegMetric, mask_counts
 from hf_refseg.processing.image_processing import RefSegImageProcessor
 from hf_refseg.processing.resizing import resize_and_crop
 from hf_refseg.processing.tokenization import tokenizer_from_vocabulary_file
@@ -61,6 +61,7 @@ def compare_resizing(folder: Path) -> list[Comparison]:
         processor = RefSegImageProcessor(size={"height": height, "width": width}, protocol="paper")
         pixels = processor(inputs[f"im{number}"])["pixel_values"][0].permute(1, 2, 0)  # (3, H, W) -> (H, W, 3)
         results.append(compare(f"pad{number}_v012_u8", pixels, outputs[f"pad{number}_v012_u8"], tolerance=EXACT))
+    metric = RefSegMetric("hu2016")
     for number, case in enumerate(facts["resize_and_crop"]):
         prediction, target = torch.from_numpy(inputs[f"pred{number}"]), inputs[f"gt{number}"]
         resized = resize_and_crop(prediction.float(), target.shape)
@@ -71,4 +72,10 @@ def compare_resizing(folder: Path) -> list[Comparison]:
         results.append(compare(name, resized > 0, outputs[name], tolerance=EXACT))
         counts = mask_counts(resized, target)[:2]
         results.append(compare(f"crop{number}/I,U", counts, [case["v012"]["I"], case["v012"]["U"]], tolerance=EXACT))
+        metric.add_counts(*counts)
+    if "aggregate" in facts:
+        numbers, golden = metric.compute(), facts["aggregate"]
+        results.append(compare("aggregate/overall_IoU", numbers["oIoU"], golden["overall_IoU"], FLOAT))
+        shares = [numbers[f"Pr@{threshold}"] for threshold in golden["precision"]]
+        results.append(compare("aggregate/precision", shares, list(golden["precision"].values()), FLOAT))
     return results

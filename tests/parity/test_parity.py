@@ -15,6 +15,7 @@ CASES = [
     "lstmcnn/a/seg512",
     "lstmcnn/a/det",
     "evaltext",
+    "phrasecut_eval",
 ]
 
 

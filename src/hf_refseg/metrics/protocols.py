@@ -1,8 +1,8 @@
 """How each paper's own evaluation code counted, as data: the same metric name hides six different numbers.
 
 Every row was read from the code that produced the published tables. A protocol never changes what a mask is; it says
-at which size masks are compared, from which probability on a pixel is foreground, and how the intersections and unions
-are averaged.
+which sentences are asked, at which size masks are compared, from which probability on a pixel is foreground, how the
+intersections and unions are averaged, and what makes a box right. docs/metrics.md prints the table.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,12 @@ class Protocol:
             the masks.
         size (`tuple[int, int]`, *optional*): (height, width) to which both masks are resized (nearest pixel, aspect
             ratio not kept) before they are compared; `None`: they are compared at the original size of the image.
-        precision_targeted_only (`bool`): `Pr@X` is the share among samples that have a target.
+        knows_no_target (`bool`): the protocol has a rule for samples without target: they are right (IoU 1) if the
+            prediction says so, else 0 with the predicted area in the union; `Pr@X` is the share among samples that
+            have a target; gIoU, cIoU, N-acc and T-acc are reported. Without it such samples (no original ever met
+            one) follow the formula: IoU 0 and the predicted area in the union, `empty_union_iou` where it is empty.
+        box_rule (`str`): what box numbers mean, see [`hf_refseg.metrics.boxes`]: `"single"`, `"union"`, `"matched"`.
+        first_sentence_splits (`tuple[str, ...]`): splits on which only the first sentence of a referent is asked.
     """
 
     name: str
@@ -35,18 +40,22 @@ class Protocol:
     union_epsilon: float = 0.0
     probability_threshold: float = 0.5
     size: tuple[int, int] | None = None
-    precision_targeted_only: bool = False
+    knows_no_target: bool = False
+    box_rule: str = "single"
+    first_sentence_splits: tuple[str, ...] = ()
+
+    def sentences(self, row: dict) -> list[dict]:
+        """The sentences of a row of `hf_refseg.data` that are asked: all, or on some splits of some protocols one."""
+        return row["sentences"][:1] if row["split"] in self.first_sentence_splits else row["sentences"]
 
 
 # hu2016 and RMI threshold the logit with >= 1e-9, so a probability of exactly 0.5 is background, as with "> 0.5".
-# cris evaluates every sentence on its test splits, but only the first one of each referent on its val splits.
-# grefcoco: a sample without target scores 1 if the prediction is empty too; else 0, and its area enters the union.
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("hu2016", "text_objseg exp_test_referit_seg.py; TF-phrasecut main.py (RMI)"),
-        Protocol("mattnet", "MAttNet eval_masks.py"),
-        Protocol("phrasecut", "PhraseCutDataset utils/evaluator.py", unit="phrase", inclusive=False),
+        Protocol("mattnet", "MAttNet eval_masks.py, eval_dets.py"),
+        Protocol("phrasecut", "PhraseCutDataset utils/evaluator.py", unit="phrase", inclusive=False, box_rule="union"),
         Protocol("lavt", "LAVT-RIS test.py: target squashed to 480 x 480", size=(480, 480)),
         Protocol(
             "cris",
@@ -54,8 +63,15 @@ PROTOCOLS = {
             inclusive=False,
             union_epsilon=1e-6,
             probability_threshold=0.35,
+            first_sentence_splits=("val", "validation"),
         ),
-        Protocol("grefcoco", "ReLA refer_evaluation.py", empty_union_iou=1.0, precision_targeted_only=True),
+        Protocol(
+            "grefcoco",
+            "ReLA refer_evaluation.py; boxes: gRefCOCO mdetr/datasets/refexp.py",
+            empty_union_iou=1.0,
+            knows_no_target=True,
+            box_rule="matched",
+        ),
     )
 }
 

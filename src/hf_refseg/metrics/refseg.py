@@ -1,21 +1,19 @@
-"""Overall IoU, mean IoU and precision at X of referring segmentation, under a named protocol."""
+"""The numbers of referring segmentation and comprehension under a named protocol, from integers."""
 
-import math
 from collections import Counter
+from collections.abc import Iterable
 
-import numpy as np
-
-from .protocols import get_protocol
-
-PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+from .boxes import MATCHED_SCORE, box_counts
+from .counts import Sample, mask_counts
+from .protocols import Protocol, get_protocol
+from .ratios import ratios, value
 
 
 class RefSegMetric:
     """Accumulates intersections and unions; never sees logits and never keeps a mask.
 
-    The state is a multiset of integer triples (intersection, union, has_target), so that adding in any order and
-    merging any partition of the samples (processes, subsets, shards) gives the same numbers to the last bit: the only
-    float sum, that of the mean IoU, is `math.fsum`, whose result does not depend on the order.
+    The state is a multiset of [`Sample`]s, a few integers each, so that adding in any order and merging any partition
+    of the samples (processes, subsets, shards) gives the same numbers to the last bit.
 
     Args:
         protocol (`str`): how to count, one of `hf_refseg.metrics.PROTOCOLS`.
@@ -32,36 +30,84 @@ class RefSegMetric:
 
     def __init__(self, protocol: str = "hu2016"):
         self.protocol = get_protocol(protocol)
-        self._samples: Counter[tuple[int, int, bool]] = Counter()
+        self._samples: Counter[Sample] = Counter()
+        self._subsets: dict[str, Counter[Sample]] = {}
 
-    def add(self, pred_mask, target_mask) -> None:
+    def add(
+        self,
+        pred_mask,
+        target_mask,
+        *,
+        pred_no_target: bool | None = None,
+        pred_boxes=None,
+        target_boxes=None,
+        box_scores=None,
+        correct: bool | None = None,
+        subsets: Iterable[str] = (),
+    ) -> None:
         """Count one sample.
 
         Args:
-            pred_mask, target_mask (array or tensor `(H, W)`, bool or numbers): non-zero is foreground. Both at the
-                original size of the image; the protocol `lavt` resizes them itself.
+            pred_mask, target_mask: arrays or tensors `(H, W)`, bool or numbers, non-zero is foreground; or COCO RLEs.
+                Both at the original size of the image; the protocol `lavt` resizes them itself. Both None: the sample
+                has boxes only, as in comprehension.
+            pred_no_target (`bool`, *optional*): whether the system says that nothing is meant; by default, whether it
+                predicts nothing (no pixel, or no box where there are no masks). For the protocol `grefcoco`.
+            pred_boxes, target_boxes: lists of [x0, y0, x1, y1], exclusive end; both or none.
+            box_scores: of the predicted boxes; the protocol `grefcoco` leaves out boxes below 0.7.
+            correct (`bool`, *optional*): whether the system picked the right region, counted as `region_acc`
+                (PhraseCut's `box_acc`, MAttNet's accuracy among ground-truth boxes).
+            subsets: names of the subsets the sample belongs to; `compute` reports each of them too.
 
         Raises:
-            ValueError: if a mask is not two-dimensional or their sizes differ.
+            ValueError: as [`mask_counts`] and [`box_counts`]; or if one of two masks, or of two lists, is missing.
         """
-        self.add_counts(*mask_counts(pred_mask, target_mask, size=self.protocol.size))
+        sample = make_sample(
+            self.protocol,
+            pred_mask,
+            target_mask,
+            pred_no_target=pred_no_target,
+            pred_boxes=pred_boxes,
+            target_boxes=target_boxes,
+            box_scores=box_scores,
+            correct=correct,
+        )
+        self.add_sample(sample, subsets)
 
-    def add_counts(self, intersection: int, union: int, has_target: bool = True) -> None:
+    def add_counts(
+        self, intersection: int, union: int, has_target: bool = True, pred_no_target: bool | None = None
+    ) -> None:
         """Count one sample by the numbers of pixels in the intersection and in the union of its two masks.
 
         Args:
             has_target (`bool`): whether the target mask has any foreground; matters to the protocol `grefcoco` alone.
+            pred_no_target (`bool`, *optional*): whether the system says that nothing is meant. By default true only
+                where both masks are empty: that an empty prediction missed a target cannot be seen from two counts.
 
         Raises:
             ValueError: unless 0 <= intersection <= union, or if the intersection is positive without a target.
         """
-        intersection, union = int(intersection), int(union)
-        if not 0 <= intersection <= union or (intersection and not has_target):
-            raise ValueError(
-                f"impossible counts: intersection {intersection}, union {union}, has_target {has_target}; "
-                "the intersection is a part of the union, and of the target"
-            )
-        self._samples[intersection, union, bool(has_target)] += 1
+        if pred_no_target is None:
+            pred_no_target = not has_target and union == 0
+        self.add_sample(Sample(int(intersection), int(union), bool(has_target), bool(pred_no_target)))
+
+    def add_sample(self, sample: Sample, subsets: Iterable[str] = ()) -> None:
+        """Count one sample that was reduced to integers elsewhere, by [`make_sample`] or [`mask_counts`].
+
+        Raises:
+            ValueError: for impossible counts.
+        """
+        sample = Sample(*sample)
+        if sample.union is not None:
+            intersection, union, has_target = sample[:3]
+            if not 0 <= intersection <= union or (intersection and not has_target):
+                raise ValueError(
+                    f"impossible counts: intersection {intersection}, union {union}, has_target {has_target}; "
+                    "the intersection is a part of the union, and of the target"
+                )
+        self._samples[sample] += 1
+        for name in subsets:
+            self._subsets.setdefault(name, Counter())[sample] += 1
 
     def merge(self, other: "RefSegMetric") -> "RefSegMetric":
         """Add all samples of `other` (another process, another shard) to this metric, and return this metric.
@@ -72,96 +118,100 @@ class RefSegMetric:
         if other.protocol != self.protocol:
             raise ValueError(f"cannot merge protocol {other.protocol.name!r} into {self.protocol.name!r}")
         self._samples.update(other._samples)
+        for name, samples in other._subsets.items():
+            self._subsets.setdefault(name, Counter()).update(samples)
         return self
 
-    def compute(self) -> dict[str, float | int | str]:
+    def compute(self, num_expected: int | None = None) -> dict:
         """The numbers so far, as fractions in [0, 1].
+
+        Args:
+            num_expected (`int`, *optional*): how many samples the data set has. Those that were not added are
+                `num_missing`, and for each mean `..._missing_as_empty` is what it would be had they scored 0: what
+                PhraseCut's evaluator prints of a partial prediction.
 
         Returns:
             `dict`: `oIoU` (sum of intersections / sum of unions; nan if every union is empty), `mIoU` (mean IoU of the
-            samples), `Pr@0.5` ... `Pr@0.9`, `num` (samples) and `protocol`.
+            samples), `Pr@0.5` ... `Pr@0.9`, and what else applies (see [`hf_refseg.metrics.ratios.ratios`]); `num`
+            (samples), `num_no_target` where there are such, `protocol`, and where samples had subsets, `subsets`: for
+            each the same numbers.
 
         Raises:
-            ValueError: if no sample was added.
+            ValueError: if no sample was added, or more than `num_expected`.
         """
         num = self._samples.total()
         if num == 0:
             raise ValueError("no sample was added: call add() or add_counts() before compute()")
-        total_intersection = sum(intersection * n for (intersection, _, _), n in self._samples.items())
-        total_union = sum(union * n for (_, union, _), n in self._samples.items())
-        ious = {sample: self._iou(*sample[:2]) for sample in self._samples}
-        numbers: dict[str, float | int | str] = {
-            "oIoU": total_intersection / total_union if total_union else math.nan,
-            "mIoU": math.fsum(ious[sample] for sample in self._samples.elements()) / num,
-        }
-        for threshold in PRECISION_THRESHOLDS:
-            numbers[f"Pr@{threshold}"] = self._precision(ious, threshold)
-        return numbers | {"num": num, "protocol": self.protocol.name}
-
-    def _iou(self, intersection: int, union: int) -> float:
-        if union == 0:
-            return self.protocol.empty_union_iou
-        return intersection / (union + self.protocol.union_epsilon)
-
-    def _precision(self, ious: dict[tuple[int, int, bool], float], threshold: float) -> float:
-        eligible = hits = 0
-        for (intersection, union, has_target), n in self._samples.items():
-            if self.protocol.precision_targeted_only and not has_target:
-                continue
-            iou = ious[intersection, union, has_target]
-            eligible += n
-            hits += n * (iou >= threshold if self.protocol.inclusive else iou > threshold)
-        return hits / eligible if eligible else 0.0
+        numbers = _numbers(self._samples, self.protocol)
+        if num_expected is not None:
+            if num_expected < num:
+                raise ValueError(f"{num} samples were added, but num_expected is {num_expected}")
+            means = {name: numbers[name] for name in ("mIoU", "mean_box_iou") if name in numbers}
+            numbers["num_missing"] = num_expected - num
+            numbers |= {f"{name}_missing_as_empty": mean * num / num_expected for name, mean in means.items()}
+        numbers["protocol"] = self.protocol.name
+        if self._subsets:
+            numbers["subsets"] = {name: _numbers(samples, self.protocol) for name, samples in self._subsets.items()}
+        return numbers
 
     def state_dict(self) -> dict:
-        """The state as JSON values: `protocol`, and sorted rows [intersection, union, has_target, n] as `samples`."""
+        """The state as JSON values: `protocol`, sorted rows [*sample, how often] as `samples`, the same per subset."""
         return {
             "protocol": self.protocol.name,
-            "samples": [[*sample, n] for sample, n in sorted(self._samples.items())],
+            "samples": _rows(self._samples),
+            "subsets": {name: _rows(samples) for name, samples in sorted(self._subsets.items())},
         }
 
     @classmethod
     def from_state_dict(cls, state: dict) -> "RefSegMetric":
         """The metric whose `state_dict()` is `state`; also after a round trip through JSON."""
         metric = cls(state["protocol"])
-        for intersection, union, has_target, n in state["samples"]:
-            metric._samples[int(intersection), int(union), bool(has_target)] += int(n)
+        metric._samples = _counter(state["samples"])
+        metric._subsets = {name: _counter(rows) for name, rows in state["subsets"].items()}
         return metric
 
 
-def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> tuple[int, int, bool]:
-    """Reduce two masks `(H, W)` (non-zero is foreground) to what the metric keeps: (intersection, union, has_target).
-
-    Args:
-        size (`tuple[int, int]`, *optional*): (height, width) to which both are resized first (nearest pixel).
-
-    Raises:
-        ValueError: if a mask is not two-dimensional or, without `size`, if their sizes differ.
-    """
-    pred, target = _foreground(pred_mask), _foreground(target_mask)
-    if pred.ndim != 2 or target.ndim != 2:
-        raise ValueError(
-            f"masks must be (height, width), got shapes {pred.shape} and {target.shape}: add one sample at a time"
-        )
-    if size is not None:
-        pred, target = _resize_nearest(pred, size), _resize_nearest(target, size)
-    if pred.shape != target.shape:
-        raise ValueError(
-            f"the prediction is {pred.shape[0]} x {pred.shape[1]} and the target {target.shape[0]} x "
-            f"{target.shape[1]}: post-process the prediction with target_sizes, so that both have the original size"
-        )
-    return int((pred & target).sum()), int((pred | target).sum()), bool(target.any())
-
-
-def _foreground(mask) -> np.ndarray:
-    """A mask as a bool array, be it a tensor of any device and dtype, an array or a picture."""
-    if hasattr(mask, "detach"):  # bfloat16 and GPU tensors are unknown to numpy
-        return (mask != 0).cpu().numpy()
-    return np.asarray(mask) != 0
+def make_sample(
+    protocol: Protocol,
+    pred_mask=None,
+    target_mask=None,
+    *,
+    pred_no_target: bool | None = None,
+    pred_boxes=None,
+    target_boxes=None,
+    box_scores=None,
+    correct: bool | None = None,
+) -> Sample:
+    """The integers of one sample; arguments and errors as [`RefSegMetric.add`]."""
+    if (pred_mask is None) != (target_mask is None) or (pred_boxes is None) != (target_boxes is None):
+        raise ValueError("give both a prediction and a target: two masks, two lists of boxes, or all four")
+    if pred_mask is None and pred_boxes is None:
+        raise ValueError("a sample needs two masks, two lists of boxes, or both")
+    if pred_mask is not None:
+        sample = mask_counts(pred_mask, target_mask, size=protocol.size)
+    else:
+        kept = [True] * len(pred_boxes) if box_scores is None else [score >= MATCHED_SCORE for score in box_scores]
+        sample = Sample(None, None, has_target=len(target_boxes) > 0, pred_no_target=not any(kept))
+    if pred_boxes is not None:
+        numerator, denominator = box_counts(pred_boxes, target_boxes, protocol.box_rule, box_scores)
+        sample = sample._replace(box_numerator=numerator, box_denominator=denominator)
+    if pred_no_target is not None:
+        sample = sample._replace(pred_no_target=bool(pred_no_target))
+    return sample if correct is None else sample._replace(correct=bool(correct))
 
 
-def _resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(int) for old, new in zip(mask.shape, size, strict=True)
-    )
-    return mask[rows[:, None], columns]  # (H, W) -> size
+def _numbers(samples: Counter[Sample], protocol: Protocol) -> dict:
+    numbers: dict = {name: value(name, ratio) for name, ratio in ratios([*samples.elements()], protocol).items()}
+    without_target = sum(n for sample, n in samples.items() if not sample.has_target)
+    if protocol.knows_no_target or without_target:
+        numbers["num_no_target"] = without_target
+    return numbers | {"num": samples.total()}
+
+
+def _rows(samples: Counter[Sample]) -> list[list]:
+    rows = ([*sample, n] for sample, n in samples.items())
+    return sorted(rows, key=lambda row: [-1 if value is None else value for value in row])
+
+
+def _counter(rows: list[list]) -> Counter[Sample]:
+    return Counter({Sample(*row[:-1]): row[-1] for row in rows})

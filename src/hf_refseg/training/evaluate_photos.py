@@ -98,7 +98,7 @@ def evaluate_photos(model, processor, folder: str | Path, split: str = "val") ->
 
 
 def _iou(mask: np.ndarray, other: np.ndarray) -> float:
-    intersection, union, _ = mask_counts(mask, other)
+    intersection, union = mask_counts(mask, other)[:2]
     return intersection / union if union else 1.0
 
 

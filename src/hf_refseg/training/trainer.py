@@ -9,10 +9,10 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
 from transformers.utils import logging
 
+from ..evaluation.batches import EvaluationCollator, NumberedRows, batch_samples
 from ..metrics import RefSegMetric, get_protocol
 from .arguments import RefSegTrainingArguments
 from .checkpointing import last_complete_checkpoint, missing_files, remove_manifest, write_manifest
-from .evaluation import EvaluationCollator, NumberedRows, batch_counts
 from .parameter_scopes import (
     decayed_parameter_names,
     freeze_parameters,
@@ -47,8 +47,8 @@ class ReferringSegmentationTrainer(Trainer):
         eval_collator: for evaluation; the same collator with `sentence="all"` and no flips.
         train_dataset, eval_dataset: rows of the one schema (`hf_refseg.data`); evaluation needs a known length.
 
-    `evaluate()` reports `eval_loss`, `eval_oIoU`, `eval_mIoU`, `eval_Pr@0.5` ... `eval_Pr@0.9`, `eval_num` and
-    `eval_protocol`; `metric_for_best_model: oIoU` chooses the best checkpoint.
+    `evaluate()` reports `eval_loss`, `eval_oIoU`, `eval_mIoU`, `eval_Pr@0.5` ... `eval_Pr@0.9`, `eval_num`,
+    `eval_protocol`, and what else the protocol has; `metric_for_best_model: oIoU` chooses the best checkpoint.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class ReferringSegmentationTrainer(Trainer):
             DataLoader(
                 NumberedRows(rows),
                 batch_size=self.args.eval_batch_size,
-                collate_fn=EvaluationCollator(self.eval_collator),
+                collate_fn=EvaluationCollator(self.eval_collator, get_protocol(self.args.metric_protocol)),
                 num_workers=self.args.dataloader_num_workers,
             )
         )
@@ -173,7 +173,7 @@ class ReferringSegmentationTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model_wrapped)
         model.eval()
         self.callback_handler.eval_dataloader = dataloader
-        counts, losses = [], []
+        samples, losses = [], []
         for batch in dataloader:
             inputs = self._prepare_inputs(batch["inputs"])
             with torch.no_grad(), self.compute_loss_context_manager():
@@ -184,14 +184,14 @@ class ReferringSegmentationTrainer(Trainer):
                 threshold=protocol.probability_threshold,
                 protocol=self.args.mask_protocol,
             )
-            counts += batch_counts(results, batch, protocol)
+            samples += batch_samples(results, batch, protocol)
             losses.append((outputs.loss.item(), len(results)))
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
         metric = RefSegMetric(protocol.name)
-        for samples in dict(gather_object(counts)).values():
-            for sample in samples:
-                metric.add_counts(*sample)
+        for of_row in dict(gather_object(samples)).values():
+            for sample in of_row:
+                metric.add_sample(sample)
         losses = gather_object(losses)
         numbers = metric.compute()
         numbers["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)

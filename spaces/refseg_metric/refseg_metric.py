@@ -1,0 +1,74 @@
+"""Referring segmentation metrics with named protocols, as a module of Hugging Face evaluate."""
+
+import datasets
+import evaluate
+
+from hf_refseg.metrics import PROTOCOLS, RefSegMetric
+
+DESCRIPTION = (
+    "Overall IoU, mean IoU, precision at X, gIoU, cIoU, N-acc and T-acc of referring segmentation, counted as a named "
+    "protocol counts them: " + ", ".join(PROTOCOLS) + "."
+)
+INPUTS = """
+Configurations, all with one sample per expression:
+    counts: intersection, union (pixels), and optionally has_target and pred_no_target (bool).
+    rle: predictions and references are COCO run lengths {"size": [height, width], "counts": str}.
+    image: predictions and references are pictures (PIL, arrays, paths); every pixel that is not 0 is foreground.
+compute() takes protocol (default "hu2016"): """ + ", ".join(PROTOCOLS)
+CITATION = "See hf_refseg.metrics.protocols for the evaluation code behind each protocol."
+
+COUNTS = {"intersection": datasets.Value("int64"), "union": datasets.Value("int64")}
+FLAGS = {"has_target": datasets.Value("bool"), "pred_no_target": datasets.Value("bool")}
+RLE = {"size": datasets.List(datasets.Value("int32"), length=2), "counts": datasets.Value("string")}
+FEATURES = {
+    "counts": datasets.Features(COUNTS | FLAGS),
+    "rle": datasets.Features({"predictions": RLE, "references": RLE}),
+    "image": datasets.Features({"predictions": datasets.Image(), "references": datasets.Image()}),
+}
+
+
+class RefSeg(evaluate.Metric):
+    """`evaluate.load("refseg_metric", "counts" | "rle" | "image")`; fractions in [0, 1]."""
+
+    def _info(self):
+        if self.config_name not in FEATURES:
+            raise ValueError(
+                f"refseg_metric has no configuration {self.config_name!r}: "
+                f"evaluate.load(path, name) with one of {', '.join(FEATURES)}"
+            )
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=FEATURES[self.config_name],
+        )
+
+    def add(self, **example):
+        """One sample; has_target and pred_no_target may be left out of counts."""
+        unknown = dict.fromkeys(FLAGS) if self.config_name == "counts" else {}
+        super().add(**{**unknown, **example})
+
+    def add_batch(self, **batch):
+        """A list of samples per column; has_target and pred_no_target may be left out of counts."""
+        if self.config_name == "counts" and batch.get("intersection") is not None:
+            for name in FLAGS:
+                if batch.get(name) is None:
+                    batch[name] = [None] * len(batch["intersection"])
+        super().add_batch(**batch)
+
+    def _compute(self, protocol="hu2016", **columns):
+        metric = RefSegMetric(protocol)
+        if self.config_name == "counts":
+            for numbers in zip(*columns.values(), strict=True):
+                counts = dict(zip(columns, numbers, strict=True))
+                flags = [counts.pop(name) for name in FLAGS]
+                if metric.protocol.knows_no_target and None in flags:
+                    raise ValueError(
+                        f"protocol {protocol} needs to know of each sample whether it has a target and whether the "
+                        "system denies that: add has_target and pred_no_target beside intersection and union"
+                    )
+                metric.add_counts(**counts, has_target=flags[0] is not False, pred_no_target=flags[1])
+        else:
+            for prediction, reference in zip(columns["predictions"], columns["references"], strict=True):
+                metric.add(prediction, reference)
+        return metric.compute()

@@ -1,0 +1,219 @@
+"""Runs a model over a data set, in one process or several, and counts under a named protocol."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ..checkpoints import resolve_checkpoint
+from ..checkpoints.loading import load_model
+from ..data import ReferringSegmentationCollator, encode_mask
+from ..metrics import PhraseCutSubsets, Protocol, get_protocol
+from ..processing.processor import REFINEMENTS
+from ..processing.resizing import check_protocol
+from .batches import EvaluationCollator, NumberedRows, batch_samples
+from .commands import DTYPES
+from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
+from .progress import BatchLog, open_run, read_batches
+from .results import RESULTS_FILE, collect_samples, make_results, write_results
+from .rows import load_rows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Evaluation:
+    """What to evaluate, and how.
+
+    Args:
+        model: shipped name, folder or Hub id.
+        dataset, split, images, partition: see `load_rows`.
+        protocol: name of a metric protocol; it also sets the mask threshold and which sentences are asked.
+        output: folder of results.json, contact_sheet.png and the predictions; the run in it is resumed.
+        batch_size: rows per forward pass, each with its picture and all of its sentences.
+        dtype: of the weights.
+        refine: passed to the processor's post-processing.
+        mask_protocol: `"clean"` or `"paper"`: the way back from the network's masks to the image's size.
+        phrasecut_counts: PhraseCut's name_att_rel_count.json, for its 43 subsets.
+        limit: only so many rows, from the beginning.
+        num_workers: processes that read rows while the model runs.
+    """
+
+    model: str
+    dataset: str
+    split: str
+    protocol: str
+    output: Path
+    images: str | None = None
+    partition: str | None = None
+    batch_size: int = 1
+    dtype: str = "float32"
+    refine: str | None = None
+    mask_protocol: str = "clean"
+    phrasecut_counts: str | None = None
+    limit: int | None = None
+    num_workers: int = 0
+
+    def check(self) -> None:
+        for name, least in (("batch_size", 1), ("limit", 1), ("num_workers", 0)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise ValueError(f"{name} is {number}; it must be {least} or more")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"unknown dtype {self.dtype!r}; use one of {', '.join(DTYPES)}")
+        if self.refine is not None and self.refine not in REFINEMENTS:
+            raise ValueError(f"unknown refine {self.refine!r}; post-processing knows {list(REFINEMENTS)}")
+        check_protocol(self.mask_protocol)
+
+
+def run(evaluation: Evaluation) -> dict | None:
+    """Evaluates what is not evaluated yet, and returns the content of results.json; None in all processes but one.
+
+    Raises ValueError for impossible options, for a folder that holds another run, and for rows that can't be
+    evaluated, naming them.
+    """
+    evaluation.check()
+    protocol = get_protocol(evaluation.protocol)
+    subsets_of = _subsets(evaluation.phrasecut_counts)
+    rows = load_rows(evaluation.dataset, evaluation.split, evaluation.images, evaluation.partition)
+    num_rows = len(rows) if evaluation.limit is None else min(evaluation.limit, len(rows))
+    if not num_rows:
+        raise ValueError(f"{evaluation.dataset} {evaluation.split} has no rows to evaluate")
+    # told outright, or accelerate takes processes without an accelerator for so many lonely ones
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=cpu)
+    model, processor = _load(evaluation)
+    settings = _settings(evaluation, num_rows, model, state.device)
+    if state.is_main_process:
+        open_run(evaluation.output, settings)
+    state.wait_for_everyone()
+    done = read_batches(evaluation.output)
+    state.wait_for_everyone()  # nobody writes before everybody has read
+    size = evaluation.batch_size
+    batches = [range(first, min(first + size, num_rows)) for first in range(0, num_rows, size)]
+    todo = [number for number in range(len(batches)) if number not in done]
+    todo = todo[state.process_index :: state.num_processes]
+    if done and state.is_main_process:
+        logger.info(f"{len(done)} of {len(batches)} batches were done before")
+    loader = DataLoader(
+        NumberedRows(rows),
+        batch_sampler=[list(batches[number]) for number in todo],
+        collate_fn=EvaluationCollator(ReferringSegmentationCollator(processor, sentence="all"), protocol),
+        num_workers=evaluation.num_workers,
+    )
+    progress = tqdm(loader, desc=f"{evaluation.split}, {protocol.name}", disable=not state.is_main_process)
+    segment = _segmenter(evaluation, model.to(state.device).eval(), processor, protocol)
+    with BatchLog(evaluation.output, state.process_index) as log:
+        start = time.perf_counter()
+        for number, batch in zip(todo, progress, strict=True):
+            results = segment(batch)
+            samples = _records(results, batch, protocol, subsets_of)
+            now = time.perf_counter()
+            log.append({"batch": number, "seconds": round(now - start, 4), "samples": samples})
+            start = now
+    state.wait_for_everyone()
+    results = None
+    if state.is_main_process:
+        finished = read_batches(evaluation.output)
+        if len(finished) < len(batches):
+            raise ValueError(
+                f"{evaluation.output} holds {len(finished)} of {len(batches)} batches: all processes must see one "
+                "folder; put --output on a disk they share"
+            )
+        samples = collect_samples(finished)
+        seconds = sum(batch["seconds"] for batch in finished.values())
+        results = make_results(samples, protocol, settings, seconds)
+        _warn(results, protocol)
+        draw_contact_sheet(samples, rows, protocol).save(evaluation.output / CONTACT_SHEET_FILE)
+        write_results(results, evaluation.output / RESULTS_FILE)
+    state.destroy_process_group()
+    return results
+
+
+def _load(evaluation: Evaluation):
+    from transformers import AutoProcessor
+
+    model = load_model(evaluation.model, dtype=getattr(torch, evaluation.dtype))
+    return model, AutoProcessor.from_pretrained(resolve_checkpoint(evaluation.model))
+
+
+def _settings(evaluation: Evaluation, num_rows: int, model: torch.nn.Module, device: torch.device) -> dict:
+    """Everything a number depends on, in one flat dict."""
+    names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "mask_protocol")
+    fingerprint = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        fingerprint.update(name.encode())
+        fingerprint.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return {
+        **{name: getattr(evaluation, name) for name in names},
+        "num_rows": num_rows,
+        "subsets": evaluation.phrasecut_counts is not None,
+        "weights_sha256": fingerprint.hexdigest(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> Callable[[dict], list[dict]]:
+    @torch.inference_mode()
+    def segment(batch: dict) -> list[dict]:
+        inputs = batch["inputs"]
+        inputs.pop("labels")  # the loss is not asked for
+        outputs = model(**inputs.to(model.device))
+        results = processor.post_process_referring_segmentation(
+            outputs,
+            target_sizes=inputs["original_sizes"],
+            threshold=protocol.probability_threshold,
+            protocol=evaluation.mask_protocol,
+            refine=evaluation.refine,
+            images=[row["image"] for row in batch["rows"]],
+        )
+        return [{**result, "mask": result["mask"].cpu().numpy()} for result in results]
+
+    return segment
+
+
+def _records(results: list[dict], batch: dict, protocol: Protocol, subsets_of) -> list[dict]:
+    """What is written of each expression: which one it was, its counts, and the predicted mask as run lengths."""
+    records, answers = [], iter(results)
+    counted = batch_samples(results, batch, protocol)
+    for row, target, (number, samples) in zip(batch["rows"], batch["targets"], counted, strict=True):
+        subsets = subsets_of(row, target.mean()) if subsets_of else []
+        for position, (sentence, sample) in enumerate(zip(row["sentences"], samples, strict=True)):
+            record = {"row": number, "sentence": position, "image_id": row["image_id"], "ref_id": row["ref_id"]}
+            record |= {"sent_id": sentence["sent_id"], "text": sentence["sent"], "subsets": subsets}
+            records.append(record | {"counts": list(sample), "mask": encode_mask(next(answers)["mask"])})
+    return records
+
+
+def _subsets(path: str | None) -> Callable | None:
+    if path is None:
+        return None
+    subsets = PhraseCutSubsets.from_file(path)
+
+    def subsets_of(row: dict, target_share: float) -> list[str]:
+        if not row.get("phrase_structure"):
+            raise ValueError(
+                f"{row['source']} ref_id={row['ref_id']} has no phrase_structure, so it belongs to no subset of "
+                "PhraseCut; leave out --phrasecut-counts"
+            )
+        return subsets(row["phrase_structure"], len(row["boxes"]), target_share, row.get("coco_id"))
+
+    return subsets_of
+
+
+def _warn(results: dict, protocol: Protocol) -> None:
+    missed = results["counts"]["no_target"]
+    if missed and not protocol.knows_no_target:
+        logger.warning(
+            f"{missed} of {results['counts']['expressions']} expressions have no target, for which protocol "
+            f"{protocol.name} has no rule: they count as IoU 0 whatever the model says, and what it segments enters "
+            "the union. Protocol grefcoco scores them"
+        )

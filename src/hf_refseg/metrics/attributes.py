@@ -1,0 +1,72 @@
+"""Precision, recall and F1 of predicted attributes (Yu et al., MAttNet, CVPR 2018, section 4)."""
+
+import numpy as np
+
+
+class AttributeMetric:
+    """Counts attribute decisions over objects and attributes together (micro average).
+
+    MAttNet takes an attribute for present at a sigmoid of 0.5 or more; objects without any attribute in their
+    expressions have no labels and are left to the caller not to add, as in the original.
+
+    Args:
+        threshold: probability from which on (inclusive) an attribute is predicted.
+    """
+
+    def __init__(self, threshold: float = 0.5):
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
+        self.threshold = threshold
+        self.true_positives = self.predicted = self.labelled = self.num = 0
+
+    def add(self, probabilities, labels) -> None:
+        """Count objects: `probabilities` and `labels` are (A,) or (N, A), arrays or tensors; a label is non-zero.
+
+        Raises:
+            ValueError: if the shapes differ or have another number of axes, or if a value is no probability.
+        """
+        probabilities, labels = _array(probabilities), _array(labels)
+        if probabilities.shape != labels.shape or probabilities.ndim not in (1, 2):
+            raise ValueError(f"probabilities {probabilities.shape} and labels {labels.shape}; both are (A,) or (N, A)")
+        if probabilities.size and not (0 <= probabilities.min() and probabilities.max() <= 1):
+            raise ValueError(
+                f"probabilities from {probabilities.min()} to {probabilities.max()}; apply the sigmoid to logits first"
+            )
+        predicted, labelled = probabilities >= self.threshold, labels != 0
+        self.true_positives += int(np.count_nonzero(predicted & labelled))
+        self.predicted += int(np.count_nonzero(predicted))
+        self.labelled += int(np.count_nonzero(labelled))
+        self.num += 1 if labels.ndim == 1 else len(labels)
+
+    def merge(self, other: "AttributeMetric") -> "AttributeMetric":
+        """Add what `other` counted, and return this metric.
+
+        Raises:
+            ValueError: if the thresholds differ.
+        """
+        if other.threshold != self.threshold:
+            raise ValueError(f"cannot merge the threshold {other.threshold} into {self.threshold}")
+        self.true_positives += other.true_positives
+        self.predicted += other.predicted
+        self.labelled += other.labelled
+        self.num += other.num
+        return self
+
+    def compute(self) -> dict[str, float | int]:
+        """`precision`, `recall` and `f1` as fractions (0 where nothing was predicted or labelled), and `num` objects.
+
+        Raises:
+            ValueError: if nothing was added.
+        """
+        if not self.num:
+            raise ValueError("no object was added: call add() before compute()")
+        return {
+            "precision": self.true_positives / self.predicted if self.predicted else 0.0,
+            "recall": self.true_positives / self.labelled if self.labelled else 0.0,
+            "f1": 2 * self.true_positives / (self.predicted + self.labelled) if self.predicted + self.labelled else 0.0,
+            "num": self.num,
+        }
+
+
+def _array(values) -> np.ndarray:
+    return values.detach().float().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)

@@ -1,0 +1,111 @@
+"""When a predicted box is right: the three rules of the field. All boxes are [x0, y0, x1, y1] pixels, exclusive end.
+
+==========  ===========================================================================================================
+single      one box each, right at IoU >= 0.5; the intersection counts both corners as pixels (MAttNet eval_dets.py)
+union       pixels of the union of all predicted boxes against those of all target boxes (PhraseCut utils/iou.py)
+matched     right if boxes and targets pair up completely, at generalised IoU >= 0.5 (gRefCOCO refexp.py, F1 = 1)
+==========  ===========================================================================================================
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+BOX_IOU = 0.5
+# gRefCOCO's evaluation takes a detection for an answer from this score on.
+MATCHED_SCORE = 0.7
+
+Box = Sequence[float]
+
+
+def box_counts(
+    pred_boxes: Sequence[Box], target_boxes: Sequence[Box], rule: str = "single", scores: Sequence[float] | None = None
+) -> tuple[int, int]:
+    """The box score of one sample as (numerator, denominator), integers; 0 / 0 is a score of 0.
+
+    Args:
+        rule: `"single"`: (1 or 0, 1). `"union"`: (intersection, union) in pixels. `"matched"`: F1 as (2 TP, boxes +
+            targets); (1, 1) where nothing is meant and nothing predicted.
+        scores: of the predicted boxes; the rule `"matched"` leaves out those below 0.7.
+
+    Raises:
+        ValueError: unknown rule, a box that is not four numbers with x0 <= x1 and y0 <= y1, another number of scores
+            than of boxes, or more than one box on a side under the rule `"single"`.
+    """
+    pred, target = _boxes(pred_boxes, "predicted"), _boxes(target_boxes, "target")
+    if scores is not None and len(scores) != len(pred):
+        raise ValueError(f"{len(scores)} scores for {len(pred)} predicted boxes; give one per box")
+    if rule == "union":
+        return union_box_counts(pred, target)
+    if rule == "matched":
+        return matched_box_counts(pred if scores is None else pred[np.asarray(scores, float) >= MATCHED_SCORE], target)
+    if rule != "single":
+        raise ValueError(f"unknown box rule {rule!r}: choose one of 'single', 'union', 'matched'")
+    if len(target) != 1 or len(pred) > 1:
+        raise ValueError(
+            f"{len(pred)} predicted boxes for {len(target)} targets; the rule 'single' compares at most one with one"
+        )
+    return int(len(pred) == 1 and inclusive_box_iou(pred[0], target[0]) >= BOX_IOU), 1
+
+
+def inclusive_box_iou(first: Box, second: Box) -> float:
+    """IoU whose intersection takes both corners for pixels of the box (x0 .. x1 - 1, plus one) and whose areas are
+    width x height. Boxes that share no more than one row or column of pixels don't overlap: the test is strict."""
+    x0, y0 = max(first[0], second[0]), max(first[1], second[1])
+    x1, y1 = min(first[2] - 1, second[2] - 1), min(first[3] - 1, second[3] - 1)
+    shared = (x1 - x0 + 1) * (y1 - y0 + 1) if x0 < x1 and y0 < y1 else 0.0
+    total = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return float(shared / (total - shared)) if total > shared else 0.0
+
+
+def union_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
+    """(intersection, union) in pixels of the rasterised unions of two sets of boxes (N, 4) and (M, 4).
+
+    As in PhraseCut's evaluator, the last row and column of pixels of every box are lost, so that a box of width or
+    height 1 has no pixel at all.
+    """
+    both = np.concatenate([pred, target])
+    if not len(both):
+        return 0, 0
+    # x1 - 1 is the last pixel's coordinate, which the original then uses as the end of a slice
+    width, height = (int(side) for side in ((both[:, 2:] - 1).max(0) + 1))
+    painted = []
+    for boxes in (pred, target):
+        canvas = np.zeros((max(height, 0), max(width, 0)), bool)
+        for x0, y0, x1, y1 in boxes:
+            canvas[int(y0) : int(y1 - 1), int(x0) : int(x1 - 1)] = True
+        painted.append(canvas)
+    return int(np.count_nonzero(painted[0] & painted[1])), int(np.count_nonzero(painted[0] | painted[1]))
+
+
+def matched_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
+    """F1 of two sets of boxes (N, 4) and (M, 4) as (2 TP, N + M): the best pair first, each box in one pair at most."""
+    if not len(target) and not len(pred):
+        return 1, 1
+    overlap, pairs = _generalised_iou(pred, target), 0
+    while overlap.size and overlap.max() >= BOX_IOU:
+        row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+        overlap = np.delete(np.delete(overlap, row, 0), column, 1)
+        pairs += 1
+    return 2 * pairs, len(pred) + len(target)
+
+
+def _generalised_iou(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(N, M): IoU minus the share of the enclosing box that neither covers (Rezatofighi et al. 2019)."""
+    pred, target = pred[:, None], target[None]  # (N, 4), (M, 4) -> (N, 1, 4), (1, M, 4)
+    shared = np.clip(np.minimum(pred[..., 2:], target[..., 2:]) - np.maximum(pred[..., :2], target[..., :2]), 0, None)
+    hull = np.maximum(pred[..., 2:], target[..., 2:]) - np.minimum(pred[..., :2], target[..., :2])
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (pred, target)]
+    shared, hull = shared.prod(-1), hull.prod(-1)  # (N, M, 2) -> (N, M)
+    union = areas[0] + areas[1] - shared
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(shared / union - (hull - union) / hull, nan=-1.0)
+
+
+def _boxes(boxes: Sequence[Box], name: str) -> np.ndarray:
+    array = np.asarray(boxes, np.float64).reshape(-1, 4) if len(boxes) == 0 else np.asarray(boxes, np.float64)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"{name} boxes have the shape {array.shape}; give a list of [x0, y0, x1, y1]")
+    if not np.isfinite(array).all() or (array[:, 2:] < array[:, :2]).any():
+        raise ValueError(f"{name} boxes {array.tolist()}: x0 <= x1 and y0 <= y1 must hold; give xyxy, not xywh")
+    return array

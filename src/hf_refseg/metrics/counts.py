@@ -1,0 +1,140 @@
+"""From two masks to the integers that every metric keeps of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Of a run-length string: five bits of a number per character, then one that says whether more follow (pycocotools).
+RLE_FIRST, RLE_BITS, RLE_MORE, RLE_SIGN = 48, 5, 0x20, 0x10
+
+
+class Sample(NamedTuple):
+    """What is kept of one expression: integers only, so that sums are exact in any order and over any processes.
+
+    `intersection` and `union` are pixels (None where no masks were given). `has_target` and `pred_no_target`: whether
+    the target has any foreground, and whether the prediction says that nothing is meant. `box_numerator` over
+    `box_denominator` is the box score by the protocol's rule (None without boxes). `correct`: whether the system picked
+    the right region, where it says so.
+    """
+
+    intersection: int | None
+    union: int | None
+    has_target: bool = True
+    pred_no_target: bool = False
+    box_numerator: int | None = None
+    box_denominator: int | None = None
+    correct: bool | None = None
+
+
+def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> Sample:
+    """Reduce two masks to (intersection, union, has_target, pred_no_target).
+
+    Args:
+        pred_mask, target_mask: arrays, tensors or pictures `(H, W)`, non-zero is foreground; or COCO RLEs
+            `{"size": [H, W], "counts": ...}`, which are compared run by run, without decoding.
+        size (`tuple[int, int]`, *optional*): (height, width) to which both are resized first (nearest pixel).
+
+    Raises:
+        ValueError: if a mask is not two-dimensional, an RLE does not fill its size, or, without `size`, if their sizes
+            differ.
+    """
+    if isinstance(pred_mask, dict) and isinstance(target_mask, dict) and size is None:
+        return _rle_counts(check_rle(pred_mask), check_rle(target_mask))
+    pred, target = _foreground(pred_mask), _foreground(target_mask)
+    if pred.ndim != 2 or target.ndim != 2:
+        raise ValueError(
+            f"masks must be (height, width), got shapes {pred.shape} and {target.shape}: add one sample at a time"
+        )
+    if size is not None:
+        pred, target = _resize_nearest(pred, size), _resize_nearest(target, size)
+    _check_sizes(pred.shape, target.shape)
+    # counting is several times faster than summing, and a union needs no pixels of its own
+    areas = [int(np.count_nonzero(mask)) for mask in (pred, target)]
+    return _sample(int(np.count_nonzero(pred & target)), *areas)
+
+
+def check_rle(rle: dict) -> dict:
+    """A COCO RLE (counts as str, bytes or list) in compressed form.
+
+    Raises:
+        ValueError: if the runs do not fill the size, as those of a string that was cut off.
+    """
+    from pycocotools import mask as coco_mask
+
+    if not {"size", "counts"} <= rle.keys():
+        raise ValueError(f"an RLE has size and counts, got {sorted(rle)}")
+    height, width = (int(side) for side in rle["size"])
+    counts = rle["counts"]
+    runs = np.asarray(counts) if isinstance(counts, (list, np.ndarray)) else run_lengths(counts)
+    if (runs < 0).any() or runs.sum() != height * width:
+        raise ValueError(
+            f"an RLE of size [{height}, {width}] whose runs hold {int(runs.sum())} pixels instead of {height * width}: "
+            "it is damaged or cut off; encode the mask again"
+        )
+    if isinstance(counts, (list, np.ndarray)):
+        return coco_mask.frPyObjects({"size": [height, width], "counts": [int(run) for run in counts]}, height, width)
+    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+
+
+def run_lengths(counts: str | bytes) -> np.ndarray:
+    """The runs (R,) int64 of a compressed RLE, background first.
+
+    Raises:
+        ValueError: if the string ends inside a number, or holds a character that no RLE has.
+    """
+    characters = np.frombuffer(counts.encode("ascii") if isinstance(counts, str) else counts, np.uint8)
+    codes = characters.astype(np.int64) - RLE_FIRST
+    if ((codes < 0) | (codes >= 64)).any() or (len(codes) and codes[-1] & RLE_MORE):
+        raise ValueError(f"{counts[-20:]!r} is no end of a run-length string: it is damaged or cut off")
+    last = (codes & RLE_MORE) == 0
+    ends = np.flatnonzero(last)
+    starts = np.append(0, ends[:-1] + 1)[: len(ends)]
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)  # which five bits of its number
+    values = np.add.reduceat((codes & 0x1F) << (RLE_BITS * place), starts) if len(ends) else codes
+    values -= np.where(codes[ends] & RLE_SIGN, 1 << (RLE_BITS * (place[ends] + 1)), 0)
+    # from the fourth on, each run is written as the difference to the one before the last
+    runs = values.copy()
+    runs[1::2] = np.cumsum(values[1::2])
+    runs[2::2] = np.cumsum(values[2::2])
+    return runs
+
+
+def _rle_counts(pred: dict, target: dict) -> Sample:
+    from pycocotools import mask as coco_mask
+
+    _check_sizes(pred["size"], target["size"])
+    both = coco_mask.merge([pred, target], intersect=True)
+    return _sample(*(int(area) for area in coco_mask.area([both, pred, target])))
+
+
+def _sample(intersection: int, pred_area: int, target_area: int) -> Sample:
+    union = pred_area + target_area - intersection
+    return Sample(intersection, union, has_target=target_area > 0, pred_no_target=pred_area == 0)
+
+
+def _check_sizes(pred, target) -> None:
+    if tuple(pred) != tuple(target):
+        raise ValueError(
+            f"the prediction is {pred[0]} x {pred[1]} and the target {target[0]} x {target[1]}: "
+            "post-process the prediction with target_sizes, so that both have the original size"
+        )
+
+
+def _foreground(mask) -> np.ndarray:
+    """A mask as a bool array, be it an RLE, a tensor of any device and dtype, an array or a picture."""
+    if isinstance(mask, dict):
+        from pycocotools import mask as coco_mask
+
+        return coco_mask.decode(check_rle(mask)).astype(bool)
+    if hasattr(mask, "detach"):  # bfloat16 and GPU tensors are unknown to numpy
+        return (mask != 0).cpu().numpy()
+    mask = np.asarray(mask)
+    return mask if mask.dtype == bool else mask != 0
+
+
+def _resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pillow's own nearest pixel, as torchvision's Resize of a picture has it: its sums of floats decide some ties."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(mask).view(np.uint8))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST)).view(bool)  # (H, W) -> size

@@ -1,0 +1,68 @@
+"""Every kind of data set that a command can name."""
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from photo_folder import ref, write_folder
+
+from hf_refseg.data import RefShapes, row_features
+from hf_refseg.evaluation.rows import load_rows
+
+
+@pytest.fixture
+def saved():
+    rows = [{name: row[name] for name in row_features()} for row in RefShapes("val", "grefcoco", num_samples=4)]
+    return Dataset.from_list(rows, features=row_features())
+
+
+def same(row, other):
+    for name in ("ref_id", "mask", "boxes", "sentences", "split"):
+        assert row[name] == other[name], name
+    assert np.array_equal(row["image"], other["image"])
+
+
+def test_refshapes():
+    assert load_rows("refshapes", "test").dialect == "refcoco"
+    assert load_rows("refshapes/phrasecut", "val").dialect == "phrasecut"
+    with pytest.raises(ValueError, match="Unknown dialect 'x'"):
+        load_rows("refshapes/x", "val")
+
+
+def test_refcoco_layout(tmp_path):
+    folder = write_folder(tmp_path, "dogs", [1, 2], [ref(1, "val"), ref(2, "testA")])
+    (row,) = load_rows(str(folder), "testA")
+    assert row["ref_id"] == 2 and row["image"].size == (200, 120)
+    with pytest.raises(ValueError, match="has no split 'train'"):
+        load_rows(str(folder), "train")
+
+
+def test_saved_to_disk(saved, tmp_path):
+    expected = RefShapes("val", "grefcoco")
+    saved.save_to_disk(tmp_path / "one")
+    DatasetDict({"validation": saved}).save_to_disk(tmp_path / "dict")
+    for folder, split in (("one", "val"), ("dict", "validation")):
+        rows = load_rows(str(tmp_path / folder), split)
+        assert len(rows) == 4
+        same(rows[1], expected[1])
+    with pytest.raises(ValueError, match=r"has no rows of split 'train'; it has \['val'\]"):
+        load_rows(str(tmp_path / "one"), "train")
+    with pytest.raises(ValueError, match=r"has no split 'val'; it has \['validation'\]"):
+        load_rows(str(tmp_path / "dict"), "val")
+
+
+def test_parquet(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "built").mkdir()
+    saved.to_parquet(tmp_path / "built" / "validation-00000-of-00001.parquet")
+    rows = load_rows(str(tmp_path / "built"), "validation")
+    same(rows[3], RefShapes("val", "grefcoco")[3])
+    with pytest.raises(ValueError, match='Unknown split "train"'):
+        load_rows(str(tmp_path / "built"), "train")
+
+
+def test_rows_of_another_schema_are_refused(saved, tmp_path):
+    saved.remove_columns(["image", "mask"]).save_to_disk(tmp_path / "bare")
+    with pytest.raises(ValueError, match="bare has no columns image, mask"):
+        load_rows(str(tmp_path / "bare"), "val")
+    with pytest.raises(ValueError, match="there is no data set 'refcoco': give 'refshapes'"):
+        load_rows("refcoco", "val")

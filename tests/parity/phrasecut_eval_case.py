@@ -1,0 +1,182 @@
+"""Golden case of the original evaluators: PhraseCut's, text_objseg's and ReLA's, on one synthetic split."""
+
+import json
+
+import numpy as np
+
+from hf_refseg.metrics import (
+    PHRASECUT_SUBSETS,
+    PRECISION_THRESHOLDS,
+    PhraseCutSubsets,
+    RefSegMetric,
+    ThresholdSearch,
+    box_counts,
+    inclusive_box_iou,
+    mask_counts,
+)
+
+from .golden_case import Comparison, GoldenCase, compare
+
+EXACT = 0.0
+FLOAT = 1e-9  # the manifest's
+
+
+def run(case: GoldenCase) -> list[Comparison]:
+    """Every number of expected.json that an evaluator gave; its `phrases` are no metric."""
+    expected = json.loads((case.folder / "expected.json").read_text())
+    extra = json.loads((case.folder / "inputs.json").read_text())
+    predictions = {name.removeprefix("pred/"): mask for name, mask in case.inputs.items()}
+    targets = dict(np.load(case.folder / "gt_masks.npz"))
+    return [
+        *compare_subsets(case, expected, targets),
+        *compare_phrasecut(case, expected, extra, predictions, targets),
+        *compare_score_maps(expected, predictions, targets),
+        *compare_boxes(expected, extra),
+        *compare_text_objseg(expected, predictions, targets),
+        *compare_rela(expected, extra, predictions, targets),
+        *compare_threshold_search(expected),
+    ]
+
+
+def compare_subsets(case: GoldenCase, expected: dict, targets: dict) -> list[Comparison]:
+    tasks, images = records(case)
+    subsets, results = PhraseCutSubsets.from_file(case.folder / "name_att_rel_count.json"), []
+    for name, original in expected["per_task"].items():
+        task = tasks[name]
+        image = images[task["image_id"]]
+        share = targets[name].sum() / (image["width"] * image["height"])
+        results.append(compare(f"{name}/relative_size", share, original["gt_relative_size"], FLOAT))
+        found = subsets(task["phrase_structure"], len(task["instance_boxes"]), share, image["coco_id"])
+        ours, golden = ([key in found for key in PHRASECUT_SUBSETS] for found in (found, original["subsets"]))
+        results.append(compare(f"{name}/subsets", ours, golden, EXACT))
+    order = [list(PHRASECUT_SUBSETS).index(name) for name in expected["subset_counts"]]
+    return [*results, compare("order of subsets", order, range(len(PHRASECUT_SUBSETS)), EXACT)]
+
+
+def compare_phrasecut(
+    case: GoldenCase, expected: dict, extra: dict, predictions: dict, targets: dict
+) -> list[Comparison]:
+    tasks, _ = records(case)
+    metric, results = RefSegMetric("phrasecut"), []
+    for name, original in expected["per_task"].items():
+        boxes = corners(extra["pred_boxes"][name]), corners(tasks[name]["instance_boxes"])
+        counts = mask_counts(predictions[name], targets[name])[:2]
+        results.append(compare(f"{name}/I,U", counts, [original["I"], original["U"]], EXACT))
+        results.append(compare(f"{name}/box_iou", ratio(box_counts(*boxes, "union")), original["box_iou"], FLOAT))
+        metric.add(
+            predictions[name],
+            targets[name],
+            pred_boxes=boxes[0],
+            target_boxes=boxes[1],
+            correct=bool(extra["correct"][name]),
+            subsets=original["subsets"],
+        )
+    numbers = metric.compute(num_expected=expected["task_num"])
+    ours = [numbers["subsets"].get(name, {"num": 0})["num"] for name in expected["subset_counts"]]
+    results.append(compare("subset_counts", ours, list(expected["subset_counts"].values()), EXACT))
+    for name, original in expected["results"].items():
+        of_subset = numbers["subsets"][name]
+        results += compare_masks(f"results/{name}", of_subset, original)
+        results.append(compare(f"results/{name}/box_acc", of_subset["region_acc"], original["box_acc"], FLOAT))
+        mean = of_subset["mean_box_iou"]
+        results.append(compare(f"results/{name}/mean_box_iou", mean, original["mean_box_iou"], FLOAT))
+        ours = [of_subset[f"box_Pr@{t}"] for t in PRECISION_THRESHOLDS]
+        golden = [original["pred_box_acc"][str(t)] for t in PRECISION_THRESHOLDS]
+        results.append(compare(f"results/{name}/pred_box_acc", ours, golden, FLOAT))
+    missing = expected["task_num"] - expected["evaluated_task_count"]
+    results.append(compare("missing tasks", numbers["num_missing"], missing, EXACT))
+    for ours, golden in (("mIoU", "missing_tasks_mean_mask_iou"), ("mean_box_iou", "missing_tasks_mean_box_iou")):
+        if golden in expected:
+            results.append(compare(golden, numbers[f"{ours}_missing_as_empty"], expected[golden], FLOAT))
+    return results
+
+
+def compare_score_maps(expected: dict, predictions: dict, targets: dict) -> list[Comparison]:
+    """Scores of 0.75 and 0.30, thresholded at 0.5, and at 0, where all are foreground."""
+    results = []
+    for threshold, name in ((0.5, "results_thresh_0_5"), (0, "results_thresh_0")):
+        metric = RefSegMetric("phrasecut")
+        for task in expected["per_task"]:
+            metric.add(np.where(predictions[task] > 0, 0.75, 0.30) > threshold, targets[task])
+        results += compare_masks(name, metric.compute(), expected["score_maps"][name])
+    return results
+
+
+def compare_boxes(expected: dict, extra: dict) -> list[Comparison]:
+    results = []
+    for number, (boxes, original) in enumerate(zip(extra["box_cases"], expected["box_cases"], strict=True)):
+        first, second = corners(boxes[0]), corners(boxes[1])
+        ours = ratio(box_counts(first, second, "union")), inclusive_box_iou(first[0], second[0])
+        results.append(compare(f"box_cases/{number}", ours, [original["iou_boxes"], original["iou_box_first"]], FLOAT))
+    return results
+
+
+def compare_text_objseg(expected: dict, predictions: dict, targets: dict) -> list[Comparison]:
+    original, results = expected["tf_style"], []
+    for protocol in ("hu2016", "mattnet"):
+        metric = RefSegMetric(protocol)
+        for task in expected["per_task"]:
+            metric.add(predictions[task], targets[task])
+        numbers = metric.compute()
+        golden = [original["cum_I"] / original["cum_U"], original["overall_iou"], original["mean_iou"], original["n"]]
+        ours = [numbers["oIoU"], numbers["oIoU"], numbers["mIoU"], numbers["num"]]
+        results.append(compare(f"tf_style/{protocol}", ours, golden, FLOAT))
+        shares = [numbers[f"Pr@{t}"] for t in original["precision"]]
+        results.append(compare(f"tf_style/{protocol}/precision", shares, list(original["precision"].values()), FLOAT))
+    for protocol, key in (("hu2016", "tf_ge_0_5"), ("phrasecut", "phrasecut_gt_0_5")):
+        metric = RefSegMetric(protocol)
+        metric.add_counts(expected["tie"]["I"], expected["tie"]["U"])
+        results.append(compare(f"tie/{protocol}", metric.compute()["Pr@0.5"], float(expected["tie"][key]), EXACT))
+    return results
+
+
+def compare_rela(expected: dict, extra: dict, predictions: dict, targets: dict) -> list[Comparison]:
+    metric = RefSegMetric("grefcoco")
+    for sample in extra["gres"]:
+        target = targets[sample["task_id"]] & (not sample["gt_no_target"])
+        metric.add(predictions[sample["task_id"]], target, pred_no_target=sample["pred_no_target"])
+    numbers, results = metric.compute(), []
+    for name, golden in expected["gres"]["grefcoco"].items():
+        # the original prints percent, but fractions for these two
+        ours = numbers[name.replace("_", "-")] if name in ("N_acc", "T_acc") else 100 * numbers[name]
+        results.append(compare(f"gres/{name}", ours, golden, FLOAT))
+    return results
+
+
+def compare_threshold_search(expected: dict) -> list[Comparison]:
+    original, search = expected["threshold_search"], ThresholdSearch()
+    rows, columns = np.mgrid[:40, :50]
+    for k in range(original["n_maps"]):
+        part = ThresholdSearch()
+        part.add((np.sin(columns / (5 + k)) * np.cos(rows / (4 + k)) + 1) / 2 * 0.98 + 0.005)
+        search.merge(part)
+    thresholds = search.compute(original["pos_percents"])
+    return [
+        compare("threshold_search/bins", search.counts, original["bins"], EXACT),
+        compare("threshold_search/threshs", thresholds, original["threshs"], FLOAT),
+    ]
+
+
+def compare_masks(name: str, numbers: dict, original: dict) -> list[Comparison]:
+    shares = [numbers[f"Pr@{t}"] for t in original["pred_mask_acc"]]
+    return [
+        compare(f"{name}/mean_mask_iou", numbers["mIoU"], original["mean_mask_iou"], FLOAT),
+        compare(f"{name}/cum_mask_iou", numbers["oIoU"], original["cum_mask_iou"], FLOAT),
+        compare(f"{name}/pred_mask_acc", shares, list(original["pred_mask_acc"].values()), FLOAT),
+    ]
+
+
+def records(case: GoldenCase) -> tuple[dict, dict]:
+    """The tasks of the case's split by id, and the images by id."""
+    tasks = json.loads((case.folder / f"refer_{case.manifest['split']}.json").read_text())
+    images = json.loads((case.folder / "image_data_split.json").read_text())
+    return {task["task_id"]: task for task in tasks}, {image["image_id"]: image for image in images}
+
+
+def corners(boxes: list[list[float]]) -> list[list[float]]:
+    """[x, y, width, height] -> [x0, y0, x1, y1]."""
+    return [[x, y, x + width, y + height] for x, y, width, height in boxes]
+
+
+def ratio(counts: tuple[int, int]) -> float:
+    return counts[0] / counts[1] if counts[1] else 0.0
