@@ -116,7 +116,10 @@ class DenseCrf:
         unary = unary.reshape(leading, -1, labels, height * width).permute(0, 3, 1, 2)  # -> (B, H * W, N, L)
         unary = unary.reshape(leading * height * width, -1, labels)  # (B, H * W, N, L) -> (P, N, L)
         logits = self.mean_field(unary[..., 1:] - unary[..., :1])  # (P, N, L - 1)
-        marginals = F.pad(logits, (1, 0)).softmax(-1)  # (P, N, L - 1) -> (P, N, L)
+        if labels == 2:
+            marginals = torch.cat([-logits, logits], dim=-1).sigmoid()  # (P, N, 1) -> (P, N, 2)
+        else:
+            marginals = F.pad(logits, (1, 0)).softmax(-1)  # (P, N, L - 1) -> (P, N, L)
         marginals = marginals.view(leading, height * width, -1, labels).permute(0, 2, 3, 1)  # -> (B, N, L, H * W)
         return marginals.reshape(shape)  # (B, N, L, H * W) -> (..., L, H, W)
 

@@ -28,18 +28,19 @@ class PermutohedralLattice:
         num_corners, num_points = keys.shape
         # a stable sort, so that every vertex adds its points in one order, that of the points
         sorted_keys, order = keys.view(-1).sort(stable=True)  # (d + 1, P) -> ((d + 1) * P,)
-        is_first = torch.ones_like(sorted_keys, dtype=torch.bool)
-        torch.ne(sorted_keys[1:], sorted_keys[:-1], out=is_first[1:])
-        starts = is_first.nonzero()[:, 0]  # (V,)
-        vertex = torch.empty_like(order).scatter_(0, order, is_first.cumsum(0) - 1)
-        end = starts.new_full((2,), len(order))
-        self.splat_points = (order % num_points).int()
-        self.splat_weights = weights.view(-1).gather(0, order)
-        self.splat_starts = torch.cat([starts, end]).int()  # (V + 2,): one more vertex, without points
-        self.slice_vertices = vertex.view(num_corners, num_points).int().T.contiguous()  # (P, d + 1)
+        # the remainder is a key's first digit, so that the rows were sorted each for itself, one after the other
+        points = order.view_as(keys) - num_points * torch.arange(num_corners, device=keys.device)[:, None]
+        keys, vertex, counts = sorted_keys.unique_consecutive(return_inverse=True, return_counts=True)
+        ends = counts.cumsum(0).int()  # (V,)
+        self.splat_points = points.view(-1).int()
+        self.splat_weights = weights.gather(1, points).view(-1)
+        self.splat_starts = torch.cat([ends.new_zeros(1), ends, ends[-1:]])  # (V + 2,): one more vertex, without points
+        vertices = torch.empty_like(points, dtype=torch.int32).scatter_(1, points, vertex.view_as(points).int())
+        self.slice_vertices = vertices.T.contiguous()  # (d + 1, P) -> (P, d + 1)
         # the blur makes a constant larger; Adams et al. divide by what it does to one lattice direction's impulse
-        self.slice_weights = weights.T.contiguous() / (1 + 2.0 ** (1 - num_corners))  # (P, d + 1)
-        self.neighbours = _blur_neighbours(sorted_keys[starts], radix, strides)
+        self.slice_weights = weights.T / (1 + 2.0 ** (1 - num_corners))  # (d + 1, P) -> (P, d + 1)
+        self.slice_weights = self.slice_weights.contiguous()
+        self.neighbours = _blur_neighbours(keys, radix, strides)
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
         """The Gaussian-weighted sums, not normalised: values (P, C) float32 -> (P, C).
@@ -50,8 +51,13 @@ class PermutohedralLattice:
             self.splat_points, values, self.splat_starts, per_sample_weights=self.splat_weights, mode="sum",
             include_last_offset=True,
         )  # fmt: skip
-        for pair in self.neighbours:  # along every direction a weighted mean with the weights 1/2, 1, 1/2
-            vertices = vertices.add(F.embedding_bag(pair, vertices, mode="sum"), alpha=0.5)
+        for pairs in self.neighbours:  # along every direction with the weights 1/2, 1, 1/2
+            if values.shape[1] == 1:  # twice as fast as a bag
+                both = vertices.view(-1).index_select(0, pairs.view(-1))  # (V + 1, 1) -> (2 * (V + 1),)
+                both = both[0::2, None] + both[1::2, None]  # -> (V + 1, 1)
+            else:
+                both = F.embedding_bag(pairs, vertices, mode="sum")  # (V + 1, C)
+            vertices = both.mul_(0.5).add_(vertices)
         return F.embedding_bag(self.slice_vertices, vertices, per_sample_weights=self.slice_weights, mode="sum")
 
 
@@ -92,7 +98,8 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
     weights[0] = descending[d] + (1 - descending[0])
     torch.sub(descending[:d].flip(0), descending[1:].flip(0), out=weights[1:])
 
-    low, high = (limit.tolist() for limit in nearest[1:].long().aminmax(dim=1))
+    nearest = nearest[1:].long()  # (d + 1, P) -> (d, P)
+    low, high = (limit.tolist() for limit in nearest.aminmax(dim=1))
     strides, size = [0], 1
     for least, most in zip(low, high, strict=True):  # room for r > 0, which lowers q by one, and a neighbour each way
         strides.append(size)
@@ -104,9 +111,11 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
             "standard deviations of the kernel are too small: give larger ones"
         )
     keys = torch.empty(d + 1, num_points, dtype=torch.long, device=features.device)
-    keys[0] = 0 if group is None else group * size
-    for i in range(1, d + 1):
-        keys[0] += (nearest[i].long() - (low[i - 1] - 2)) * strides[i]
+    keys[0] = -sum((least - 2) * stride for least, stride in zip(low, strides[1:], strict=True))
+    if group is not None:
+        keys[0].add_(group, alpha=size)
+    for coordinate, stride in zip(nearest, strides[1:], strict=True):
+        keys[0].add_(coordinate, alpha=stride)
     # from one remainder to the next, the one coordinate goes down whose offset is the smallest left
     down = keys.new_tensor(strides)[:, None].expand(d + 1, num_points)
     down = torch.empty_like(keys).scatter_(0, rank, down)
@@ -121,16 +130,42 @@ def _blur_neighbours(keys: torch.Tensor, radix: int, strides: list[int]) -> torc
     `keys` (V,) are sorted. Where there is none, the row is V, of a vertex that is always empty.
     """
     num_directions, num_vertices = len(strides), len(keys)
-    rows = torch.arange(num_vertices, device=keys.device)
-    neighbours = torch.full((num_directions, num_vertices + 1, 2), num_vertices, dtype=torch.int32, device=keys.device)
+    rows = torch.arange(num_vertices, dtype=torch.int32, device=keys.device)
+    find = _row_finder(keys, rows)
+    neighbours = rows.new_empty(num_directions, num_vertices + 1, 2)
     last = radix * (num_directions - 1)
     # one step is +1 in every coordinate but one, -d in that one: r goes up, or from d to 0 while the q_i go up
     turned = keys + torch.where(keys < last, radix, sum(strides) - last)
     for direction, stride in enumerate(strides):
-        wanted = turned - stride
-        found = torch.searchsorted(keys, wanted).clamp_(max=num_vertices - 1)
-        row = torch.where(keys.gather(0, found) == wanted, found, num_vertices)
-        neighbours[direction, :num_vertices, 0] = row
-        neighbours[direction, :, 1].scatter_(0, row, rows.int())
-    neighbours[:, num_vertices] = num_vertices
+        after = find(turned - stride)
+        before = rows.new_full((num_vertices + 1,), num_vertices).scatter_(0, after.long(), rows)
+        before[num_vertices] = num_vertices
+        torch.stack([F.pad(after, (0, 1), value=num_vertices), before], dim=1, out=neighbours[direction])
     return neighbours
+
+
+def _row_finder(keys: torch.Tensor, rows: torch.Tensor):
+    """A function from keys (N,) to their rows among the sorted `keys` (V,), or V for what is not there: (N,) int32.
+
+    A hash table of eight slots per key answers; binary search alone, which here is for keys that share a slot, would
+    take three times as long.
+    """
+    num_vertices = len(keys)
+    mask = 2 ** (8 * num_vertices).bit_length() - 1
+
+    def slots_of(keys: torch.Tensor) -> torch.Tensor:
+        return keys.mul(0x9E3779B97F4A7C1).bitwise_right_shift_(24).bitwise_and_(mask)
+
+    slots = slots_of(keys)
+    table = rows.new_full((mask + 1,), num_vertices).scatter_(0, slots, rows)  # of those in one slot, any one
+    shared = slots[table.index_select(0, slots) != rows]
+    table[shared] = num_vertices + 1
+    keys_or_none = torch.cat([keys, keys.new_full((2,), -1)])
+
+    def find(wanted: torch.Tensor) -> torch.Tensor:
+        row = table.index_select(0, slots_of(wanted))
+        doubtful = (row > num_vertices).nonzero()[:, 0]
+        row[doubtful] = torch.searchsorted(keys, wanted[doubtful], out_int32=True)
+        return row.where(keys_or_none.index_select(0, row) == wanted, num_vertices)
+
+    return find
