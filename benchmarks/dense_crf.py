@@ -1,13 +1,14 @@
 """Speed of the dense CRF beside pydensecrf, where that is installed: `python benchmarks/dense_crf.py`.
 
-Every picture takes its turn in every round with each program; a figure is the median over the rounds, the smallest in
-brackets. Both programs start from a picture and the probabilities of two labels and do all of their work anew: lattice,
-five iterations, RMI's parameters. pydensecrf (C++) uses one thread, whatever the machine has. "Ten" is ten expressions
-on one picture, which share its lattice; pydensecrf would have to be called ten times.
+Every picture takes its turn in every round with each program; a figure is the median over the rounds in milliseconds,
+the smallest in brackets. Both programs start from a picture and the probabilities of two labels and do all of their
+work anew: lattice, five iterations, RMI's parameters. pydensecrf (C++) uses one thread, whatever the machine has. "Ten"
+is ten expressions on one picture, which share its lattice; pydensecrf would have to be called ten times.
 """
 
 import argparse
 import importlib.util
+import os
 import resource
 import statistics
 import time
@@ -69,8 +70,11 @@ def milliseconds(run, *arguments) -> tuple[float, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, help="of ours on the CPU; torch's own choice by default")
     parser.add_argument("--device", default="cpu", help="of ours: cpu (default) or cuda")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     with_pydensecrf = importlib.util.find_spec("pydensecrf") is not None
     cases = {(size, name): picture(name, pixels) for size, pixels in SIZES.items() for name in (*PHOTOS, "noise")}
     times: dict[tuple, dict[str, list[float]]] = {case: {"theirs": [], "one": [], "ten": []} for case in cases}
@@ -91,7 +95,8 @@ def main() -> None:
                     times[case][name].append(value)
 
     threads = f"{torch.get_num_threads()} threads" if options.device == "cpu" else torch.cuda.get_device_name()
-    print(f"ours: {threads}; {options.rounds} rounds; milliseconds, median (smallest)\n")
+    load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
+    print(f"ours: {threads} of {os.cpu_count()} cores, load average {load}; {options.rounds} rounds\n")
     print("| size | picture | pydensecrf | ours | ours / pydensecrf | ten expressions | ten / one | same label |")
     print("|---|---|---|---|---|---|---|---|")
     for case, measured in times.items():

@@ -37,7 +37,7 @@ class PermutohedralLattice:
         self.splat_starts = torch.cat([ends.new_zeros(1), ends, ends[-1:]])  # (V + 2,): one more vertex, without points
         vertices = torch.empty_like(points, dtype=torch.int32).scatter_(1, points, vertex.view_as(points).int())
         self.slice_vertices = vertices.T.contiguous()  # (d + 1, P) -> (P, d + 1)
-        # the blur makes a constant larger; Adams et al. divide by what it does to one lattice direction's impulse
+        # the blur leaves a vertex 1 + 2^-d of itself, for steps along all directions lead back; divided by, as usual
         self.slice_weights = weights.T / (1 + 2.0 ** (1 - num_corners))  # (d + 1, P) -> (P, d + 1)
         self.slice_weights = self.slice_weights.contiguous()
         self.neighbours = _blur_neighbours(keys, radix, strides)
@@ -57,7 +57,7 @@ class PermutohedralLattice:
                 both = both[0::2, None] + both[1::2, None]  # -> (V + 1, 1)
             else:
                 both = F.embedding_bag(pairs, vertices, mode="sum")  # (V + 1, C)
-            vertices = both.mul_(0.5).add_(vertices)
+            vertices = torch.add(vertices, both, alpha=0.5, out=both)
         return F.embedding_bag(self.slice_vertices, vertices, per_sample_weights=self.slice_weights, mode="sum")
 
 
