@@ -179,7 +179,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         logits, scores = outputs.logits.detach(), getattr(outputs, "scores", None)
         sizes = None if target_sizes is None else [tuple(int(side) for side in size) for size in target_sizes]
         images = None if refine is None or images is None else image_list(images)
-        num_images = len(sizes or images or logits)
+        num_images = len(next(many for many in (sizes, images, logits) if many is not None))
         image_index = outputs.image_index
         if image_index is None:
             image_index = resolve_image_index(None, num_images, len(logits), logits.device)
