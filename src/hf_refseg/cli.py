@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     segment.add_argument("expressions", nargs="+", metavar="EXPRESSION", help='such as "the dog on the left"')
     segment.add_argument("--model", default=DEFAULT_CHECKPOINT, help="shipped name, folder or Hub id (%(default)s)")
     segment.add_argument("--threshold", type=float, default=0.5, help="probability of the foreground (%(default)s)")
+    segment.add_argument("--refine", choices=["dense_crf"], help="sharpen the edges by the colours of the photo")
     segment.add_argument("--output", type=Path, metavar="PICTURE", help="write the photo with the masks over it")
     segment.add_argument("--json", action="store_true", help="print the results as JSON, masks as COCO run lengths")
     segment.add_argument("--word-maps", type=Path, metavar="PICTURE", help="draw RMI's map after every word")
@@ -84,7 +85,9 @@ def run_segment(options: argparse.Namespace) -> None:
         raise ValueError(f"--output and --word-maps both name {options.output}; give each a file of its own")
     for path in (options.output, options.word_maps):
         check_picture_path(path)
-    image, answers, pipe = segment(options.photo, options.expressions, options.model, options.threshold)
+    image, answers, pipe = segment(
+        options.photo, options.expressions, options.model, threshold=options.threshold, refine=options.refine
+    )
     if options.json:
         print(json.dumps([as_json(answer) for answer in answers], indent=2))
     else:
@@ -105,7 +108,7 @@ def run_demo(options: argparse.Namespace) -> None:
     photo = Path(spec.origin).parent / "data" / DEMO_PHOTO if spec else None
     if photo is None or not photo.is_file():
         raise FileNotFoundError(f"the demo's photo {DEMO_PHOTO} comes with scikit-image: pip install scikit-image")
-    image, answers, _ = segment(photo, DEMO_EXPRESSIONS, DEFAULT_CHECKPOINT, 0.5)
+    image, answers, _ = segment(photo, DEMO_EXPRESSIONS, DEFAULT_CHECKPOINT)
     for answer in answers:
         print(describe(answer))
     write_overlay(image, answers, options.output)
@@ -124,8 +127,8 @@ def run_checkpoints(options: argparse.Namespace) -> None:
         print(f"{name}  {size / 1e6:.1f} MB  {folder}")
 
 
-def segment(photo: str | Path, expressions: list[str], model: str, threshold: float):
-    """The upright photo, one answer of the pipeline per expression, and the pipeline."""
+def segment(photo: str | Path, expressions: list[str], model: str, **post_processing):
+    """The upright photo, one answer of the pipeline per expression, and the pipeline, which takes the other options."""
     from .checkpoints.loading import load_model
     from .processing.images import load_image
 
@@ -138,7 +141,7 @@ def segment(photo: str | Path, expressions: list[str], model: str, threshold: fl
 
     register()
     pipe = pipeline(TASK, model=loaded, processor=AutoProcessor.from_pretrained(folder))
-    return image, pipe(image, expressions, threshold=threshold), pipe
+    return image, pipe(image, expressions, **post_processing), pipe
 
 
 def describe(answer: dict) -> str:

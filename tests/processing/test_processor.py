@@ -195,7 +195,7 @@ def test_threshold_scores_and_empty_masks(processor):
 
 def test_post_processing_names_what_is_wrong(processor):
     outputs = outputs_of(torch.zeros(2, 32, 32), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match="unknown refine 'dense'; use one of None"):
+    with pytest.raises(ValueError, match="unknown refine 'dense'; use one of None, 'dense_crf'"):
         processor.post_process_referring_segmentation(outputs, refine="dense")
     with pytest.raises(ValueError, match="unknown protocol 'cut'"):
         processor.post_process_referring_segmentation(outputs, protocol="cut")

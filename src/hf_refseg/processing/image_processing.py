@@ -165,6 +165,10 @@ class RefSegImageProcessor(TorchvisionBackend):
             return (tvF.resize(mask[None], list(size), antialias=True)[0] >= 0.5).to(mask.dtype)
         return skimage_resize(mask, size)
 
+    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Letterbox:
+        """Where an image of size `original` lies in logits of size `canvas`, which one call may have chosen itself."""
+        return Letterbox.fit(original, canvas) if self.do_resize and self.do_pad else self.letterbox(original)
+
     def restore_masks(
         self, logits: torch.Tensor, target_size: tuple[int, int], threshold: float = 0.5, protocol: str = "clean"
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -185,8 +189,7 @@ class RefSegImageProcessor(TorchvisionBackend):
         """
         check_protocol(protocol)
         target_size = tuple(target_size)
-        letterboxed = self.do_resize and self.do_pad
-        box = Letterbox.fit(target_size, tuple(logits.shape[-2:])) if letterboxed else self.letterbox(target_size)
+        box = self.placement(target_size, tuple(logits.shape[-2:]))
         probabilities = box.crop(logits.float().sigmoid())  # (N, H, W) -> (N, *inner)
         if box.inner != target_size:
             probabilities = tvF.resize(probabilities, list(target_size), antialias=True)  # -> (N, *target_size)
@@ -194,7 +197,7 @@ class RefSegImageProcessor(TorchvisionBackend):
             return probabilities > threshold, probabilities
         if threshold != 0.5:
             raise ValueError(f"the paper protocol cuts at logit 1e-9; threshold {threshold} needs protocol='clean'")
-        if not letterboxed:
+        if not (self.do_resize and self.do_pad):
             raise ValueError("the paper protocol needs do_resize and do_pad; without them use protocol='clean'")
         return resize_and_crop((logits >= 1e-9).to(torch.float32), target_size) > 0, probabilities
 

@@ -10,10 +10,9 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 from ..layers.image_index import resolve_image_index
 from .image_processing import RefSegImageProcessor, mask_array, mask_list
 from .images import image_list
+from .refinement import REFINEMENTS, dense_crf_parameters, sharpen
 from .resizing import check_protocol
 from .tokenization import split_words, tokenizer_from_vocabulary_file
-
-REFINEMENTS = ()  # names that `refine` accepts beside None
 
 
 class ReferringSegmentationProcessorKwargs(ProcessingKwargs, total=False):
@@ -26,12 +25,16 @@ class ReferringSegmentationProcessor(ProcessorMixin):
     Args:
         image_processor: a `RefSegImageProcessor`; None: the class's own, with its published settings.
         tokenizer: a tokenizer made by `hf_refseg.processing.tokenization`.
+        dense_crf: parameters of `refine="dense_crf"`, see `DenseCrfParameters`; what is not given is as in RMI's rows
+            "+DCRF". Saved with the processor; can be changed later: `processor.dense_crf["iterations"] = 10`.
+
+    Raises TypeError for an image processor of another class, ValueError for a parameter that a dense CRF has not.
     """
 
     valid_processor_kwargs = ReferringSegmentationProcessorKwargs
     default_image_processor = RefSegImageProcessor
 
-    def __init__(self, image_processor=None, tokenizer=None):
+    def __init__(self, image_processor=None, tokenizer=None, dense_crf: dict | None = None):
         image_processor = self.default_image_processor() if image_processor is None else image_processor
         if not isinstance(image_processor, self.default_image_processor):
             raise TypeError(  # saved under another name, AutoProcessor would not find it again
@@ -39,6 +42,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 f"not a {type(image_processor).__name__}"
             )
         super().__init__(image_processor, tokenizer)
+        self.dense_crf = dense_crf_parameters(dense_crf or {})
 
     @classmethod
     def from_vocabulary_file(
@@ -150,15 +154,18 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             threshold: the probability above which a pixel is foreground.
             protocol: `"clean"` or `"paper"`, see `RefSegImageProcessor.restore_masks`. The papers' masks are slightly
                 larger, for they count every pixel that the resized mask touches.
-            refine: None; the images then are not needed.
-            images: the B images, for `refine`.
+            refine: `"dense_crf"` sharpens the edges by the colours of the image (`hf_refseg.dense_crf`), with the
+                parameters of `dense_crf`, at the network's input size, as RMI's rows "+DCRF" did; for the protocol
+                `"paper"` padding and all, else without it. The expressions of one image share its lattice.
+            images: the B images, for `refine` only; anything that `load_image` reads.
 
         Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
-            probability inside of the mask (0 for an empty mask); `box` [x0, y0, x1, y1] floats in pixels, x1 and y1
-            exclusive, None for an empty mask; `image_index` int.
+            probability inside of the mask (0 for an empty mask), the network's even where a CRF drew the mask, since
+            a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, None for an
+            empty mask; `image_index` int.
 
         Raises ValueError for an unknown `refine` or `protocol`, for a `threshold` that is no probability, and where
-            `target_sizes` and `outputs` do not fit.
+            `target_sizes` or `images` do not fit the `outputs` or each other.
         """
         check_protocol(protocol)
         if not 0 <= threshold <= 1:
@@ -170,24 +177,31 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         if outputs.logits is None:
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
         logits, scores = outputs.logits.detach(), getattr(outputs, "scores", None)
-        num_images = len(logits) if target_sizes is None else len(target_sizes)
+        sizes = None if target_sizes is None else [tuple(int(side) for side in size) for size in target_sizes]
+        images = None if refine is None or images is None else image_list(images)
+        num_images = len(next(many for many in (sizes, images, logits) if many is not None))
         image_index = outputs.image_index
         if image_index is None:
             image_index = resolve_image_index(None, num_images, len(logits), logits.device)
         image_index = image_index.tolist()
-        if target_sizes is not None and max(image_index) >= num_images:
+        if sizes is not None and max(image_index) >= num_images:
             raise ValueError(
                 f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}; give one "
                 "(height, width) per image"
             )
+        refined = logits
+        if refine is not None:
+            refined = sharpen(logits, image_index, images, sizes, self.image_processor, protocol, self.dense_crf)
         results = []
         for row, image in enumerate(image_index):
-            if target_sizes is None:
+            if sizes is None:
                 probability = logits[row].float().sigmoid()  # (H, W)
-                mask = probability > threshold
+                mask = refined[row].float().sigmoid() > threshold
             else:
-                size = tuple(int(side) for side in target_sizes[image])
-                masks, probabilities = self.image_processor.restore_masks(logits[row, None], size, threshold, protocol)
+                restore = self.image_processor.restore_masks
+                masks, probabilities = restore(refined[row, None], sizes[image], threshold, protocol)
+                if refine is not None:
+                    _, probabilities = restore(logits[row, None], sizes[image])
                 mask, probability = masks[0], probabilities[0]  # (1, H, W) -> (H, W)
             if scores is not None and scores.ndim == 1:
                 score = float(scores[row])

@@ -101,7 +101,7 @@ def test_gradients_of_the_context_are_right_in_bfloat16():
             decoder(state).float().square().mean().backward()
         gradients.append([layer.weight.grad.clone() for layer in decoder.context.spread])
     for exact, rounded in zip(*gradients, strict=True):
-        assert (exact - rounded).abs().max() < 0.05 * exact.abs().max()
+        assert (exact - rounded).norm() < 0.2 * exact.norm()  # rounding makes 0.04 to 0.08, the wrong ones NaN or 1
 
 
 def test_saturated_state_stays_finite_in_bfloat16():
