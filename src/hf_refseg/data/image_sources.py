@@ -94,7 +94,7 @@ class ImageTable:
         number = self.number_of.get(row["image_id"])
         if number is None:
             raise KeyError(
-                f"the pictures of {self.name} lack image_id {row['image_id']}; build it --with-images again."
+                f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
             )
         return _rgb(io.BytesIO(self.table[number]["image"]["bytes"]), row, f"{self.name}, image_id {row['image_id']}")
 

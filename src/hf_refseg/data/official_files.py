@@ -1,4 +1,4 @@
-"""Reading the files the data sets come in: JSON, JSON too large for memory, and pickles without running what they hold."""
+"""Reading the official files: JSON, JSON too large for memory, and pickles without running what is in them."""
 
 import codecs
 import json

@@ -71,7 +71,7 @@ class ReferFolder(ReferringRows):
         pictures: ImageFolder | str | Path | None = None,
         split: str | None = None,
     ):
-        self.refs_file = refs_file
+        self.refs_file = self.file = refs_file
         self.pictures = ImageFolder(pictures) if isinstance(pictures, str | Path) else pictures
         refs = _read_refs(refs_file)
         self.instances = CocoInstances(instances_file)

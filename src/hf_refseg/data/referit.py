@@ -13,6 +13,7 @@ repository's folder, exp-referit, or one folder with all of it. The same data by
 read by `hf_refseg.data.refer`.
 """
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -55,20 +56,30 @@ class ReferItFolder(ReferringRows):
     source = "referit"
 
     def __init__(self, path: Path, split: str | None = None, pictures: ImageFolder | None = None):
-        if split is not None and split not in (*SPLITS, "trainval"):
-            raise ValueError(f"ReferIt has no split {split!r}; it has {[*SPLITS, 'trainval']}.")
-        self.path, self.split, self.pictures = path, split, pictures
+        self.path, self.pictures = path, pictures
         self.boxes = read_json(self._file("referit_bbox.json"), dict, keys_are_ids=True)
         self.sizes = read_json(self._file("referit_imsize.json"), dict, keys_are_ids=True)
-        crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
-        self.regions: list[tuple[str, str, list[str]]] = []  # split, region, expressions
+        self.crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
+        self._take(split)
+
+    def select(self, split: str | None) -> "ReferItFolder":
+        """Rows of another split; only its query file is read."""
+        rows = copy.copy(self)
+        rows._take(split)
+        return rows
+
+    def _take(self, split: str | None) -> None:
+        if split is not None and split not in (*SPLITS, "trainval"):
+            raise ValueError(f"ReferIt has no split {split!r}; it has {[*SPLITS, 'trainval']}.")
+        self.split, self.regions = split, []  # of (split, region, expressions)
+        self.file = self._file(f"referit_query_{'train' if split in (None, 'trainval') else split}.json")
         listed: set[str] = set()
         for part in {None: SPLITS, "trainval": SPLITS[:2]}.get(split, (split,)):
             listed |= self._read_split(part)
         kept = {region for _, region, _ in self.regions}
         if len(kept) < len(self.regions):
-            raise ValueError(f"{path}: a region is in two splits; take the three query files from one release.")
-        silent = sum(region not in kept for image in listed for region in crops.get(f"{image}.jpg", ()))
+            raise ValueError(f"{self.path}: a region is in two splits; take the three query files from one release.")
+        silent = sum(region not in kept for image in listed for region in self.crops.get(f"{image}.jpg", ()))
         self.notes = {"regions without an expression, left out": silent} if silent else {}
 
     def _read_split(self, split: str) -> set[str]:
@@ -107,9 +118,6 @@ class ReferItFolder(ReferringRows):
         if file is None:
             raise FileNotFoundError(f"{self.path} has no {name}, nor have its folders {list(PLACES[1:])}.")
         return file
-
-    def select(self, split: str | None) -> "ReferItFolder":
-        return ReferItFolder(self.path, split, self.pictures)
 
     def __len__(self) -> int:
         return len(self.regions)

@@ -1,7 +1,8 @@
-"""What the readers of all data sets are: sequences of rows of `hf_refseg.data.schema` whose pictures open when asked."""
+"""What all readers are: sequences of rows of `hf_refseg.data.schema`, whose pictures are opened when asked for."""
 
 import copy
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from .image_sources import ImageFolder, ImageTable
@@ -23,6 +24,7 @@ class ReferringRows(Sequence):
         pictures: where `__getitem__` gets the field `image` from; None leaves the field out.
         source: the field `source` of every row.
         split: the official name of the split, None for all.
+        file: the official file that lists them.
         notes: what was left out or is odd in the files, {what: how often}; never silent, in cards and reports.
     """
 
@@ -30,6 +32,7 @@ class ReferringRows(Sequence):
     source: str
     split: str | None = None
     notes: dict[str, int]
+    file: Path
 
     def row(self, index: int) -> dict:
         """The row without its picture; index in [0, len)."""
