@@ -1,16 +1,35 @@
 """The published data sets: their names, where their official files are, their splits, and the counts they must have."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .grefcoco import load_grefcoco_folder
 from .phrasecut import load_phrasecut
 from .refer import load_refer_folder
-from .referit import load_referit
+from .referit import PLACES, load_referit
 from .rows import Counts, ReferringRows
 
 Figures = tuple[int | tuple[int, ...] | None, ...]  # of Counts; None where nobody says, several where releases differ
+
+
+# How the official files of a folder are laid out, and who reads them.
+READERS = {
+    "refer": load_refer_folder,
+    "grefcoco": load_grefcoco_folder,
+    "referit": load_referit,
+    "phrasecut": load_phrasecut,
+}
+
+
+def official_layout(folder: Path) -> str | None:
+    """Key of `READERS` of the official files in a folder; None where there are none."""
+    patterns = {
+        "grefcoco": ["grefs*.p", "grefs*.json"],
+        "refer": ["refs*.p", "refs*.json"],
+        "phrasecut": ["refer_*.json"],
+    }
+    patterns["referit"] = [f"{place}/referit_query_*.json" for place in PLACES]
+    return next((layout for layout, globs in patterns.items() if any(any(folder.glob(g)) for g in globs)), None)
 
 
 class WrongArchiveError(ValueError):
@@ -26,7 +45,6 @@ class PublishedDataset:
         family: "refcoco", whose card it shares with its other partitions.
         partition: "unc", "google", "umd", "berkeley", or None where there is one only.
         splits: {name in the built data set: official name}.
-        read: (folder of the official files, official split, images) -> rows.
         published: {official split, or "all": (images, refs, sentences)}.
         counts_from: who says so.
         fields: optional fields of the schema its rows have.
@@ -36,10 +54,14 @@ class PublishedDataset:
     family: str
     partition: str | None
     splits: dict[str, str]
-    read: Callable[..., ReferringRows] = field(repr=False)
     published: dict[str, Figures] = field(repr=False)
     counts_from: str = field(repr=False)
     fields: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> str:
+        """Key of `READERS`."""
+        return self.family if self.family in READERS else "refer"
 
     @property
     def source(self) -> str:
@@ -62,7 +84,7 @@ class PublishedDataset:
         """
         folder = self.folder(Path(raw))
         options = {} if self.partition is None or self.family == "grefcoco" else {"partition": self.partition}
-        rows = self.read(folder, split, images, **options)
+        rows = READERS[self.layout](folder, split, images, **options)
         rows.source = self.source
         return rows
 
@@ -100,7 +122,7 @@ TFDS = "images and refs: README of TensorFlow Datasets' ref_coco; "
 
 _LIST = [
     PublishedDataset(
-        *("refcoco_unc", "refcoco", "unc", UNC, load_refer_folder),
+        *("refcoco_unc", "refcoco", "unc", UNC),
         {
             "train": (16_994, 42_404, 120_624),
             "val": (1_500, 3_811, 10_834),
@@ -111,7 +133,7 @@ _LIST = [
         TFDS + "sentences: FlagEval; totals: the REFER API's demo",
     ),
     PublishedDataset(
-        *("refcoco_google", "refcoco", "google", PLAIN, load_refer_folder),
+        *("refcoco_google", "refcoco", "google", PLAIN),
         {
             "train": (19_213, 40_000, None),
             "val": (4_559, 5_000, None),
@@ -121,7 +143,7 @@ _LIST = [
         TFDS + "totals: the REFER API's demo",
     ),
     PublishedDataset(
-        *("refcocoplus_unc", "refcocoplus", "unc", UNC, load_refer_folder),
+        *("refcocoplus_unc", "refcocoplus", "unc", UNC),
         {
             "train": (16_992, 42_278, 120_191),
             "val": (1_500, 3_805, 10_758),
@@ -132,12 +154,12 @@ _LIST = [
         TFDS + "sentences per split from memory, their sum is the published total",
     ),
     PublishedDataset(
-        *("refcocog_google", "refcocog", "google", {"train": "train", "validation": "val"}, load_refer_folder),
+        *("refcocog_google", "refcocog", "google", {"train": "train", "validation": "val"}),
         {"train": (24_698, 44_822, 85_474), "val": (4_650, 5_000, 9_536)},
         TFDS + "sentences of val from memory",
     ),
     PublishedDataset(
-        *("refcocog_umd", "refcocog", "umd", PLAIN, load_refer_folder),
+        *("refcocog_umd", "refcocog", "umd", PLAIN),
         {
             "train": (21_899, 42_226, 80_512),
             "val": (1_300, 2_573, 4_896),
@@ -147,17 +169,17 @@ _LIST = [
         TFDS + "sentences from memory",
     ),
     PublishedDataset(
-        *("refclef_berkeley", "refclef", "berkeley", PLAIN, load_refer_folder),
+        *("refclef_berkeley", "refclef", "berkeley", PLAIN),
         {"all": (19_997, 99_296, 130_363)},
         "images: README of the REFER API; refs and sentences from memory",
     ),
     PublishedDataset(
-        *("refclef_unc", "refclef", "unc", UNC | {"testC": "testC"}, load_refer_folder),
+        *("refclef_unc", "refclef", "unc", UNC | {"testC": "testC"}),
         {"all": (19_997, 99_296, 130_363)},
         "images: README of the REFER API; refs and sentences from memory",
     ),
     PublishedDataset(
-        *("referit", "referit", None, PLAIN, load_referit),
+        *("referit", "referit", None, PLAIN),
         {
             "train": (8_995, 44_649, 54_134),
             "val": (1_000, 4_866, 5_842),
@@ -168,7 +190,7 @@ _LIST = [
         ("task_id",),
     ),
     PublishedDataset(
-        *("phrasecut", "phrasecut", None, PLAIN | {"miniv": "miniv"}, load_phrasecut),
+        *("phrasecut", "phrasecut", None, PLAIN | {"miniv": "miniv"}),
         {
             "train": (71_746, 310_816, 310_816),
             "val": (2_871, 19_495, 19_495),
@@ -179,7 +201,7 @@ _LIST = [
         ("task_id", "coco_id", "relation_ids", "instance_masks", "polygons", "phrase_structure"),
     ),
     PublishedDataset(
-        *("grefcoco", "grefcoco", "unc", UNC, load_grefcoco_folder),
+        *("grefcoco", "grefcoco", "unc", UNC),
         {"all": (19_994, None, (278_232, 259_859))},
         "images and 278,232 sentences: the GRES paper, from memory; 259,859: users of the release (gRefCOCO issue 6)",
         ("instance_masks",),
