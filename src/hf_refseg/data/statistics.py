@@ -3,6 +3,7 @@
 Read from the Parquet files column by column, a batch at a time: no mask is decoded and no cache is written.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ import pyarrow.parquet
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-COLUMNS = ("image_id", "ref_id", "ann_ids", "boxes", "category", "mask", "sentences")
+from .cards import family_page
+
+COLUMNS = ("image_id", "ann_ids", "boxes", "category", "mask", "sentences")
 
 # The figures of the comparison in PhraseCut's paper: images, instances, categories, several instances, masks, style.
 PUBLISHED_COMPARISON = {
@@ -38,7 +41,7 @@ class Statistics:
         rows: referents (PhraseCut: phrases; gRefCOCO: also the refs without a target).
         sentences, words: expressions, and words separated by blanks in them.
         instances: boxes of all rows.
-        objects: distinct annotated objects (image, annotations) the rows mean.
+        objects: distinct annotations the rows mean.
         multi_instance, no_target: rows with several boxes, with none.
         masked: rows whose mask has a pixel.
         empty_masks: rows that have a target, but a mask without a pixel; the official evaluations keep them.
@@ -61,8 +64,7 @@ class Statistics:
         boxes = len(row["boxes"])
         area = int(coco_mask.area(row["mask"] | {"counts": row["mask"]["counts"].encode("ascii")}))
         self.images.add(row["image_id"])
-        if boxes:
-            self.objects.add((row["image_id"], *(row["ann_ids"] or [row["ref_id"]])))
+        self.objects.update((row["image_id"], ann_id) for ann_id in row["ann_ids"])
         self.categories.update([row["category"]] if row["category"] else [])
         self.rows += 1
         self.sentences += len(row["sentences"])
@@ -113,3 +115,62 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
     for file in sorted(folder.glob("*.parquet")):
         splits.setdefault(file.name.rsplit("-", 3)[0], []).append(file)
     return splits
+
+
+def comparison_table(folders: Iterable[Path], progress: bool = True) -> str:
+    """Markdown table of built data sets beside the published figures; one line per split and one for all of them.
+
+    Args:
+        folders: as `dataset_scripts/build_*.py` writes them.
+
+    Raises:
+        FileNotFoundError: a folder holds no complete build.
+    """
+    lines = [
+        "| data set | split | images | instances | objects | categories | multi-instance | no target | segmentation "
+        "| sentences | words | phrase style |",
+        "|" + "---|" * 12,
+    ]
+    notes = []
+    for folder in folders:
+        state = folder / "build.json"
+        if not state.is_file():
+            raise FileNotFoundError(f"{state} is missing: {folder} was not built by dataset_scripts/build_*.py.")
+        report = json.loads(state.read_text(encoding="utf-8"))
+        if not report["complete"]:
+            raise FileNotFoundError(f"the build in {folder} is not complete; run its command again, and it goes on.")
+        family = report["identity"]["family"]
+        style = family_page(family).phrase_style
+        for name in report["identity"]["names"]:
+            total = Statistics()
+            for split, files in split_files(folder / name).items():
+                found = statistics(files, f"{name} {split}" if progress else None)
+                lines.append(_line(name, split, found, style))
+                total |= found
+            lines.append(_line(name, "all", total, style))
+        if family in PUBLISHED_COMPARISON:
+            lines.append(_published_line(*PUBLISHED_COMPARISON[family]))
+        if family in KNOWN_DIFFERENCES:
+            notes.append(f"{PUBLISHED_COMPARISON[family][0]}, published: {KNOWN_DIFFERENCES[family]}.")
+    explained = (
+        "instances: rows, as the published table counts them; objects: distinct annotated objects; segmentation: rows "
+        "whose mask has a pixel; words: per sentence.",
+    )
+    return "\n".join([*lines, "", *explained, *notes])
+
+
+def _line(name: str, split: str, found: Statistics, style: str) -> str:
+    figures = found.figures()
+    counts = [f"{figures[key]:,}" for key in ("images", "rows", "objects", "categories")]
+    shares = [
+        f"{share / max(1, found.rows):.1%}" if share else "no"
+        for share in (found.multi_instance, found.no_target, found.masked)
+    ]
+    cells = [name, split, *counts, *shares, f"{found.sentences:,}", f"{figures['words_per_sentence']:.2f}", style]
+    return f"| {' | '.join(cells)} |"
+
+
+def _published_line(name, images, instances, categories, several, masks, style) -> str:
+    cells = [name, "published", f"{images:,}", f"{instances:,}", "", f"{categories:,}" if categories else "?"]
+    cells += ["yes" if several else "no", "", "yes" if masks else "no", "", "", style]
+    return f"| {' | '.join(cells)} |"
