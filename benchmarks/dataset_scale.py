@@ -34,6 +34,12 @@ def main() -> None:
     if not (raw / "name_att_rel_count.json").is_file():
         phrases = generate(raw, options.share)
         print(f"generated {phrases:,} phrases, {megabytes(raw):,.0f} MB of JSON")
+    if not (out / "README.md").is_file():
+        build(raw, out, options)
+    read(out)
+
+
+def build(raw: Path, out: Path, options: argparse.Namespace) -> None:
     command = [sys.executable, str(SCRIPT), "--raw", str(raw), "--out", str(out), "--num-proc", str(options.num_proc)]
     start = time.perf_counter()
     subprocess.run(command + ["--allow-other-counts"] * (options.share < 1), check=True, stdout=subprocess.DEVNULL)
@@ -46,7 +52,6 @@ def main() -> None:
         f"build with {options.num_proc} processes, counts, statistics and verification included: {seconds:,.0f} s, "
         f"{rows / seconds:,.0f} phrases/s, {megabytes(out):,.0f} MB of Parquet, peak {peak:.2f} GB per process"
     )
-    read(out)
 
 
 def generate(raw: Path, share: float) -> int:

@@ -1,7 +1,7 @@
 """`load`: rows of any data set by its name, its folder, or its repository on the Hub."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -133,8 +133,8 @@ def _find(
     raise ValueError(f"{str(name)!r} is neither a folder nor one of {sorted([*DATASETS, 'refshapes'])}.")
 
 
-def _configurations(folder: Path) -> dict[str, list[str]]:
-    """Splits of every configuration the card of a folder lists; empty without a card."""
+def _configurations(folder: Path) -> dict[str, dict[str, str]]:
+    """{split: pattern of its files} of every configuration the card of a folder lists; empty without a card."""
     card = folder / "README.md"
     if not card.is_file():
         return {}
@@ -142,7 +142,7 @@ def _configurations(folder: Path) -> dict[str, list[str]]:
     header = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
     configurations = header.get("configs", []) if isinstance(header, dict) else []
     return {
-        configuration["config_name"]: [files["split"] for files in configuration["data_files"]]
+        configuration["config_name"]: {files["split"]: files["path"] for files in configuration["data_files"]}
         for configuration in configurations
         if isinstance(configuration.get("data_files"), list)
     }
@@ -170,8 +170,6 @@ def _official_rows(path: Path, dataset: PublishedDataset | None, split: str, ima
 
 
 def _built_rows(path: Path | str, dataset, split: str, images, partition: str | None, streaming: bool):
-    import datasets
-
     configurations = _configurations(path) if isinstance(path, Path) else _remote_configurations(path)
     names = [name for name in configurations if name != PICTURES]
     if dataset is not None:
@@ -183,7 +181,7 @@ def _built_rows(path: Path | str, dataset, split: str, images, partition: str | 
     wanted = _built_split(split, configurations[names[0]], f"{path}, {names[0]}")
     pictures = None
     if images is None and PICTURES in configurations:
-        table = datasets.load_dataset(str(path), PICTURES, split="pictures")
+        table = _read(path, PICTURES, "pictures", configurations)
         pictures = ImageTable(table, f"{path}, {PICTURES}")
     elif images is None:
         raise FileNotFoundError(
@@ -191,24 +189,38 @@ def _built_rows(path: Path | str, dataset, split: str, images, partition: str | 
         )
     elif images is not False:
         pictures = ImageFolder(images)
-    rows = datasets.load_dataset(str(path), names[0], split=wanted, streaming=streaming)
+    rows = _read(path, names[0], wanted, configurations, streaming)
     if not streaming:
         return BuiltRows(rows, pictures, str(path))
     return rows if pictures is None else rows.map(WithPicture(pictures))
 
 
-def _built_split(split: str, there: list[str], where: str) -> str:
+def _read(path: Path | str, name: str, split: str, configurations: dict[str, dict[str, str]], streaming: bool = False):
+    import datasets
+
+    if not isinstance(path, Path):
+        return datasets.load_dataset(path, name, split=split, streaming=streaming)
+    # By its files, not by its card: of a local card `datasets` caches what it says and not what is in the files, so
+    # that a folder that was built again, or another of the same name, would give the rows of the first.
+    files = {part: sorted(map(str, path.glob(configurations[name][part]))) for part in split.split("+")}
+    for part, found in files.items():
+        if not found:
+            raise FileNotFoundError(f"{path} lacks the files {configurations[name][part]} of its card; build it again.")
+    return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
+
+
+def _built_split(split: str, there: Iterable[str], where: str) -> str:
     if split == "val_miniv" and "miniv" in there:
         return "validation+miniv"
     name = {"val": "validation"}.get(split, split)
     for candidate in (name, split):
         if candidate in there:
             return candidate
-    raise ValueError(f"{where} has no split {split!r}; it has {there}.")
+    raise ValueError(f"{where} has no split {split!r}; it has {list(there)}.")
 
 
-def _remote_configurations(repository: str) -> dict[str, list[str]]:
+def _remote_configurations(repository: str) -> dict[str, dict[str, str]]:
     import datasets
 
     names = datasets.get_dataset_config_names(repository)
-    return {name: datasets.get_dataset_split_names(repository, name) for name in names}
+    return {name: dict.fromkeys(datasets.get_dataset_split_names(repository, name), "") for name in names}

@@ -4,12 +4,12 @@ import importlib
 
 # Imported when first used: the builders pull in `datasets`.
 _MODULE_OF = {
-    "BuildOptions": "build",
-    "CountsDifferError": "build",
+    "BuildOptions": "building",
+    "CountsDifferError": "building",
     "PictureBuilder": "referring",
     "ReferringBuilder": "referring",
-    "build": "build",
-    "push": "push",
+    "build": "building",
+    "push": "publishing",
 }
 
 __all__ = sorted(_MODULE_OF)

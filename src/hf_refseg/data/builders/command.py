@@ -22,8 +22,8 @@ def main(family: str, description: str, arguments: Sequence[str] | None = None) 
 
 
 def _run(family: str, options: argparse.Namespace) -> None:
-    from .build import BuildOptions, build
-    from .push import check_permission, push
+    from .building import BuildOptions, build
+    from .publishing import check_permission, push
 
     if options.private and not options.push:
         raise ValueError("--private says how to --push; give --push USER/NAME as well")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
+from datasets.exceptions import DatasetGenerationError
 from tqdm import tqdm
 
 PARTIAL = ".partial"
@@ -75,9 +76,13 @@ def write_shards(shards: Sequence[Shard], root: Path, num_proc: int = 1, label: 
 def _write(shard: Shard, root: Path) -> int:
     folder = root / PARTIAL / uuid.uuid4().hex
     builder = shard.builder(**shard.options, cache_dir=str(folder / "cache"))
-    with _quiet_datasets():
-        # The limit is out of reach: what one shard is has been decided.
-        builder.download_and_prepare(str(folder / "out"), file_format="parquet", max_shard_size="1TB")
+    try:
+        with _quiet_datasets():
+            # The limit is out of reach: what one shard is has been decided.
+            builder.download_and_prepare(str(folder / "out"), file_format="parquet", max_shard_size="1TB")
+    except DatasetGenerationError as error:
+        # The reader's own error names file and record; `datasets` hides it behind one that names nothing.
+        raise error.__cause__ or error from None
     (file,) = (folder / "out").glob("*.parquet")
     shard.target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(file, shard.target)

@@ -97,12 +97,28 @@ def _metadata(page: FamilyPage, parts: list[PublishedDataset], report: dict) -> 
         configs.append(
             {"config_name": "images", "data_files": [{"split": "pictures", "path": "images/pictures-*.parquet"}]}
         )
+    # Sizes of the splits: `datasets` checks the rows it reads against them, and of a local folder that was built again
+    # it would read its cache of the first build if the card said the same.
+    infos = [
+        {
+            "config_name": part.name,
+            "splits": [
+                {"name": split, "num_bytes": found["bytes"], "num_examples": found["rows"]}
+                for split, found in report["datasets"][part.name].items()
+            ],
+        }
+        for part in parts
+    ]
+    if "pictures" in report:
+        size = {"num_bytes": report["pictures"]["bytes"], "num_examples": report["pictures"]["images"]}
+        infos.append({"config_name": "images", "splits": [{"name": "pictures"} | size]})
     return page.metadata | {
         "language": ["en"],
         "task_categories": ["image-segmentation"],
         "tags": TAGS,
         "size_categories": [next((name for limit, name in SIZE_CATEGORIES if rows < limit), "1M<n<10M")],
         "configs": configs,
+        "dataset_info": infos,
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from ..cards import family_page
-from .build import STATE_FILE
+from .building import STATE_FILE
 
 
 class NoPermissionError(ValueError):
