@@ -77,6 +77,7 @@ def test_the_published_val_set_of_phrasecut_is_val_and_miniv(built):
 def test_refshapes_by_name():
     rows = load("refshapes", "val", dialect="grefcoco", num_samples=3)
     assert isinstance(rows, RefShapes) and len(rows) == 3
+    assert load("refshapes/phrasecut", "val").dialect == "phrasecut"
     assert next(iter(load("refshapes", "validation", num_samples=3, streaming=True)))["source"] == "refshapes/refcoco"
 
 
@@ -90,6 +91,18 @@ def test_streaming_deals_every_row_out_once(built):
         parts = [[r["ref_id"] for r in split_dataset_by_node(stream, rank, world)] for rank in range(world)]
         assert sorted(sum(parts, [])) == sorted(everything) == list(range(8))
         assert all(parts)
+
+
+def test_a_shuffled_stream_has_every_row_and_another_order_in_every_epoch(built):
+    stream = load(built["refcoco"], "train", partition="google", streaming=True, shuffle_buffer=8)
+    orders = []
+    for epoch in range(3):
+        stream.set_epoch(epoch)
+        orders.append([row["ref_id"] for row in stream])
+    assert all(sorted(order) == list(range(8)) for order in orders)
+    assert len(set(map(tuple, orders))) > 1
+    with pytest.raises(ValueError, match="shuffle_buffer is for streaming=True"):
+        load(built["refcoco"], "train", partition="google", shuffle_buffer=8)
 
 
 @pytest.mark.parametrize("streaming", [False, True])

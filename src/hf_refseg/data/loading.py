@@ -21,6 +21,7 @@ def load(
     partition: str | None = None,
     root: str | Path | None = None,
     streaming: bool = False,
+    shuffle_buffer: int = 0,
     **options,
 ) -> Sequence[dict]:
     """Rows of one split of a data set, whose pictures and masks are decoded when they are asked for.
@@ -32,7 +33,7 @@ def load(
         name_or_folder: one of
             a published name, "refcoco_unc", "refcoco_google", "refcocoplus_unc", "refcocog_google", "refcocog_umd",
             "referit", "refclef_berkeley", "refclef_unc", "phrasecut" or "grefcoco", found under `root`;
-            "refshapes", drawn from a seed (`options` are `RefShapes`'s, such as dialect);
+            "refshapes" or "refshapes/DIALECT", drawn from a seed (`options` are `RefShapes`'s, such as size);
             a folder that `dataset_scripts/build_*.py` built;
             a folder of official files, RefCOCO's layout included;
             a repository of the Hub, "user/name", with such a built folder.
@@ -44,13 +45,16 @@ def load(
         root: folder that holds data sets, built or as downloaded; None: the environment's HF_REFSEG_DATA, or "data".
         streaming: an `datasets.IterableDataset` of a built data set, whose shards `split_dataset_by_node` deals out
             to processes; masks are then plain RLEs. Otherwise the shards are memory-mapped.
+        shuffle_buffer: of a stream: shuffle its shards, and its rows in a buffer of so many, before pictures are
+            opened; `set_epoch` of the stream shuffles anew.
 
     Raises:
         FileNotFoundError: nothing is there under this name, or no pictures.
         ValueError: unknown name, split or option; a folder that is none of these; several partitions and none said.
     """
-    if str(name_or_folder) == "refshapes":
-        return _refshapes(split, streaming, options)
+    name, _, dialect = str(name_or_folder).partition("/")
+    if name == "refshapes" and not Path(name_or_folder).is_dir():
+        return _refshapes(split, streaming, {"dialect": dialect} | options if dialect else options)
     if options:
         raise ValueError(f"unknown options {sorted(options)}: only refshapes takes more than this function's own.")
     path, dataset = _find(name_or_folder, partition, root)
@@ -58,7 +62,9 @@ def load(
         if streaming:
             raise ValueError(f"{path} holds official files; build them with dataset_scripts/ to stream them.")
         return _official_rows(path, dataset, split, images, partition)
-    return _built_rows(path, dataset, split, images, partition, streaming)
+    if shuffle_buffer and not streaming:
+        raise ValueError("shuffle_buffer is for streaming=True; a sampler shuffles map-style rows.")
+    return _built_rows(path, dataset, split, images, partition, streaming, shuffle_buffer)
 
 
 def is_built(folder: Path) -> bool:
@@ -169,7 +175,7 @@ def _official_rows(path: Path, dataset: PublishedDataset | None, split: str, ima
     return READERS[layout](path, {"validation": "val"}.get(split, split), images, **options)
 
 
-def _built_rows(path: Path | str, dataset, split: str, images, partition: str | None, streaming: bool):
+def _built_rows(path: Path | str, dataset, split: str, images, partition: str | None, streaming: bool, buffer: int):
     configurations = _configurations(path) if isinstance(path, Path) else _remote_configurations(path)
     names = [name for name in configurations if name != PICTURES]
     if dataset is not None:
@@ -192,6 +198,8 @@ def _built_rows(path: Path | str, dataset, split: str, images, partition: str | 
     rows = _read(path, names[0], wanted, configurations, streaming)
     if not streaming:
         return BuiltRows(rows, pictures, str(path))
+    if buffer:
+        rows = rows.shuffle(seed=0, buffer_size=buffer)
     return rows if pictures is None else rows.map(WithPicture(pictures))
 
 
