@@ -177,6 +177,8 @@ def test_training_reads_a_built_data_set_mapped_or_streaming(built, make_trainer
     # The vocabulary comes from the words alone: no picture is opened for it.
     assert set(training_sentences(data, train_rows)) == {"the red box", "box on the left", "blue box"}
     trainer = make_trainer(train_rows=train_rows, eval_rows=eval_rows, max_steps=3, per_device_train_batch_size=2)
+    # Several processes read shards of their own; batches of one process can't be cut up for the others.
+    assert (trainer.args.accelerator_config.dispatch_batches is False) == streaming
     assert trainer.train().global_step == 3
     assert trainer.evaluate()["eval_num"] == 6
     limited = build_rows(data, "train", 3)

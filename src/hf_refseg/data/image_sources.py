@@ -88,12 +88,12 @@ class ImageTable:
         """A row's picture in RGB.
 
         Raises:
-            KeyError: the table lacks it.
+            FileNotFoundError: the table lacks it.
             ValueError: it can't be read, or has not the annotated size.
         """
         number = self.number_of.get(row["image_id"])
         if number is None:
-            raise KeyError(
+            raise FileNotFoundError(
                 f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
             )
         return _rgb(io.BytesIO(self.table[number]["image"]["bytes"]), row, f"{self.name}, image_id {row['image_id']}")

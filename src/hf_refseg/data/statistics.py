@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import pyarrow.dataset
+import pyarrow
 import pyarrow.parquet
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
@@ -95,12 +95,22 @@ def statistics(files: Sequence[Path], progress: str | None = None) -> Statistics
 
     Args:
         progress: label of a progress bar; None: no bar.
+
+    Raises:
+        ValueError: a file is damaged.
     """
     total = Statistics()
-    count = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
+    count = sum(_rows_of(file) for file in files)
     for row in tqdm(_rows(files), progress, total=count, unit="row", leave=False, disable=progress is None):
         total.add(row)
     return total
+
+
+def _rows_of(file: Path) -> int:
+    try:
+        return pyarrow.parquet.read_metadata(file).num_rows
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{file} is no whole Parquet file ({error}): delete it and build again.") from error
 
 
 def _rows(files: Iterable[Path]) -> Iterator[dict]:

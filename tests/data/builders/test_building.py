@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from official_copies import write_grefcoco, write_phrasecut, write_refclef, writ
 from hf_refseg.data import load
 from hf_refseg.data.builders import BuildOptions, CountsDifferError, ReferringBuilder, build
 from hf_refseg.data.builders import shards as shards_module
+from hf_refseg.data.builders.verification import VerificationError
 from hf_refseg.data.catalogue import DATASETS, WrongArchiveError, find_dataset
 from hf_refseg.data.leaks import refuse_leaks
 from hf_refseg.data.schema import decode_mask
@@ -85,6 +87,7 @@ def test_the_card_says_what_a_user_must_know(built):
     assert "**Built with `--allow-other-counts`" in text
     assert "  - refer_train.json: phrasecut train: expected 310,816 refs, found 4" in text
     assert str(built["raw"]) not in (built["phrasecut"] / "README.md").read_text()
+    assert "(`skip.json`) are in no split: Not in Image: 1, Other: 1." in text
     assert (built["phrasecut"] / "name_att_rel_count.json").is_file()
     assert "With pixels" not in text and "With pixels" in card(built["refcoco"])[1]
 
@@ -235,6 +238,21 @@ def test_an_empty_mask_is_kept_and_told(tmp_path):
     text = card(tmp_path / "out")[1]
     assert "- phrasecut test: rows with an empty mask, kept: 1." in text
     assert "- phrasecut test: polygons of one point, not drawn: 1." in text
+
+
+def test_what_does_not_read_back_is_no_data_set(refer, tmp_path, monkeypatch):
+    """A shard that another program changed, found when the rest of a stopped build is done."""
+    out = tmp_path / "out"
+    build_unc(refer, out, rows_per_shard=2)
+    shard = out / "refcoco_unc" / "testA-00000-of-00002.parquet"
+    table = pyarrow.parquet.read_table(shard)
+    pyarrow.parquet.write_table(table.set_column(4, "ref_id", pyarrow.array([99, 98])), shard)
+    with pytest.raises(VerificationError, match="testA, row 0: ref_id reads back as 99, it was 8"):
+        build_unc(refer, out, rows_per_shard=2)
+    assert not (out / "README.md").exists()
+    shard.write_bytes(shard.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="testA-00000-of-00002.parquet is no whole Parquet file"):
+        build_unc(refer, out, rows_per_shard=2)
 
 
 def test_the_builder_streams_without_writing_anything(refer, tmp_path):

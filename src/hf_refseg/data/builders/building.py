@@ -9,6 +9,7 @@ OUT/images/pictures-00000-of-00010.parquet    with pixels only: one row per pict
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from ..cards import write_card
 from ..catalogue import PublishedDataset, differing_counts
 from ..image_sources import ImageFolder
 from ..leaks import read_identities
+from ..phrasecut import read_skipped
 from ..rows import ReferringRows
 from ..statistics import split_files, statistics
 from .referring import PictureBuilder, ReferringBuilder, kept_indices, split_rows
@@ -81,17 +83,28 @@ def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
         report["datasets"][part.name] = _build_annotations(part, opened[part.name], options, exclude, pictures)
     if options.images is not None:
         report["pictures"] = _build_pictures(pictures, options)
-    for companion in COMPANIONS:
-        for found in {part.folder(options.raw) / companion for part in parts}:
-            if found.is_file():
-                shutil.copyfile(found, out / companion)
+    _take_companions(parts[0], options, report)
     write_card(out, report)
-    for part in parts:
-        verify_folder(out, part, opened[part.name], exclude)
+    try:
+        for part in parts:
+            verify_folder(out, part, opened[part.name], exclude)
+    except BaseException:
+        # Without its card nobody takes the folder for a built one.
+        (out / "README.md").unlink()
+        raise
     report["complete"] = True
     _write_state(out, report)
     logger.info(f"built {', '.join(opened)} in {out}")
     return report
+
+
+def _take_companions(part: PublishedDataset, options: BuildOptions, report: dict) -> None:
+    folder = part.folder(options.raw)
+    for name in COMPANIONS:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, options.out / name)
+    if part.layout == "phrasecut" and (folder / "skip.json").is_file():
+        report["skipped"] = dict(Counter(record["reason"] for record in read_skipped(folder)))
 
 
 def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: frozenset[str]) -> dict:

@@ -173,6 +173,9 @@ def _build_section(report: dict) -> str:
                 {"rows with an empty mask, kept": found["empty_masks"]} if found["empty_masks"] else {}
             )
             lines += [f"- {name} {split}: {what}: {number:,}." for what, number in notes.items()]
+    if "skipped" in report:
+        reasons = ", ".join(f"{reason}: {number:,}" for reason, number in sorted(report["skipped"].items()))
+        lines.append(f"- Phrases that annotators gave up on (`skip.json`) are in no split: {reasons}.")
     if "pictures" in report:
         lines.append(
             f"- **With pixels**: configuration `images`, {report['pictures']['images']:,} files as they were, one row "
