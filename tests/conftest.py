@@ -18,3 +18,27 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: this test needs the project's shared goldens and photos")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Data sets built once from small official copies, for every test that reads built ones.
+
+    {"raw": root of the copies, "pictures": their folder, "refcoco": built with pictures, "phrasecut": without}
+    """
+    from official_copies import write_phrasecut, write_refer
+
+    from hf_refseg.data.builders import BuildOptions, build
+    from hf_refseg.data.catalogue import find_dataset
+
+    root = tmp_path_factory.mktemp("built")
+    raw = root / "raw"
+    for partition in ("unc", "google"):
+        write_refer(raw, "refcoco", partition)
+    write_phrasecut(raw)
+    pictures = raw / "images" / "mscoco" / "images" / "train2014"
+    options = {"raw": raw, "allow_other_counts": True, "rows_per_shard": 2}
+    unc, google = find_dataset("refcoco_unc"), find_dataset("refcoco_google")
+    build([unc, google], BuildOptions(out=root / "refcoco", images=pictures, pictures_per_shard=3, **options))
+    build([find_dataset("phrasecut")], BuildOptions(out=root / "phrasecut", **options))
+    return {"raw": raw, "refcoco": root / "refcoco", "phrasecut": root / "phrasecut", "pictures": pictures}

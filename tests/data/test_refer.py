@@ -2,6 +2,7 @@ import json
 import pickle
 
 import numpy as np
+import official_copies
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -239,3 +240,71 @@ def test_real_folders(shared_dir, name, splits):
         # COCO's boxes are those of finer masks than its polygons; a few pixels is what they differ by.
         assert max(abs(a - b) for a, b in zip(drawn, annotated, strict=True)) < 5
         assert all(sentence["tokens"] for sentence in row["sentences"])
+
+
+def test_ids_that_are_there_twice_are_named(folder):
+    write_refs(folder, [a_ref(1, 1, "train"), a_ref(1, 2, "val")])
+    with pytest.raises(ValueError, match=r"refs\(unc\).p, refs: ref_id 1 is there twice, second at number 1"):
+        load_refer_folder(folder)
+    write_refs(folder, [a_ref(1, 1, "train")])
+    change_annotation(folder, id=2)
+    with pytest.raises(ValueError, match="instances.json, annotations: id 2 is there twice"):
+        load_refer_folder(folder)
+
+
+def test_sentence_ids_used_twice_and_sentences_without_a_word_are_counted(folder):
+    first, second = a_ref(1, 1, "train"), a_ref(2, 2, "train")
+    second["sentences"] = [first["sentences"][0], first["sentences"][0] | {"sent_id": 99, "sent": " ", "tokens": []}]
+    write_refs(folder, [first, second])
+    rows = load_refer_folder(folder)
+    assert rows.notes == {"sentences whose sent_id was used before": 1, "sentences without a word": 1}
+    assert [len(row["sentences"]) for row in rows] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ([compressed(np.ones((30, 20), np.uint8))], r"annotation 1: its mask is \[30, 20\], its image \[20, 30\]"),
+        ({"size": [20, 30], "counts": [5, 5]}, "annotation 1: its run lengths add up to 10 pixels, its image has 600"),
+        ([{"size": [20, 30]}], r"annotation 1, its run lengths lacks \['counts'\]"),
+        ([[1.0, 1.0, 5.0, 5.0, 3.0, 3.0, 7.0]], "annotation 1: a polygon of 7 numbers"),
+    ],
+)
+def test_masks_that_do_not_fit_are_named(folder, segmentation, message):
+    change_annotation(folder, segmentation=segmentation)
+    with pytest.raises(ValueError, match=message):
+        load_refer_folder(folder)
+
+
+def test_a_polygon_that_covers_no_pixel_keeps_its_empty_mask(folder):
+    change_annotation(folder, segmentation=[[200.0, 200.0, 210.0, 200.0, 210.0, 210.0]])
+    rows = load_refer_folder(folder)
+    assert not np.asarray(rows[0]["mask"]).any() and len(rows) == 5
+
+
+def test_words_that_are_not_ascii(folder):
+    ref = a_ref(1, 1, "train")
+    ref["sentences"][0] |= {"sent": "café på bordet™", "tokens": ["café", "på", "bordet™"]}
+    official_copies.python2_pickle([ref], folder / "refs(unc).p")
+    assert load_refer_folder(folder)[0]["sentences"][0]["sent"] == "café på bordet™"
+
+
+def test_rows_without_pictures_need_none(folder):
+    (folder / "images" / "COCO_train2014_000000000007.jpg").unlink()
+    rows = load_refer_folder(folder, images=False)
+    assert "image" not in rows[0] and rows.counts() == (1, 5, 5) and list(rows.sentences()) == ["the left box"] * 5
+    with pytest.raises(IndexError, match="row 5 of .*5 rows"):
+        rows[5]
+    assert rows[-1]["ref_id"] == 5 and rows.select("val")[0]["ref_id"] == 2
+
+
+def test_pictures_under_cocos_2017_names(folder, tmp_path):
+    (folder / "images" / "COCO_train2014_000000000007.jpg").rename(folder / "images" / "000000000007.jpg")
+    assert load_refer_folder(folder)[0]["image"].size == (30, 20)
+
+
+def test_refclef_has_run_lengths_and_refs_of_two_splits(tmp_path):
+    rows = load_refer_folder(official_copies.write_refclef(tmp_path) / "refclef", partition="unc")
+    assert rows.splits["testBC"] == 2
+    assert [len(rows.select(split)) for split in ("testA", "testB", "testC", "test")] == [4, 6, 4, 12]
+    np.testing.assert_array_equal(np.asarray(rows[0]["mask"]), official_copies.box_mask(official_copies.LEFT))

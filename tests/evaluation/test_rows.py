@@ -36,6 +36,15 @@ def test_refcoco_layout(tmp_path):
         load_rows(str(folder), "train")
 
 
+def test_a_built_data_set_by_name_and_by_folder(built, monkeypatch):
+    monkeypatch.setenv("HF_REFSEG_DATA", str(built["refcoco"].parent))
+    by_name = load_rows("refcoco_unc", "val")
+    by_folder = load_rows(str(built["refcoco"]), "val", partition="unc")
+    assert len(by_name) == len(by_folder) > 0
+    same(by_name[0], by_folder[0])
+    assert np.asarray(by_name[0]["mask"]).shape == (by_name[0]["height"], by_name[0]["width"])
+
+
 def test_saved_to_disk(saved, tmp_path):
     expected = RefShapes("val", "grefcoco")
     saved.save_to_disk(tmp_path / "one")
@@ -64,5 +73,5 @@ def test_rows_of_another_schema_are_refused(saved, tmp_path):
     saved.remove_columns(["image", "mask"]).save_to_disk(tmp_path / "bare")
     with pytest.raises(ValueError, match="bare has no columns image, mask"):
         load_rows(str(tmp_path / "bare"), "val")
-    with pytest.raises(ValueError, match="there is no data set 'refcoco': give 'refshapes'"):
+    with pytest.raises(ValueError, match="neither a folder nor one of"):
         load_rows("refcoco", "val")

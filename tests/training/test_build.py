@@ -58,6 +58,8 @@ def test_unknown_datasets_and_missing_paths_are_errors():
         build_rows(DataArguments(dataset="coco"), "train", None)
     with pytest.raises(ValueError, match=r"needs data\.path"):
         build_rows(DataArguments(dataset="refer_folder"), "train", None)
+    with pytest.raises(ValueError, match=r"published needs data\.path: its name or folder"):
+        build_rows(DataArguments(dataset="published"), "train", None)
 
 
 def test_the_vocabulary_comes_from_the_sentences_or_a_file(tmp_path):
@@ -163,3 +165,22 @@ def test_training_batches_are_flipped_with_their_words_and_evaluation_reads_ever
 def test_the_region_classifier_has_crops_and_no_evaluation():
     train, evaluation = build_collators(DataArguments(), processor=None, model=tiny_lstm_cnn(stage="region"), seed=0)
     assert isinstance(train, RegionCollator) and evaluation is None
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_training_reads_a_built_data_set_mapped_or_streaming(built, make_trainer, streaming):
+    data = DataArguments(
+        dataset="published", path=str(built["refcoco"]), partition="google", streaming=streaming, shuffle_buffer=4
+    )
+    train_rows, eval_rows = build_rows(data, "train", None), build_rows(data, "val", None)
+    assert hasattr(train_rows, "__len__") != streaming and len(eval_rows) == 4
+    # The vocabulary comes from the words alone: no picture is opened for it.
+    assert set(training_sentences(data, train_rows)) == {"the red box", "box on the left", "blue box"}
+    trainer = make_trainer(train_rows=train_rows, eval_rows=eval_rows, max_steps=3, per_device_train_batch_size=2)
+    # Several processes read shards of their own; batches of one process can't be cut up for the others.
+    assert (trainer.args.accelerator_config.dispatch_batches is False) == streaming
+    assert trainer.train().global_step == 3
+    assert trainer.evaluate()["eval_num"] == 6
+    limited = build_rows(data, "train", 3)
+    assert len(list(limited)) == 3
+    assert len(build_rows(dataclasses.replace(data, in_memory=True), "train", None)) == 8

@@ -4,6 +4,7 @@ import importlib
 
 # Imported when first used: `import hf_refseg` must not pull in pycocotools or torch for somebody who wants a config.
 _MODULE_OF = {
+    "DATASETS": "catalogue",
     "RefShapes": "refshapes",
     "ReferFolder": "refer",
     "ReferringSegmentationCollator": "collator",
@@ -11,8 +12,14 @@ _MODULE_OF = {
     "decode_mask": "schema",
     "encode_mask": "schema",
     "flip_row": "augment",
+    "load": "loading",
+    "load_grefcoco_folder": "grefcoco",
+    "load_phrasecut": "phrasecut",
     "load_refer_folder": "refer",
+    "load_referit": "referit",
+    "refuse_leaks": "leaks",
     "row_features": "schema",
+    "seen_images": "leaks",
     "swap_left_right": "augment",
     "union_masks": "schema",
 }

@@ -5,29 +5,32 @@
     FOLDER/images/                                                        the pictures instances.json names
 
 The layout of the REFER API (Kazemzadeh et al. 2014; Yu et al. 2016), in which RefCOCO, RefCOCO+, RefCOCOg and RefCLEF
-come.
+come. gRefCOCO's `grefs(unc).json` is the same with several annotations, or none, per ref: `hf_refseg.data.grefcoco`.
 """
 
-import json
-import pickle
+import copy
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-from pycocotools import mask as coco_mask
+from .coco_instances import CocoInstances, segmentation_rle
+from .image_sources import ImageFolder, find_image_folder
+from .official_files import by_id, read_json, read_pickled_list, require
+from .rows import Counts, ReferringRows
 
-from .schema import text_rle, union_masks
+__all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
 
 # Where the REFER API puts the pictures of a data set folder that has none of its own.
-OFFICIAL_IMAGES = ("../images/mscoco/images/train2014", "../images/saiapr_tc-12")
+OFFICIAL_IMAGES = ("images", "../images/mscoco/images/train2014", "../images/saiapr_tc-12")
 REF_FIELDS = ("ref_id", "ann_id", "image_id", "split", "sentences")
 SENTENCE_FIELDS = ("sent_id", "sent", "tokens")
 
 
 def load_refer_folder(
-    path: str | Path, split: str | None = None, images: str | Path | None = None, partition: str | None = None
+    path: str | Path,
+    split: str | None = None,
+    images: str | Path | bool | None = None,
+    partition: str | None = None,
 ) -> "ReferFolder":
     """Read a folder in RefCOCO's layout.
 
@@ -35,136 +38,131 @@ def load_refer_folder(
         path: the folder.
         split: "train", "val", "testA" ...; "test" means every split whose name holds "test", and "testA" also refs
             marked "testAB", as in the REFER API. None: all refs.
-        images: folder of the pictures; by default `path/images`, else where the REFER API keeps them.
+        images: folder of the pictures; by default `path/images`, else where the REFER API keeps them. False: rows
+            without pictures.
         partition: "unc", "google", "umd", "berkeley": which refs(...) file; needed only where there are several.
 
     Raises:
         FileNotFoundError: the refs file, instances.json or the folder of pictures is missing.
         ValueError: several refs files and no partition; an unknown partition or split; a file that is not what its
-            name says; a ref without sentences, its annotation or image; a polygon of fewer than 3 points.
+            name says; an id that is there twice; a ref without sentences, its annotation or image; a polygon of fewer
+            than 3 points; a mask that has not its image's size.
     """
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give one with refs.json or refs(...).p and instances.json.")
-    refs_file = _refs_file(path, partition)
-    return ReferFolder(refs_file, path / "instances.json", _image_folder(path, images), split)
+    refs_file = find_refs_file(path, "refs", partition)
+    pictures = None if images is False else find_image_folder(images, path, OFFICIAL_IMAGES)
+    return ReferFolder(refs_file, path / "instances.json", pictures, split)
 
 
-class ReferFolder:
+class ReferFolder(ReferringRows):
     """Rows of the schema, one per ref, read from one refs file; the picture is opened when a row is asked for.
 
-    Made by `load_refer_folder`. `splits` maps each split present in the file to its number of refs.
+    Made by `load_refer_folder`. `splits` maps each split present in the file to its number of refs; `refs`, `images`,
+    `annotations` and `categories` are the records of the files. A ref whose polygons cover no pixel keeps its empty
+    mask, as in the REFER API.
     """
 
-    def __init__(self, refs_file: Path, instances_file: Path, image_folder: Path, split: str | None = None):
-        self.refs_file, self.instances_file, self.image_folder = refs_file, instances_file, image_folder
+    def __init__(
+        self,
+        refs_file: Path,
+        instances_file: Path,
+        pictures: ImageFolder | str | Path | None = None,
+        split: str | None = None,
+    ):
+        self.refs_file = self.file = refs_file
+        self.pictures = ImageFolder(pictures) if isinstance(pictures, str | Path) else pictures
         refs = _read_refs(refs_file)
-        instances = _read_json(instances_file, dict)
-        _require(instances, ("images", "annotations", "categories"), str(instances_file))
-        self.images = {image["id"]: image for image in instances["images"]}
-        self.annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
-        self.categories = {category["id"]: category["name"] for category in instances["categories"]}
+        self.instances = CocoInstances(instances_file)
         for number, ref in enumerate(refs):
-            _require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
+            require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
+        by_id(refs, f"{refs_file}, refs", "ref_id")
         self.splits = dict(Counter(ref["split"] for ref in refs))
-        self.refs = [ref for ref in refs if split is None or _in_split(ref["split"], split)]
-        if not self.refs:
-            raise ValueError(f"{refs_file} has no split {split!r}; it has {self.splits}.")
-        for ref in self.refs:
-            self._check(ref)
-        partition = re.fullmatch(r"refs\((.*)\)", refs_file.stem)
+        partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
         self.source = refs_file.parent.name + (f"/{partition[1]}" if partition else "")
+        for ref in refs:
+            self._check(ref)
+        sentences = [sentence for ref in refs for sentence in ref["sentences"]]
+        # The REFER API keeps the last sentence of an id in its table; rows keep every sentence.
+        repeated = len(sentences) - len({sentence["sent_id"] for sentence in sentences})
+        wordless = sum(not sentence["sent"].strip() for sentence in sentences)
+        oddities = {"sentences whose sent_id was used before": repeated, "sentences without a word": wordless}
+        self.notes = {what: number for what, number in oddities.items() if number}
+        self._all_refs = refs
+        self._take(split)
+
+    def select(self, split: str | None) -> "ReferFolder":
+        """Rows of another split of the same files, which are not read again."""
+        rows = copy.copy(self)
+        rows._take(split)
+        return rows
+
+    def _take(self, split: str | None) -> None:
+        self.split = split
+        self.refs = [ref for ref in self._all_refs if split is None or _in_split(ref["split"], split)]
+        if not self.refs:
+            raise ValueError(f"{self.refs_file} has no split {split!r}; it has {self.splits}.")
+
+    @property
+    def images(self) -> dict[int, dict]:
+        return self.instances.images
+
+    @property
+    def annotations(self) -> dict[int, dict]:
+        return self.instances.annotations
+
+    @property
+    def categories(self) -> dict[int, str]:
+        return self.instances.categories
 
     def _check(self, ref: dict) -> None:
-        """Find out now, not an hour into a training, what would make this ref's row impossible."""
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
         if not ref["sentences"]:
             raise ValueError(f"{where} has no sentences: leave it out.")
         for sentence in ref["sentences"]:
-            _require(sentence, SENTENCE_FIELDS, f"{where}, a sentence")
-        annotation = self.annotations.get(ref["ann_id"])
-        if annotation is None:
-            raise ValueError(f"{where}: its annotation {ref['ann_id']} is not in {self.instances_file}.")
-        if ref["image_id"] not in self.images:
-            raise ValueError(f"{where}: its image {ref['image_id']} is not in {self.instances_file}.")
-        if annotation["image_id"] != ref["image_id"]:
+            require(sentence, SENTENCE_FIELDS, f"{where}, a sentence")
+        self.instances.check_image(ref["image_id"], where)
+        for ann_id in self.ann_ids(ref):
+            self.instances.check_annotation(ann_id, ref["image_id"], where)
+
+    def ann_ids(self, ref: dict) -> list[int]:
+        """Annotations a ref means; RefCOCO's have one."""
+        if isinstance(ref["ann_id"], list):
             raise ValueError(
-                f"{where} is on image {ref['image_id']}, its annotation {ref['ann_id']} on {annotation['image_id']}."
+                f"{self.refs_file}, ref_id {ref['ref_id']}: ann_id is the list {ref['ann_id']}, as in gRefCOCO, whose "
+                "file is named grefs(unc).json."
             )
-        if annotation["category_id"] not in self.categories:
-            raise ValueError(
-                f"{self.instances_file}, annotation {annotation['id']}: no category {annotation['category_id']}."
-            )
-        segmentation = annotation["segmentation"]
-        if not segmentation:
-            raise ValueError(f"{self.instances_file}, annotation {annotation['id']}: its segmentation is empty.")
-        for part in segmentation if isinstance(segmentation, list) else ():
-            if isinstance(part, list) and (len(part) < 6 or len(part) % 2):
-                raise ValueError(
-                    f"{self.instances_file}, annotation {annotation['id']}: a polygon of {len(part)} numbers; "
-                    "3 points or more, x and y each, are needed."
-                )
+        return [ref["ann_id"]]
 
     def __len__(self) -> int:
         return len(self.refs)
 
-    def __iter__(self) -> Iterator[dict]:
-        return (self[index] for index in range(len(self)))
+    def counts(self) -> Counts:
+        images = {ref["image_id"] for ref in self.refs}
+        return Counts(len(images), len(self.refs), sum(len(ref["sentences"]) for ref in self.refs))
 
-    def __getitem__(self, index: int) -> dict:
-        """Row of a ref, its picture decoded to RGB.
+    def sentences(self):
+        return (sentence["sent"] for ref in self.refs for sentence in ref["sentences"])
 
-        Raises:
-            FileNotFoundError, ValueError: the picture is missing, can't be read, or has not the annotated size.
-        """
-        ref = self.refs[index]
-        annotation, image = self.annotations[ref["ann_id"]], self.images[ref["image_id"]]
-        height, width = image["height"], image["width"]
-        x, y, box_width, box_height = annotation["bbox"]
+    def image_record(self, index: int) -> dict:
+        # The ref's own file_name ends in "_<n>" in the official files; the picture's name is that of instances.json.
+        return self.instances.image_record(self.refs[index]["image_id"])
+
+    def row(self, index: int) -> dict:
+        ref, record = self.refs[index], self.image_record(index)
+        ann_ids = self.ann_ids(ref)
         return {
-            "image": self._open(image),
-            "image_id": ref["image_id"],
-            "file_name": image["file_name"],
-            "height": height,
-            "width": width,
+            **record,
             "ref_id": ref["ref_id"],
-            "ann_ids": [ref["ann_id"]],
-            "category": self.categories[annotation["category_id"]],
-            "boxes": [[float(x), float(y), float(x + box_width), float(y + box_height)]],
-            "mask": segmentation_rle(annotation["segmentation"], height, width),
+            "ann_ids": ann_ids,
+            "category": self.instances.category(ann_ids[0]),
+            "boxes": [self.instances.box(ann_ids[0])],
+            "mask": self.instances.mask(ann_ids[0]),
             "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in ref["sentences"]],
             "split": ref["split"],
             "source": self.source,
         }
-
-    def _open(self, image: dict) -> Image.Image:
-        # The ref's own file_name ends in "_<n>" in the official files; the picture's name is that of instances.json.
-        file = self.image_folder / image["file_name"]
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; {self.instances_file} names it for image {image['id']}.")
-        try:
-            with Image.open(file) as opened:
-                picture = opened.convert("RGB")
-        except OSError as error:
-            raise ValueError(f"{file} can't be read as a picture: {error}") from error
-        if picture.size != (image["width"], image["height"]):
-            raise ValueError(
-                f"{file} is {picture.size}, {self.instances_file} says {(image['width'], image['height'])} (W, H)."
-            )
-        # Masks are drawn on the pixels as stored: a rotation tag must not be applied to one of the two later on.
-        picture.info.pop("exif", None)
-        return picture
-
-
-def segmentation_rle(segmentation: list | dict, height: int, width: int) -> dict:
-    """RLE (as in the schema) of a COCO segmentation: polygons, a list of RLEs (RefCLEF), or the one RLE of a crowd.
-
-    Parts are united; the REFER API adds them up, which gives 2 where they overlap.
-    """
-    parts = segmentation if isinstance(segmentation, list) else [segmentation]
-    if isinstance(parts[0], dict) and not isinstance(parts[0]["counts"], list):
-        return union_masks([text_rle(part) for part in parts], height, width)
-    return union_masks([text_rle(rle) for rle in coco_mask.frPyObjects(parts, height, width)], height, width)
 
 
 def _in_split(ref_split: str, split: str) -> bool:
@@ -175,64 +173,26 @@ def _in_split(ref_split: str, split: str) -> bool:
     return ref_split == split
 
 
-def _refs_file(path: Path, partition: str | None) -> Path:
-    found = sorted(file for file in path.glob("refs*") if re.fullmatch(r"refs(\(.+\))?\.(json|p)", file.name))
+def find_refs_file(path: Path, stem: str, partition: str | None) -> Path:
+    """`stem(partition).p` or `.json` of a folder, `stem` being "refs" or "grefs".
+
+    Raises:
+        FileNotFoundError: there is none at all.
+        ValueError: none of that partition, or several and no partition said.
+    """
+    pattern = re.escape(stem) + r"(\(.+\))?\.(json|p)"
+    found = sorted(file for file in path.glob(f"{stem}*") if re.fullmatch(pattern, file.name))
     names = [file.name for file in found]
     if not found:
-        raise FileNotFoundError(f"{path} has neither refs.json nor refs(PARTITION).p.")
+        raise FileNotFoundError(f"{path} has neither {stem}.json nor {stem}(PARTITION).p.")
     if partition is not None:
-        found = [file for file in found if file.stem == f"refs({partition})"]
+        found = [file for file in found if file.stem == f"{stem}({partition})"]
         if not found:
-            raise ValueError(f"{path} has no refs({partition}).p or .json; it has {names}.")
+            raise ValueError(f"{path} has no {stem}({partition}).p or .json; it has {names}.")
     if len(found) > 1:
         raise ValueError(f"{path} has several refs files, {names}: say which with partition=, e.g. 'unc'.")
     return found[0]
 
 
-def _image_folder(path: Path, images: str | Path | None) -> Path:
-    tried = [Path(images)] if images is not None else [path / "images", *(path / place for place in OFFICIAL_IMAGES)]
-    for folder in tried:
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(f"No folder of pictures at {[str(folder) for folder in tried]}; give it with images=.")
-
-
 def _read_refs(file: Path) -> list[dict]:
-    if file.suffix == ".json":
-        return _read_json(file, list)
-    with open(file, "rb") as stream:
-        try:
-            refs = _PlainUnpickler(stream, encoding="latin1").load()
-        # A file that is no pickle at all can end the unpickler in any of these ways.
-        except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-            raise ValueError(f"{file} is not a refs file of the REFER API: {error}") from error
-    return _expect(refs, list, file)
-
-
-def _read_json(file: Path, kind: type):
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    return _expect(content, kind, file)
-
-
-def _require(record: dict, fields: tuple[str, ...], where: str) -> None:
-    missing = [field for field in fields if field not in record]
-    if missing:
-        raise ValueError(f"{where} lacks {missing}; it has {sorted(record)}.")
-
-
-def _expect(content, kind: type, file: Path):
-    if not isinstance(content, kind):
-        raise ValueError(f"{file} holds a {type(content).__name__} at its top, expected a {kind.__name__}.")
-    return content
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads the official pickles (Python 2, protocol 2: lists, dicts, numbers, strings) and can run nothing."""
-
-    def find_class(self, module: str, name: str):
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only lists, dicts, numbers and strings are read")
+    return read_json(file, list) if file.suffix == ".json" else read_pickled_list(file)

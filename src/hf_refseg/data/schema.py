@@ -10,7 +10,8 @@ height, width   int, size of the image in pixels
 ref_id          int
 ann_ids         list[int], the annotations the sentences mean: [] = no target, several = multi-target
 category        str, category of the referent, "" where there is none or they differ
-boxes           list of [x0, y0, x1, y1], float pixels, exclusive end, one per entry of ann_ids
+boxes           list of [x0, y0, x1, y1], float pixels, exclusive end, one per entry of ann_ids (PhraseCut: one per
+                instance; its ann_ids are Visual Genome's objects, which need not be as many)
 mask            COCO RLE {"size": [height, width], "counts": str}: union of the referents, empty for no target
 sentences       list of {"sent_id": int, "sent": str, "tokens": list[str]}
 split, source   str, e.g. "testA" and "refcoco/unc"
@@ -26,6 +27,16 @@ expression_type   "attribute", "location" or "relational": what singles the refe
 instances         every annotated object of the image: {"ann_id", "category", "attributes", "box", "mask"}
 ================  =======================================================================================
 
+What the official files say beyond that, kept by the builders (`OFFICIAL_FIELDS`):
+
+================  =======================================================================================
+task_id           str, the official id where it is no number: PhraseCut's task, ReferIt's "<image>_<region>"
+coco_id           int, number in COCO of an image of Visual Genome, None for those that are not in COCO
+relation_ids      list[int], PhraseCut's ids of the relations its phrase states
+instance_masks    list of COCO RLE, the mask of every entry of boxes
+polygons          float64 [instance][polygon][point][x or y]: what PhraseCut's annotators drew
+================  =======================================================================================
+
 RLE strings are lossless and the smallest and fastest of the encodings tried; polygons stored as float32 are not exact.
 """
 
@@ -35,19 +46,33 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
+OFFICIAL_FIELDS = ("task_id", "coco_id", "relation_ids", "instance_masks", "polygons")
+
+
+class RleMask(dict):
+    """The RLE of a row that is an (H, W) bool array when numpy asks: `np.asarray(row["mask"])`. Nothing is cached."""
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        mask = decode_mask(self)
+        return mask if dtype is None else mask.astype(dtype)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return tuple(self["size"])
 
 
 def row_features(optional: Sequence[str] = ()):
-    """`datasets.Features` of a row with the named optional fields.
+    """`datasets.Features` of a row with the named fields of `OPTIONAL_FIELDS` and `OFFICIAL_FIELDS`.
 
     Raises:
-        ValueError: a name is not one of `OPTIONAL_FIELDS`.
+        ValueError: a name is in neither.
     """
     from datasets import Features, Image, List, Value
 
-    unknown = sorted(set(optional) - set(OPTIONAL_FIELDS))
+    known = OPTIONAL_FIELDS + OFFICIAL_FIELDS
+    unknown = sorted(set(optional) - set(known))
     if unknown:
-        raise ValueError(f"Unknown optional fields {unknown}; the schema has {list(OPTIONAL_FIELDS)}.")
+        raise ValueError(f"Unknown optional fields {unknown}; the schema has {list(known)}.")
     box = List(Value("float64"), length=4)
     mask = {"size": List(Value("int32"), length=2), "counts": Value("string")}
     relation = {"predicate": Value("string"), "object": Value("string")}
@@ -70,6 +95,11 @@ def row_features(optional: Sequence[str] = ()):
                 "mask": mask,
             }
         ),
+        "task_id": Value("string"),
+        "coco_id": Value("int64"),
+        "relation_ids": List(Value("int64")),
+        "instance_masks": List(mask),
+        "polygons": List(List(List(List(Value("float64"), length=2)))),
     }
     core = {
         "image": Image(),
@@ -86,7 +116,7 @@ def row_features(optional: Sequence[str] = ()):
         "split": Value("string"),
         "source": Value("string"),
     }
-    return Features(core | {name: extra[name] for name in OPTIONAL_FIELDS if name in optional})
+    return Features(core | {name: extra[name] for name in known if name in optional})
 
 
 def encode_mask(mask: np.ndarray) -> dict:

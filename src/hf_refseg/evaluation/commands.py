@@ -18,7 +18,10 @@ def add_commands(commands) -> None:
     )
     evaluate.add_argument("--model", required=True, help="shipped name, folder or Hub id")
     evaluate.add_argument(
-        "--dataset", required=True, help="refshapes[/DIALECT], a folder in RefCOCO's layout, or a saved data set"
+        "--dataset",
+        required=True,
+        help="a name such as refcoco_unc (found in HF_REFSEG_DATA or ./data), a folder of a built data set or of official "
+        "files, or refshapes[/DIALECT]",
     )
     evaluate.add_argument("--split", required=True, help="as the data set calls it: val, testA ...")
     evaluate.add_argument(
@@ -29,7 +32,7 @@ def add_commands(commands) -> None:
     evaluate.add_argument("--partition", help="unc, google, umd or berkeley, where a folder has several")
     evaluate.add_argument("--batch-size", type=int, default=1, help="rows (photos) per forward pass (%(default)s)")
     evaluate.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (%(default)s)")
-    evaluate.add_argument("--refine", metavar="NAME", help="sharpen the masks, as post-processing knows it")
+    evaluate.add_argument("--refine", metavar="NAME", help="sharpen the masks: dense_crf")
     evaluate.add_argument(
         "--mask-protocol",
         choices=("clean", "paper"),

@@ -7,34 +7,24 @@ def load_rows(dataset: str, split: str, images: str | None = None, partition: st
     """Map-style rows of the one schema (`hf_refseg.data.schema`), their pictures decoded when a row is asked for.
 
     Args:
-        dataset: `"refshapes"` or `"refshapes/DIALECT"`, drawn on the spot; a folder in RefCOCO's layout; or a folder
-            that `datasets` wrote with rows of the schema, by `save_to_disk` or as Parquet.
+        dataset: whatever `hf_refseg.data.load` takes: a published name, a folder it can read, `"refshapes/DIALECT"`; or
+            a folder that `datasets` wrote with rows of the schema, by `save_to_disk` or as bare Parquet files.
         split: as the data set calls it.
-        images, partition: for RefCOCO's layout, see `load_refer_folder`.
+        images, partition: see `load`.
 
     Raises:
-        ValueError: there is no such data set or split, or its rows are not of the schema.
+        FileNotFoundError, ValueError: as `load`; or the rows are not of the schema.
     """
-    name, _, dialect = dataset.partition("/")
-    if name == "refshapes":
-        from ..data import RefShapes
-
-        return RefShapes(split, dialect or "refcoco")
     folder = Path(dataset)
-    if (folder / "instances.json").is_file():
-        from ..data import load_refer_folder
-
-        return load_refer_folder(folder, split, images, partition)
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return check_columns(load_saved(folder, split), folder)
-    if folder.is_dir() and any(folder.rglob("*.parquet")):
+    from ..data.loading import is_built, load
+
+    if folder.is_dir() and not is_built(folder) and any(folder.rglob("*.parquet")):
         from datasets import load_dataset
 
         return check_columns(load_dataset(str(folder), split=split), folder)
-    raise ValueError(
-        f"there is no data set {dataset!r}: give 'refshapes' or 'refshapes/DIALECT', a folder in RefCOCO's layout "
-        "(refs and instances.json), or a folder of Parquet files or of save_to_disk with rows of hf_refseg.data.schema"
-    )
+    return load(dataset, split, images, partition)
 
 
 def load_saved(folder: Path, split: str):

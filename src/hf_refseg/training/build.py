@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, AutoModel, A
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
-from ..data import ReferringSegmentationCollator, RefShapes, load_refer_folder
+from ..data import ReferringSegmentationCollator, RefShapes, load, load_refer_folder
 from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
 from .initial_weights import load_backbone_weights, require_pretrained, require_same_config
@@ -25,10 +25,13 @@ class DataArguments:
     """Where the rows come from.
 
     Args:
-        dataset: `"refshapes"` (drawn from a seed) or `"refer_folder"` (RefCOCO's layout).
-        path: folder of a `refer_folder`.
+        dataset: `"refshapes"` (drawn from a seed), `"refer_folder"` (RefCOCO's layout) or `"published"`, whatever
+            `hf_refseg.data.load` finds: built data sets, official files, the Hub.
+        path: folder of a `refer_folder`; name or folder of a `published` one, e.g. `"refcoco_unc"`.
         images: folder of its pictures; None looks in `path/images` and where the REFER API keeps them.
         partition: which `refs(<partition>).p` of the folder, e.g. `"unc"`; None where it has one only.
+        streaming: read the training shards of a built data set one after the other, in the order of a buffer of
+            `shuffle_buffer` rows, instead of mapping them into memory; needs `max_steps`.
         train_split, eval_split: names of splits.
         train_samples, eval_samples: number of rows; None takes all (RefShapes: 20000 and 1000).
         in_memory: make or read all rows once, before the training, and keep them.
@@ -42,6 +45,8 @@ class DataArguments:
     path: str | None = None
     images: str | None = None
     partition: str | None = None
+    streaming: bool = False
+    shuffle_buffer: int = 1_000
     train_split: str = "train"
     eval_split: str = "val"
     train_samples: int | None = None
@@ -102,12 +107,14 @@ class ModelArguments:
 
 
 def build_rows(arguments: DataArguments, split: str, samples: int | None, expression_types=None) -> Sequence[dict]:
-    """The rows of one split.
+    """The rows of one split; a stream where the training split is to be streamed.
 
     Raises:
-        ValueError: unknown dataset, or a `refer_folder` without path.
+        ValueError: unknown dataset, or a `refer_folder` or `published` one without path.
     """
     rows = _open_rows(arguments, split, samples, expression_types)
+    if not hasattr(rows, "__len__"):
+        return list(tqdm(rows, f"rows of {split}", leave=False)) if arguments.in_memory else rows
     return list(tqdm(rows, f"rows of {split}", total=len(rows), leave=False)) if arguments.in_memory else rows
 
 
@@ -121,18 +128,30 @@ def _open_rows(arguments: DataArguments, split: str, samples: int | None, expres
             seed=arguments.shapes_seed,
             expression_types=expression_types,
         )
+    if arguments.dataset not in ("refer_folder", "published"):
+        raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes or refer_folder, or published")
+    if arguments.path is None:
+        wanted = {"refer_folder": "the folder of refs and instances.json", "published": "its name or folder"}
+        raise ValueError(f"dataset {arguments.dataset} needs data.path: {wanted[arguments.dataset]}")
+    place = {"images": arguments.images, "partition": arguments.partition}
     if arguments.dataset == "refer_folder":
-        if arguments.path is None:
-            raise ValueError("dataset refer_folder needs data.path: the folder of refs and instances.json")
-        rows = load_refer_folder(arguments.path, split=split, images=arguments.images, partition=arguments.partition)
-        return rows if samples is None else Subset(rows, range(min(samples, len(rows))))
-    raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes or refer_folder")
+        rows = load_refer_folder(arguments.path, split=split, **place)
+    elif arguments.streaming and split == arguments.train_split:
+        stream = load(arguments.path, split, streaming=True, shuffle_buffer=arguments.shuffle_buffer, **place)
+        return stream if samples is None else stream.take(samples)
+    else:
+        rows = load(arguments.path, split, **place)
+    return rows if samples is None else Subset(rows, range(min(samples, len(rows))))
 
 
 def training_sentences(arguments: DataArguments, rows: Sequence[dict]) -> Iterable[str]:
     """The text a vocabulary is made of; RefShapes knows all of its words without drawing a scene."""
     if arguments.dataset == "refshapes":
         return RefShapes.vocabulary(arguments.dialect)
+    if arguments.dataset == "published":
+        # Words need no picture, of which there are tens of thousands.
+        rows = load(arguments.path, arguments.train_split, images=False, partition=arguments.partition)
+        return rows.sentences()
     return (sentence["sent"] for row in rows for sentence in row["sentences"])
 
 

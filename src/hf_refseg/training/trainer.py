@@ -68,6 +68,10 @@ class ReferringSegmentationTrainer(Trainer):
             scale_bias_gradients(model, args.bias_gradient_multiplier)
         self._frozen_normalizations = frozen_normalizations(model)
         self.eval_collator = eval_collator
+        if not hasattr(kwargs.get("train_dataset") or (), "__len__"):
+            # Every process reads its own shards of a stream. Accelerate would cut one process's batches up for all,
+            # which batches of a free number of expressions don't allow.
+            args.accelerator_config.dispatch_batches = False
         super().__init__(
             model=model,
             args=args,

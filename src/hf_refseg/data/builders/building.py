@@ -1,0 +1,235 @@
+"""A build: official files -> checked counts -> Parquet shards -> verification -> card. It goes on where it stopped.
+
+OUT/README.md                                 the card; its YAML says which files are which configuration
+OUT/build.json                                what was built, from what, with which options and versions
+OUT/refcoco_unc/testA-00000-of-00001.parquet
+OUT/images/pictures-00000-of-00010.parquet    with pixels only: one row per picture
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from transformers.utils import logging
+
+from ..cards import write_card
+from ..catalogue import PublishedDataset, differing_counts
+from ..image_sources import ImageFolder
+from ..leaks import read_identities
+from ..phrasecut import read_skipped
+from ..rows import ReferringRows
+from ..statistics import split_files, statistics
+from .referring import PictureBuilder, ReferringBuilder, kept_indices, split_rows
+from .shards import Shard, shard_bounds, shard_path, write_shards
+from .verification import verify_folder, verify_pictures
+
+logger = logging.get_logger(__name__)
+
+STATE_FILE = "build.json"
+PICTURES = "images"
+# Files a build takes along, because an evaluation of the data set needs them.
+COMPANIONS = ("name_att_rel_count.json",)
+
+
+class CountsDifferError(ValueError):
+    """The official files have not the published counts."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of a build.
+
+    Args:
+        raw: folder of the official files, or the one above.
+        out: folder of the built data set; an unfinished build of the same options in it is gone on with.
+        images: folder of the pictures, whose bytes then go into a table of their own; None: no pixels.
+        exclude_images: text file of image identities whose rows are left out, see `leaks.read_identities`.
+        allow_other_counts: go on where counts differ from the published ones; the card then says so.
+        num_proc: number of processes.
+        rows_per_shard, pictures_per_shard: at most so many per file. A killed build loses one shard per process.
+    """
+
+    raw: Path
+    out: Path
+    images: Path | None = None
+    exclude_images: Path | None = None
+    allow_other_counts: bool = False
+    num_proc: int = 1
+    rows_per_shard: int = 10_000
+    pictures_per_shard: int = 2_000
+
+
+def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
+    """Builds the partitions of one family into one folder; returns the report, which is also `OUT/build.json`.
+
+    Raises:
+        FileNotFoundError, ValueError: official files are missing or broken, as the readers say.
+        CountsDifferError: their counts are not the published ones; file, expected and found, one line each.
+        ValueError: the folder holds another build, or the exclusion leaves a split without rows.
+    """
+    out, exclude = options.out, frozenset()
+    if options.exclude_images is not None:
+        exclude = frozenset(read_identities(options.exclude_images))
+    opened = {part.name: split_rows(part.name, str(options.raw)) for part in parts}
+    report = _begin(parts, options, exclude)
+    report["differences"] = _check_counts(parts, opened, options)
+    pictures: dict[int, dict] = {}
+    for part in parts:
+        report["datasets"][part.name] = _build_annotations(part, opened[part.name], options, exclude, pictures)
+    if options.images is not None:
+        report["pictures"] = _build_pictures(pictures, options)
+    _take_companions(parts[0], options, report)
+    write_card(out, report)
+    try:
+        for part in parts:
+            verify_folder(out, part, opened[part.name], exclude)
+    except BaseException:
+        # Without its card nobody takes the folder for a built one.
+        (out / "README.md").unlink()
+        raise
+    report["complete"] = True
+    _write_state(out, report)
+    logger.info(f"built {', '.join(opened)} in {out}")
+    return report
+
+
+def _take_companions(part: PublishedDataset, options: BuildOptions, report: dict) -> None:
+    folder = part.folder(options.raw)
+    for name in COMPANIONS:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, options.out / name)
+    if part.layout == "phrasecut" and (folder / "skip.json").is_file():
+        report["skipped"] = dict(Counter(record["reason"] for record in read_skipped(folder)))
+
+
+def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: frozenset[str]) -> dict:
+    """The report so far, written before any shard, so that shards of another build are never taken for this one's."""
+    identity = {
+        "family": parts[0].family,
+        "names": [part.name for part in parts],
+        "raw": {
+            str(file.relative_to(options.raw)): file.stat().st_size
+            for part in parts
+            for file in sorted(part.folder(options.raw).glob("*"))
+            if file.suffix in (".json", ".p", ".txt")
+        },
+        "excluded_images": sorted(exclude),
+        "with_images": options.images is not None,
+        "rows_per_shard": options.rows_per_shard,
+        "pictures_per_shard": options.pictures_per_shard,
+        # Masks of PhraseCut depend on Pillow, and all of them on this package.
+        "versions": {name: version(name) for name in ("hf-refseg", "pillow", "pycocotools")},
+    }
+    state = options.out / STATE_FILE
+    if state.is_file():
+        before = json.loads(state.read_text(encoding="utf-8"))["identity"]
+        changed = sorted(key for key in identity if before.get(key) != identity[key])
+        if changed:
+            raise ValueError(
+                f"{options.out} holds a build of other {', '.join(changed)}; give another --out, or delete it."
+            )
+    elif options.out.is_dir() and any(options.out.iterdir()):
+        raise ValueError(f"{options.out} is not empty and holds no build of this command; give another --out.")
+    report = {"identity": identity, "complete": False, "datasets": {}}
+    options.out.mkdir(parents=True, exist_ok=True)
+    _write_state(options.out, report)
+    return report
+
+
+def _write_state(out: Path, report: dict) -> None:
+    partial = out / f"{STATE_FILE}.partial"
+    partial.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, out / STATE_FILE)
+
+
+def _check_counts(parts, opened: dict[str, dict[str, ReferringRows]], options: BuildOptions) -> list[str]:
+    """What differs, each line beginning with the name of its file, for the card; it is refused unless allowed."""
+    lines = []
+    for part in parts:
+        splits = opened[part.name]
+        found = {split: rows.counts() for split, rows in splits.items()}
+        if "all" in part.published:
+            found["all"] = next(iter(splits.values())).select(None).counts()
+        for split, line in differing_counts(part, found):
+            lines.append((splits.get(split, next(iter(splits.values()))).file, line))
+    if lines and not options.allow_other_counts:
+        raise CountsDifferError(
+            "The counts are not the published ones:\n  "
+            + "\n  ".join(f"{file}: {line}" for file, line in lines)
+            + f"\n(published figures: {'; '.join(part.counts_from for part in parts)})\n"
+            "Is the archive complete, and of this partition? --allow-other-counts builds it all the same and writes "
+            "the differences into the card."
+        )
+    for file, line in lines:
+        logger.warning(f"{file}: {line}")
+    # No path of this machine gets into a card.
+    return [f"{file.name}: {line}" for file, line in lines]
+
+
+def _build_annotations(
+    part: PublishedDataset,
+    opened: dict[str, ReferringRows],
+    options: BuildOptions,
+    exclude: frozenset[str],
+    pictures: dict[int, dict],
+) -> dict:
+    """Writes and verifies the shards of one configuration, and adds the pictures its rows are on to `pictures`."""
+    shards, report = [], {}
+    for name, official in part.splits.items():
+        rows = opened[official]
+        kept = kept_indices(rows, exclude)
+        if not kept:
+            raise ValueError(
+                f"{part.name} {name} has no rows left: {rows.file} has {len(rows)}, all of them on excluded images."
+            )
+        bounds = shard_bounds(len(kept), options.rows_per_shard)
+        shards += [
+            Shard(
+                shard_path(options.out / part.name, name, number, len(bounds)),
+                ReferringBuilder,
+                {
+                    "config_name": part.name,
+                    "data_dir": str(options.raw),
+                    "exclude": tuple(sorted(exclude)),
+                    "part": (name, start, end),
+                },
+                end - start,
+            )
+            for number, (start, end) in enumerate(bounds)
+        ]
+        for index in kept:
+            record = rows.image_record(index)
+            pictures[record["image_id"]] = record
+        report[name] = {"official": rows.counts()._asdict(), "excluded_rows": len(rows) - len(kept)} | {
+            "notes": dict(rows.notes)
+        }
+    write_shards(shards, options.out, options.num_proc, part.name)
+    for name, files in split_files(options.out / part.name).items():
+        figures = statistics(files, f"statistics of {part.name} {name}").figures()
+        report[name] |= figures | {"bytes": sum(file.stat().st_size for file in files)}
+    return report
+
+
+def _build_pictures(pictures: dict[int, dict], options: BuildOptions) -> dict:
+    records = [pictures[image_id] for image_id in sorted(pictures)]
+    # A missing picture is told now, and not after an hour of others.
+    folder = ImageFolder(options.images)
+    for record in records:
+        folder.find(record)
+    bounds = shard_bounds(len(records), options.pictures_per_shard)
+    shards = [
+        Shard(
+            shard_path(options.out / PICTURES, "pictures", number, len(bounds)),
+            PictureBuilder,
+            {"config_name": PICTURES, "data_dir": str(options.images), "records": tuple(records[start:end])},
+            end - start,
+        )
+        for number, (start, end) in enumerate(bounds)
+    ]
+    write_shards(shards, options.out, options.num_proc, "pictures")
+    return verify_pictures(options.out / PICTURES, records)

@@ -1,0 +1,97 @@
+"""The command line of `dataset_scripts/build_*.py`, each of which names its family and calls `main`."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..catalogue import PublishedDataset, partitions_of
+
+
+def main(family: str, description: str, arguments: Sequence[str] | None = None) -> int:
+    """Builds, and pushes if asked to; returns the exit status: 0, or 2 after an error, told on stderr."""
+    options = _parser(family, description).parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        _run(family, options)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def _run(family: str, options: argparse.Namespace) -> None:
+    from .building import BuildOptions, build
+    from .publishing import check_permission, push
+
+    if options.private and not options.push:
+        raise ValueError("--private says how to --push; give --push USER/NAME as well")
+    if options.with_images and options.images is None:
+        raise ValueError("--with-images needs --images DIR, the folder of the pictures")
+    if options.num_proc < 1:
+        raise ValueError(f"--num-proc is {options.num_proc}; it is a number of processes, 1 or more")
+    if not options.raw.is_dir():
+        raise FileNotFoundError(f"--raw {options.raw} is not a folder; it should hold the official files")
+    if options.push:
+        # Before the hours a build may take.
+        check_permission(family, options.with_images, options.i_have_permission)
+    report = build(
+        _parts(family, options),
+        BuildOptions(
+            raw=options.raw,
+            out=options.out,
+            images=options.images if options.with_images else None,
+            exclude_images=options.exclude_images,
+            allow_other_counts=options.allow_other_counts,
+            num_proc=options.num_proc,
+            rows_per_shard=options.rows_per_shard,
+        ),
+    )
+    for name, splits in report["datasets"].items():
+        for split, found in splits.items():
+            sys.stdout.write(
+                f"{name} {split}: {found['images']:,} images, {found['rows']:,} refs, {found['sentences']:,} "
+                f"sentences, {found['bytes'] / 1e6:.1f} MB\n"
+            )
+    sys.stdout.write(f"wrote {options.out}\n")
+    if options.push:
+        url = push(options.out, options.push, options.private, options.i_have_permission)
+        sys.stdout.write(f"pushed to {url}\n")
+
+
+def _parts(family: str, options: argparse.Namespace) -> list[PublishedDataset]:
+    known = partitions_of(family)
+    asked = getattr(options, "partition", None)
+    if asked:
+        return [part for part in known if part.partition in asked]
+    if len(known) == 1:
+        return known
+    folder = known[0].folder(options.raw)
+    there = [
+        part for part in known if any((folder / f"refs({part.partition}).{end}").is_file() for end in ("p", "json"))
+    ]
+    if not there:
+        names = [f"refs({part.partition}).p" for part in known]
+        raise FileNotFoundError(f"{folder} has none of {names}; give the folder they are in as --raw.")
+    return there
+
+
+def _parser(family: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--raw", type=Path, required=True, metavar="DIR", help="folder of the official files, or the one above")
+    add("--out", type=Path, required=True, metavar="DIR", help="new folder of the built data set; run again to go on")
+    partitions = [part.partition for part in partitions_of(family) if part.partition]
+    if len(partitions) > 1:
+        add("--partition", nargs="+", choices=partitions, help="only these; by default all whose file is there")
+    add("--images", type=Path, metavar="DIR", help="folder of the pictures, for --with-images")
+    add("--with-images", action="store_true", help="store each picture's bytes once, in a configuration `images`")
+    add("--exclude-images", type=Path, metavar="FILE", help="leave out rows on these images, one coco:ID per line")
+    add("--allow-other-counts", action="store_true", help="build files without the published counts; the card says so")
+    add("--num-proc", type=int, default=1, metavar="N", help="number of processes (%(default)s)")
+    add("--rows-per-shard", type=int, default=10_000, metavar="N", help="at most so many rows a file (%(default)s)")
+    add("--push", metavar="USER/NAME", help="upload the result to this dataset repository of the Hub")
+    add("--private", action="store_true", help="make that repository private")
+    add("--i-have-permission", action="store_true", help="push what has no licence that allows it")
+    return parser

@@ -1,0 +1,60 @@
+"""Publishing a built data set on the Hub, where its licence allows."""
+
+import json
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from ..cards import family_page
+from .building import STATE_FILE
+
+
+class NoPermissionError(ValueError):
+    """Nobody has given a licence under which this may be published."""
+
+
+def check_permission(family: str, with_images: bool, have_permission: bool) -> None:
+    """Raises NoPermissionError where a licence is missing and the user does not say to have permission."""
+    page = family_page(family)
+    missing = []
+    if page.push_needs_permission:
+        missing.append(f"the annotations of {page.metadata['pretty_name']} have no licence that allows publishing them")
+    if with_images:
+        missing.append("the photos are their photographers', under terms that differ")
+    if missing and not have_permission:
+        raise NoPermissionError(
+            f"Not pushed: {' and '.join(missing)}. The built folder is for your own disk. If you have asked and may "
+            "publish it, say so with --i-have-permission."
+        )
+
+
+def push(out: Path, repo: str, private: bool = False, have_permission: bool = False) -> str:
+    """Uploads a complete build to a dataset repository of the Hub, which is made if need be; returns its commit's URL.
+
+    Raises:
+        NoPermissionError: see `check_permission`.
+        FileNotFoundError: the folder holds no build.
+        ValueError: its build is not complete.
+    """
+    state = out / STATE_FILE
+    if not state.is_file():
+        raise FileNotFoundError(f"{state} is missing: {out} was not built by this package; build it first.")
+    report = json.loads(state.read_text(encoding="utf-8"))
+    if not report["complete"]:
+        raise ValueError(f"the build in {out} is not complete; run the same command again, and it goes on.")
+    identity = report["identity"]
+    check_permission(identity["family"], identity["with_images"], have_permission)
+    api = HfApi()
+    api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+    wanted = ["README.md", STATE_FILE, "*.json", *(f"{name}/*.parquet" for name in [*identity["names"], "images"])]
+    return str(
+        api.upload_folder(
+            repo_id=repo,
+            repo_type="dataset",
+            folder_path=str(out),
+            allow_patterns=wanted,
+            # What an earlier build under another name of a shard left there would be read along with this one.
+            delete_patterns=["*.parquet"],
+            commit_message=f"{', '.join(identity['names'])}, built by hf_refseg",
+        )
+    )

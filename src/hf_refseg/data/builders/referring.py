@@ -1,0 +1,110 @@
+"""The `datasets` builders. They have to live in an importable module: one in `__main__` writes files nobody finds.
+
+    ReferringBuilder(config_name="refcoco_unc", data_dir=RAW).as_streaming_dataset(split="testA")     # nothing written
+    ReferringBuilder(config_name="refcoco_unc", data_dir=RAW).download_and_prepare(OUT, file_format="parquet")
+
+`build` writes one shard at a time with them, so that a build goes on where it was stopped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import datasets
+
+from ..catalogue import DATASETS, find_dataset
+from ..image_sources import ImageFolder
+from ..leaks import image_identities
+from ..rows import ReferringRows
+from ..schema import row_features
+
+
+@dataclass
+class ReferringConfig(datasets.BuilderConfig):
+    """Configuration of a `ReferringBuilder`; `data_dir` is the folder of the official files.
+
+    Args:
+        exclude: identities of images ("coco:7") whose rows are left out.
+        part: (split of the built data set, first row, end row), counted after the exclusion; None: everything.
+    """
+
+    exclude: tuple[str, ...] = ()
+    part: tuple[str, int, int] | None = None
+
+
+class ReferringBuilder(datasets.GeneratorBasedBuilder):
+    """Rows of the schema without pixels of any data set of the catalogue."""
+
+    BUILDER_CONFIG_CLASS = ReferringConfig
+    BUILDER_CONFIGS = [ReferringConfig(name=name, version=datasets.Version("1.0.0")) for name in DATASETS]
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=annotation_features(self.config.name))
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        if self.config.data_dir is None:
+            raise ValueError(f"{self.config.name} needs data_dir=, the folder of its official files.")
+        dataset = find_dataset(self.config.name)
+        splits = [self.config.part[0]] if self.config.part else list(dataset.splits)
+        return [datasets.SplitGenerator(name=split, gen_kwargs={"split": split}) for split in splits]
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
+        rows = split_rows(self.config.name, self.config.data_dir)[find_dataset(self.config.name).splits[split]]
+        kept = kept_indices(rows, frozenset(self.config.exclude))
+        _, start, end = self.config.part or (split, 0, len(kept))
+        for index in kept[start:end]:
+            yield index, rows.row(index)
+
+
+@dataclass
+class PictureConfig(datasets.BuilderConfig):
+    """Configuration of a `PictureBuilder`; `data_dir` is the folder of the pictures.
+
+    Args:
+        records: image_id, file_name, height and width of the pictures, as the readers' `image_record` gives them.
+    """
+
+    records: tuple[dict, ...] = ()
+
+
+class PictureBuilder(datasets.GeneratorBasedBuilder):
+    """One row per picture, with the bytes of its file as they are."""
+
+    BUILDER_CONFIG_CLASS = PictureConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=picture_features())
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator(name="pictures", gen_kwargs={"records": list(self.config.records)})]
+
+    def _generate_examples(self, records: list[dict]) -> Iterator[tuple[int, dict]]:
+        folder = ImageFolder(self.config.data_dir)
+        for record in records:
+            row = {name: record[name] for name in ("image_id", "file_name", "height", "width")}
+            yield row["image_id"], row | {"image": {"bytes": folder.read(record), "path": record["file_name"]}}
+
+
+def annotation_features(name: str) -> datasets.Features:
+    """Features of the rows of a data set, which leave `image` to the pictures' own table."""
+    features = row_features(find_dataset(name).fields)
+    return datasets.Features({key: feature for key, feature in features.items() if key != "image"})
+
+
+def picture_features() -> datasets.Features:
+    features = row_features()
+    return datasets.Features({key: features[key] for key in ("image_id", "file_name", "height", "width", "image")})
+
+
+@lru_cache(maxsize=4)
+def split_rows(name: str, raw: str) -> dict[str, ReferringRows]:
+    """The readers of every official split, opened once per process: the shards of a build share them."""
+    return find_dataset(name).open_splits(raw)
+
+
+def kept_indices(rows: ReferringRows, exclude: frozenset[str]) -> list[int] | range:
+    """Rows whose image is not among the excluded identities."""
+    if not exclude:
+        return range(len(rows))
+    named = ({"source": rows.source} | rows.image_record(index) for index in range(len(rows)))
+    return [index for index, record in enumerate(named) if not image_identities(record) & exclude]

@@ -1,0 +1,64 @@
+"""What is written is read again, as its users will: from Parquet by `datasets`, whole and streaming."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+
+from ..catalogue import PublishedDataset
+from ..rows import ReferringRows
+from ..schema import decode_mask
+from ..statistics import split_files
+from .referring import kept_indices
+
+
+class VerificationError(RuntimeError):
+    """A built data set does not read back as what was written: a damaged disk, or a fault of this package."""
+
+
+def verify_folder(out: Path, part: PublishedDataset, opened: dict[str, ReferringRows], exclude: frozenset[str]) -> None:
+    """Loads one configuration through its card, as a user does, whole and streaming, and compares rows.
+
+    Args:
+        opened: the readers, by official split; the first, a middle and the last row have to come back bit for bit.
+        exclude: identities of the images that were left out.
+
+    Raises:
+        VerificationError: the number of rows, or one of the rows compared, differs.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        for split, official in part.splits.items():
+            rows, where = opened[official], f"{out}, {part.name} {split}"
+            kept = kept_indices(rows, exclude)
+            stored = datasets.load_dataset(str(out), part.name, split=split, cache_dir=cache)
+            if len(stored) != len(kept):
+                raise VerificationError(f"{where}: {len(kept)} rows were written, {len(stored)} are there.")
+            for number in sorted({0, len(kept) // 2, len(kept) - 1}):
+                _compare(stored[number], rows.row(kept[number]), f"{where}, row {number}")
+            streamed = datasets.load_dataset(str(out), part.name, split=split, streaming=True)
+            _compare(next(iter(streamed)), rows.row(kept[0]), f"{where}, first row streamed")
+
+
+def verify_pictures(folder: Path, records: Sequence[dict]) -> dict:
+    """Reads the table of pictures back: each is there once and in order; the first and the last are decoded."""
+    files = split_files(folder)["pictures"]
+    with tempfile.TemporaryDirectory() as cache:
+        names = {"pictures": [str(file) for file in files]}
+        stored = datasets.load_dataset("parquet", data_files=names, split="pictures", cache_dir=cache)
+        expected = [record["image_id"] for record in records]
+        if list(stored["image_id"]) != expected:
+            raise VerificationError(f"{folder} has {len(stored)} pictures, not the {len(expected)} of the rows.")
+        for number in (0, len(records) - 1):
+            if stored[number]["image"].size != (records[number]["width"], records[number]["height"]):
+                raise VerificationError(f"{folder}, picture {number} has another size than its annotations.")
+    return {"images": len(records), "bytes": sum(file.stat().st_size for file in files)}
+
+
+def _compare(stored: dict, made: dict, where: str) -> None:
+    for name, value in made.items():
+        if stored[name] != value:
+            raise VerificationError(f"{where}: {name} reads back as {stored[name]!r}, it was {value!r}.")
+    if not np.array_equal(decode_mask(stored["mask"]), decode_mask(made["mask"])):
+        raise VerificationError(f"{where}: its mask decodes to other pixels.")

@@ -1,0 +1,98 @@
+"""instances.json, COCO's file of images and annotations, and COCO's segmentations as masks of the schema."""
+
+from pathlib import Path
+
+from pycocotools import mask as coco_mask
+
+from .official_files import by_id, read_json, require
+from .schema import text_rle, union_masks
+
+IMAGE_FIELDS = ("id", "file_name", "height", "width")
+ANNOTATION_FIELDS = ("id", "image_id", "category_id", "bbox", "segmentation")
+
+
+class CocoInstances:
+    """Images, annotations and names of categories by their ids.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it is cut off, is no COCO file, or has an id twice.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        content = read_json(file, dict)
+        require(content, ("images", "annotations", "categories"), str(file))
+        self.images = by_id(content["images"], f"{file}, images")
+        self.annotations = by_id(content["annotations"], f"{file}, annotations")
+        categories = by_id(content["categories"], f"{file}, categories")
+        self.categories = {number: category["name"] for number, category in categories.items()}
+
+    def image_record(self, image_id: int) -> dict:
+        image = self.images[image_id]
+        return {"image_id": image_id} | {key: image[key] for key in ("file_name", "height", "width")}
+
+    def category(self, ann_id: int) -> str:
+        return self.categories[self.annotations[ann_id]["category_id"]]
+
+    def box(self, ann_id: int) -> list[float]:
+        """The annotated box, which is not always the mask's: [x0, y0, x1, y1], exclusive end."""
+        x, y, width, height = self.annotations[ann_id]["bbox"]
+        return [float(x), float(y), float(x + width), float(y + height)]
+
+    def mask(self, ann_id: int) -> dict:
+        annotation = self.annotations[ann_id]
+        image = self.images[annotation["image_id"]]
+        try:
+            return segmentation_rle(annotation["segmentation"], image["height"], image["width"])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.file}, annotation {ann_id}: {error}") from error
+
+    def check_image(self, image_id: int, where: str) -> None:
+        """Raises ValueError if the image a record names is not there, or lacks a field."""
+        if image_id not in self.images:
+            raise ValueError(f"{where}: its image {image_id} is not in {self.file}.")
+        require(self.images[image_id], IMAGE_FIELDS, f"{self.file}, image {image_id}")
+
+    def check_annotation(self, ann_id: int, image_id: int, where: str) -> None:
+        """Find out now, not an hour into a training, what would make the mask of a record impossible."""
+        annotation = self.annotations.get(ann_id)
+        if annotation is None:
+            raise ValueError(f"{where}: its annotation {ann_id} is not in {self.file}.")
+        here = f"{self.file}, annotation {ann_id}"
+        require(annotation, ANNOTATION_FIELDS, here)
+        if annotation["image_id"] != image_id:
+            raise ValueError(f"{where} is on image {image_id}, its annotation {ann_id} on {annotation['image_id']}.")
+        if annotation["category_id"] not in self.categories:
+            raise ValueError(f"{here}: no category {annotation['category_id']}.")
+        image = self.images[image_id]
+        _check_segmentation(annotation["segmentation"], image["height"], image["width"], here)
+
+
+def _check_segmentation(segmentation: list | dict, height: int, width: int, where: str) -> None:
+    if not segmentation:
+        raise ValueError(f"{where}: its segmentation is empty.")
+    for part in segmentation if isinstance(segmentation, list) else [segmentation]:
+        if isinstance(part, dict):
+            require(part, ("size", "counts"), f"{where}, its run lengths")
+            if list(part["size"]) != [height, width]:
+                raise ValueError(
+                    f"{where}: its mask is {list(part['size'])}, its image {[height, width]} (height, width)."
+                )
+            if isinstance(part["counts"], list) and sum(part["counts"]) != height * width:
+                raise ValueError(
+                    f"{where}: its run lengths add up to {sum(part['counts'])} pixels, its image has {height * width}."
+                )
+        elif len(part) < 6 or len(part) % 2:
+            raise ValueError(f"{where}: a polygon of {len(part)} numbers; 3 points or more, x and y each, are needed.")
+
+
+def segmentation_rle(segmentation: list | dict, height: int, width: int) -> dict:
+    """RLE (as in the schema) of a COCO segmentation: polygons, a list of RLEs (RefCLEF), or the one RLE of a crowd.
+
+    Parts are united; the REFER API adds them up, which gives 2 where they overlap, and fails on crowds.
+    """
+    parts = segmentation if isinstance(segmentation, list) else [segmentation]
+    if isinstance(parts[0], dict) and not isinstance(parts[0]["counts"], list):
+        return union_masks([text_rle(part) for part in parts], height, width)
+    return union_masks([text_rle(rle) for rle in coco_mask.frPyObjects(parts, height, width)], height, width)

@@ -1,0 +1,62 @@
+"""Reader of gRefCOCO (Liu et al., GRES, CVPR 2023): `grefs(unc).json` or `.p` beside `instances.json`.
+
+A ref means one annotation, several (their union is the mask) or none: `ann_id` is a list, [-1] for no target.
+"""
+
+from pathlib import Path
+
+from .image_sources import find_image_folder
+from .refer import OFFICIAL_IMAGES, ReferFolder, find_refs_file
+from .schema import union_masks
+
+NO_TARGET = -1
+
+
+def load_grefcoco_folder(
+    path: str | Path,
+    split: str | None = None,
+    images: str | Path | bool | None = None,
+    partition: str | None = None,
+) -> "GRefFolder":
+    """Read a folder of gRefCOCO; arguments and errors are those of `load_refer_folder`."""
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give one with grefs(unc).json and instances.json.")
+    refs_file = find_refs_file(path, "grefs", partition)
+    pictures = None if images is False else find_image_folder(images, path, OFFICIAL_IMAGES)
+    return GRefFolder(refs_file, path / "instances.json", pictures, split)
+
+
+class GRefFolder(ReferFolder):
+    """Rows of gRefCOCO: the mask is the union of `instance_masks`, empty where the expression has no target.
+
+    `category` is "" where there is no target or the targets differ. A crowd is decoded like any other annotation; the
+    authors' API leaves it out.
+    """
+
+    def ann_ids(self, ref: dict) -> list[int]:
+        where = f"{self.refs_file}, ref_id {ref['ref_id']}"
+        ann_ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+        if not ann_ids or (NO_TARGET in ann_ids and ann_ids != [NO_TARGET]):
+            raise ValueError(f"{where}: ann_id is {ann_ids}; no target is written as [{NO_TARGET}].")
+        if len(set(ann_ids)) < len(ann_ids):
+            raise ValueError(f"{where}: ann_id {ann_ids} names an annotation twice.")
+        return [] if ann_ids == [NO_TARGET] else ann_ids
+
+    def row(self, index: int) -> dict:
+        ref, record = self.refs[index], self.image_record(index)
+        ann_ids = self.ann_ids(ref)
+        masks = [self.instances.mask(ann_id) for ann_id in ann_ids]
+        categories = {self.instances.category(ann_id) for ann_id in ann_ids}
+        return {
+            **record,
+            "ref_id": ref["ref_id"],
+            "ann_ids": ann_ids,
+            "category": categories.pop() if len(categories) == 1 else "",
+            "boxes": [self.instances.box(ann_id) for ann_id in ann_ids],
+            "mask": union_masks(masks, record["height"], record["width"]),
+            "sentences": [{key: s[key] for key in ("sent_id", "sent", "tokens")} for s in ref["sentences"]],
+            "split": ref["split"],
+            "source": self.source,
+            "instance_masks": masks,
+        }

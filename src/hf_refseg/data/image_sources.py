@@ -1,0 +1,129 @@
+"""Where the pictures of rows come from: a local folder, or the table of pictures of a built data set.
+
+Annotations and pixels are kept apart, because many rows share a picture: each picture's bytes are stored once.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+# COCO's own number in the names of its 2014 and its 2017 release; the same picture has the same number in both.
+COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
+# Where Visual Genome's two archives unpack to.
+SUBFOLDERS = ("VG_100K", "VG_100K_2")
+
+
+class ImageFolder:
+    """Pictures in a folder, found by the `file_name` of a row.
+
+    A COCO picture is also found under its 2017 name, which lacks the "COCO_train2014_", and a picture of Visual Genome
+    in the folders VG_100K and VG_100K_2 of the two archives.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"There is no folder of pictures {self.folder}; give another with images=.")
+
+    def __repr__(self) -> str:
+        return f"ImageFolder({str(self.folder)!r})"
+
+    def find(self, row: dict) -> Path:
+        """File of a row's picture.
+
+        Raises:
+            FileNotFoundError: it is under none of its names.
+        """
+        names = [row["file_name"]]
+        if number := COCO_NAME.fullmatch(row["file_name"]):
+            names += [f"{number[1]}.jpg", f"COCO_train2014_{number[1]}.jpg"]
+        names += [f"{subfolder}/{row['file_name']}" for subfolder in SUBFOLDERS]
+        for name in names:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise FileNotFoundError(
+            f"{self.folder / row['file_name']} is missing (picture of image_id {row['image_id']}); "
+            "download it, or give the folder that has it with images=."
+        )
+
+    def read(self, row: dict) -> bytes:
+        """The file of a row's picture as it is, never encoded again; checked by opening it."""
+        self.open(row)
+        return self.find(row).read_bytes()
+
+    def open(self, row: dict) -> Image.Image:
+        """A row's picture in RGB.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing, can't be read, or has not the annotated size.
+        """
+        file = self.find(row)
+        return _rgb(file, row, str(file))
+
+
+class ImageTable:
+    """Pictures of the `images` table of a built data set, memory-mapped; one row per picture.
+
+    Args:
+        table: rows of image_id and image, as `datasets.load_dataset(folder, "images", split="all")` gives them.
+        name: for messages, the folder it came from.
+    """
+
+    def __init__(self, table, name: str):
+        from datasets import Image as ImageFeature
+
+        self.table, self.name = table.cast_column("image", ImageFeature(decode=False)), name
+        self.number_of = {image_id: number for number, image_id in enumerate(table["image_id"])}
+
+    def __repr__(self) -> str:
+        return f"ImageTable({self.name!r}, {len(self.table)} pictures)"
+
+    def open(self, row: dict) -> Image.Image:
+        """A row's picture in RGB.
+
+        Raises:
+            FileNotFoundError: the table lacks it.
+            ValueError: it can't be read, or has not the annotated size.
+        """
+        number = self.number_of.get(row["image_id"])
+        if number is None:
+            raise FileNotFoundError(
+                f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
+            )
+        return _rgb(io.BytesIO(self.table[number]["image"]["bytes"]), row, f"{self.name}, image_id {row['image_id']}")
+
+
+def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[str]) -> ImageFolder:
+    """The folder the user gives, else the first of `places` that is there, relative to the folder `beside`.
+
+    Raises:
+        FileNotFoundError: none is there.
+    """
+    tried = [Path(images)] if images is not None else [beside / place for place in places]
+    for folder in tried:
+        if folder.is_dir():
+            return ImageFolder(folder)
+    raise FileNotFoundError(f"No folder of pictures at {[str(folder) for folder in tried]}; give it with images=.")
+
+
+def _rgb(file: Path | io.BytesIO, row: dict, name: str) -> Image.Image:
+    try:
+        with Image.open(file) as opened:
+            picture = opened.convert("RGB")
+    # Pillow raises SyntaxError for a damaged PNG.
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} can't be read as a picture: {error}") from error
+    if picture.size != (row["width"], row["height"]):
+        raise ValueError(
+            f"{name} is {picture.size}, its annotations are for {(row['width'], row['height'])} (W, H): "
+            "masks would not fit; use the original picture, not a resized copy."
+        )
+    # Masks are drawn on the pixels as stored: a rotation tag must not be applied to one of the two later on.
+    picture.info.pop("exif", None)
+    return picture

@@ -1,0 +1,203 @@
+"""Reading the official files: JSON, JSON too large for memory, and pickles without running what is in them."""
+
+import codecs
+import json
+import pickle
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+# No record of any official file comes near this; a broken file must not be read into memory to find its end.
+LARGEST_RECORD = 1 << 26
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def read_json(file: Path, kind: type, keys_are_ids: bool = False):
+    """Content of a JSON file whose top is a `kind` (list or dict).
+
+    Args:
+        keys_are_ids: refuse an object with a key that is there twice, of which JSON readers keep the last.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is cut off, is not JSON or not UTF-8, has another top, or an id twice.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing.")
+    try:
+        hook = partial(_unique_keys, file) if keys_are_ids else None
+        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=hook)
+    except _RepeatedKey:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}. Is it cut off? Download it again.") from error
+    return _expect(content, kind, file)
+
+
+class _RepeatedKey(ValueError):
+    pass
+
+
+def _unique_keys(file: Path, pairs: list[tuple[str, object]]) -> dict:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        repeated = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
+        raise _RepeatedKey(
+            f"{file} has the id {repeated[0]!r} twice ({len(repeated)} such ids): the first would be lost."
+        )
+    return record
+
+
+def iterate_json_list(file: Path) -> Iterator[tuple[int, int, dict]]:
+    """Records of a file that is one JSON list of objects, one at a time: (first byte, end byte, record).
+
+    `json.loads` of the bytes in between gives the record again, so that a reader can come back for a single one. Holds
+    one record and one chunk in memory, where PhraseCut's `refer_train.json` (344 MB) would take gigabytes.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is cut off, is not JSON, or is no list of objects; it names the record.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing.")
+    decode = json.JSONDecoder().raw_decode
+    with open(file, "rb") as stream:
+        text = _TextWindow(stream)
+        number = 0
+        try:
+            if text.next_character() != "[":
+                raise ValueError("it is no JSON list")
+            text.skip(1)
+            while text.next_character() != "]":
+                if number:
+                    if text.next_character() != ",":
+                        raise ValueError(f"{text.next_character()!r} stands where a comma or ] should")
+                    text.skip(1)
+                if text.next_character() != "{":
+                    raise ValueError(f"it holds {text.next_character()!r} where a {{...}} should begin")
+                while True:
+                    try:
+                        record, end = decode(text.text, text.at)
+                        break
+                    except json.JSONDecodeError:
+                        if len(text.text) - text.at > LARGEST_RECORD or not text.grow():
+                            raise
+                first = text.byte
+                text.skip(end - text.at)
+                yield first, text.byte, record
+                number += 1
+            text.skip(1)
+            if text.next_character():
+                raise ValueError("something follows its closing ]")
+        except ValueError as error:
+            raise ValueError(
+                f"{file} is cut off or broken at record number {number} (byte {text.byte}): {error}."
+            ) from error
+
+
+class _TextWindow:
+    """The part of a UTF-8 file that is being read; `byte` is the place in the file of character `at`."""
+
+    def __init__(self, stream):
+        self.stream, self.decoder = stream, codecs.getincrementaldecoder("utf-8")()
+        self.text, self.at, self.byte = "", 0, 0
+
+    def grow(self) -> bool:
+        chunk = self.stream.read(CHUNK_BYTES)
+        self.text, self.at = self.text[self.at :] + self.decoder.decode(chunk, final=not chunk), 0
+        return bool(chunk)
+
+    def skip(self, characters: int) -> None:
+        self.byte += len(self.text[self.at : self.at + characters].encode())
+        self.at += characters
+
+    def next_character(self) -> str:
+        """The next character that is no white space; "" at the end of the file."""
+        while True:
+            self.skip(_SPACE.match(self.text, self.at).end() - self.at)
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.grow():
+                return ""
+
+
+def read_pickled_list(file: Path) -> list:
+    """The list in a pickle of lists, dicts, numbers and strings, the only pickles read here; nothing in it can run.
+
+    Python 2 wrote the official `refs(*).p`. Its byte strings are decoded as UTF-8 where they are UTF-8 and as latin-1,
+    the usual way of reading these files, where they are not; plain ASCII, nearly all of them, is both.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is cut off, is no pickle or not of a list, or asks for anything that could run.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing.")
+    with open(file, "rb") as stream:
+        try:
+            content = _PlainUnpickler(stream, encoding="latin1").load()
+        # A file that is no pickle at all can end the unpickler in any of these ways.
+        except (
+            *(pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError),
+            *(TypeError, OverflowError, MemoryError, ImportError),
+        ) as error:
+            raise ValueError(
+                f"{file} is no pickle of the REFER API ({error}). Is it cut off? Download it again."
+            ) from error
+    return _as_utf8(_expect(content, list, file))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads the official pickles (Python 2: lists, dicts, numbers, strings) and can run nothing."""
+
+    def find_class(self, module: str, name: str):
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only lists, dicts, numbers and strings are read")
+
+
+def _as_utf8(value):
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        try:
+            return value.encode("latin1").decode("utf-8")
+        # A unicode string of Python 2 came through whole, and a latin-1 one is no UTF-8.
+        except (UnicodeEncodeError, UnicodeDecodeError):
+            return value
+    if isinstance(value, list):
+        return [_as_utf8(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_utf8(item) for key, item in value.items()}
+    return value
+
+
+def require(record: dict, fields: tuple[str, ...], where: str) -> None:
+    """Raises ValueError naming `where`, the fields of a record that are missing, and those it has."""
+    if not isinstance(record, dict):
+        raise ValueError(f"{where} is a {type(record).__name__}, expected a dict with {list(fields)}.")
+    missing = [field for field in fields if field not in record]
+    if missing:
+        raise ValueError(f"{where} lacks {missing}; it has {sorted(record)}.")
+
+
+def by_id(records: list[dict], where: str, field: str = "id") -> dict:
+    """Records by their id.
+
+    Raises:
+        ValueError: a record without the field, or two with one id: the later would silently replace the earlier.
+    """
+    found = {}
+    for number, record in enumerate(records):
+        require(record, (field,), f"{where} number {number}")
+        if record[field] in found:
+            raise ValueError(f"{where}: {field} {record[field]} is there twice, second at number {number}.")
+        found[record[field]] = record
+    return found
+
+
+def _expect(content, kind: type, file: Path):
+    if not isinstance(content, kind):
+        raise ValueError(f"{file} holds a {type(content).__name__} at its top, expected a {kind.__name__}.")
+    return content

@@ -1,0 +1,206 @@
+"""Reader of VGPhraseCut's official files.
+
+    refer_{train,val,test,miniv}.json   one task each: phrase, its structure, instance boxes and polygons
+    image_data_split.json               size, split and COCO number of every image
+    name_att_rel_count.json             categories, attributes and predicates by frequency
+    skip.json                           phrases annotators gave up on: in no split
+    images/<image_id>.jpg               Visual Genome
+
+`refer_val.json` lacks the 100 images of miniv, which the published validation set has: val + miniv is "val" there.
+"""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..image_sources import ImageFolder, find_image_folder
+from ..official_files import by_id, iterate_json_list, read_json, require
+from ..rows import Counts, ReferringRows
+from ..schema import encode_mask, union_masks
+from .polygons import polygons_to_mask
+
+SPLITS = ("train", "val", "test", "miniv")
+TASK_FIELDS = ("task_id", "image_id", "ann_ids", "phrase", "instance_boxes", "Polygons", "phrase_structure")
+STRUCTURE_FIELDS = ("name", "attributes", "relation_ids", "relation_descriptions", "type")
+IMAGE_FIELDS = ("image_id", "width", "height", "split")
+IMAGE_FILES = ("image_data_split.json", "image_data_split3000.json")
+
+
+def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | None = None) -> "PhraseCutFolder":
+    """Read one split of VGPhraseCut.
+
+    Args:
+        path: the folder of the official files (VGPhraseCut_v0).
+        split: "train", "val" (without miniv), "test" or "miniv".
+        images: folder of Visual Genome's pictures; by default `path/images`. False: rows without pictures.
+
+    Raises:
+        FileNotFoundError: a file or the folder of pictures is missing.
+        ValueError: an unknown split; a broken file; a task that lacks a field, is there twice, or whose image is
+            unknown or of another split.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give the one with refer_train.json.")
+    if split not in SPLITS:
+        raise ValueError(f"VGPhraseCut has no split {split!r}; its files are of {list(SPLITS)}.")
+    return PhraseCutFolder(path, split, None if images is False else find_image_folder(images, path, ["images"]))
+
+
+class PhraseCutFolder(ReferringRows):
+    """Rows of the schema, one per task, read one at a time from a file that need not fit into memory.
+
+    The mask is the union of all polygons, rasterised as in the original; `instance_masks` has each instance, which
+    heuristics made from the polygons, so that their number is noisy.
+    """
+
+    source = "phrasecut"
+
+    def __init__(self, path: Path, split: str, pictures: ImageFolder | None = None):
+        self.path, self.split, self.pictures = path, split, pictures
+        self.file = path / f"refer_{split}.json"
+        # Faults of the list of images are told before the minute it may take to index the tasks.
+        self.info = _read_image_info(path)
+        self._index()
+
+    def _index(self) -> None:
+        """One pass over the file: where each record is, and every check that needs no mask."""
+        self.start, self.end, self.image_ids = array("q"), array("q"), array("q")
+        task_ids: set[str] = set()
+        faults = Counter()
+        bar = tqdm(unit="phrase", desc=f"index of {self.file.name}", leave=False, mininterval=1.0)
+        for start, end, task in iterate_json_list(self.file):
+            self._check(task, task_ids)
+            task_ids.add(task["task_id"])
+            for polygon in (polygon for instance in task["Polygons"] for polygon in instance):
+                faults["polygons of one point, not drawn"] += len(polygon) < 2
+                faults["polygons of two points, drawn as lines"] += len(polygon) == 2
+            self.start.append(start)
+            self.end.append(end)
+            self.image_ids.append(task["image_id"])
+            bar.update()
+        bar.close()
+        self.notes = {what: number for what, number in faults.items() if number}
+
+    def _check(self, task: dict, seen: set[str]) -> None:
+        require(task, TASK_FIELDS, f"{self.file}, record number {len(seen)}")
+        where = f"{self.file}, task {task['task_id']}"
+        if task["task_id"] in seen:
+            raise ValueError(f"{where} is there twice.")
+        require(task["phrase_structure"], STRUCTURE_FIELDS, f"{where}, its phrase_structure")
+        image = self.info.get(task["image_id"])
+        if image is None:
+            raise ValueError(f"{where}: its image {task['image_id']} is not in {IMAGE_FILES[0]}.")
+        if image["split"] != self.split:
+            raise ValueError(
+                f"{where}: its image {task['image_id']} is of split {image['split']!r} in {IMAGE_FILES[0]}; the two "
+                f"files are of different releases (train and test changed in April 2020), or {self.file.name} is of "
+                "another split than its name says."
+            )
+        if len(task["Polygons"]) != len(task["instance_boxes"]):
+            raise ValueError(
+                f"{where} has {len(task['Polygons'])} lists of polygons for {len(task['instance_boxes'])} boxes."
+            )
+        if not task["phrase"].strip():
+            raise ValueError(f"{where} has an empty phrase.")
+
+    def select(self, split: str) -> "PhraseCutFolder":
+        return PhraseCutFolder(self.path, split, self.pictures)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def counts(self) -> Counts:
+        return Counts(len(set(self.image_ids)), len(self), len(self))
+
+    def task(self, index: int) -> dict:
+        """The official record, read from its place in the file."""
+        with open(self.file, "rb") as stream:
+            stream.seek(self.start[index])
+            return json.loads(stream.read(self.end[index] - self.start[index]))
+
+    def sentences(self):
+        return (self.task(index)["phrase"] for index in range(len(self)))
+
+    def image_record(self, index: int) -> dict:
+        image = self.info[self.image_ids[index]]
+        return {
+            "image_id": image["image_id"],
+            "file_name": f"{image['image_id']}.jpg",
+            "height": image["height"],
+            "width": image["width"],
+            # 0 stands for "not in COCO" as well.
+            "coco_id": image.get("coco_id") or None,
+        }
+
+    def row(self, index: int) -> dict:
+        task, record = self.task(index), self.image_record(index)
+        structure = task["phrase_structure"]
+        height, width = record["height"], record["width"]
+        try:
+            masks = [encode_mask(polygons_to_mask(polygons, height, width)) for polygons in task["Polygons"]]
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{self.file}, task {task['task_id']}: a polygon can't be drawn: {error}") from error
+        sentence = {"sent_id": index, "sent": task["phrase"], "tokens": task["phrase"].split()}
+        return {
+            **record,
+            "ref_id": index,
+            "task_id": task["task_id"],
+            "ann_ids": task["ann_ids"],
+            "category": structure["name"],
+            "boxes": [[float(x), float(y), float(x + w), float(y + h)] for x, y, w, h in task["instance_boxes"]],
+            "mask": masks[0] if len(masks) == 1 else union_masks(masks, height, width),
+            "instance_masks": masks,
+            "polygons": [
+                [[[float(x), float(y)] for x, y in polygon] for polygon in polygons] for polygons in task["Polygons"]
+            ],
+            "sentences": [sentence],
+            "phrase_structure": {
+                "name": structure["name"],
+                "attributes": structure["attributes"],
+                "relation_descriptions": [{"predicate": p, "object": o} for p, o in structure["relation_descriptions"]],
+                "type": structure["type"],
+            },
+            "relation_ids": structure["relation_ids"],
+            "split": self.split,
+            "source": self.source,
+        }
+
+
+def _read_image_info(path: Path) -> dict[int, dict]:
+    file = next((path / name for name in IMAGE_FILES if (path / name).is_file()), path / IMAGE_FILES[0])
+    images = by_id(read_json(file, list), f"{file}, images", "image_id")
+    for image_id, image in images.items():
+        require(image, IMAGE_FIELDS, f"{file}, image {image_id}")
+    return images
+
+
+def name_counts(path: str | Path) -> dict[str, list[list]]:
+    """name_att_rel_count.json: {"cat": [[name, count], ...], "att": ..., "rel": ...}, most frequent first.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, broken, or lacks one of the three lists.
+    """
+    file = Path(path) / "name_att_rel_count.json"
+    content = read_json(file, dict)
+    require(content, ("cat", "att", "rel"), str(file))
+    return content
+
+
+def read_skipped(path: str | Path) -> Iterator[dict]:
+    """Records of skip.json, the phrases annotators gave up on, with the reason always as `reason`.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or broken, or a record has no reason.
+    """
+    file = Path(path) / "skip.json"
+    for _, _, record in iterate_json_list(file):
+        # The README and the authors' code name this field differently.
+        reason = record.pop("skip_reason", record.get("reason"))
+        if reason is None:
+            raise ValueError(f"{file}, task {record.get('task_id')}: neither reason nor skip_reason is given.")
+        yield record | {"reason": reason}

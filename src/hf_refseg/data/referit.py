@@ -1,0 +1,180 @@
+"""Reader of ReferIt (Kazemzadeh et al., EMNLP 2014) in the files text_objseg and RMI train on.
+
+    referit_query_{train,val,test}.json    {"38100_1": ["the man", ...]}: region -> expressions
+    referit_bbox.json                      {"38100_1": [xmin, ymin, xmax, ymax]}, the last pixel included
+    referit_imcrop.json                    {"38100.jpg": ["38100_1", ...]}: every region of an image
+    referit_imsize.json                    {"38100.jpg": [width, height]}
+    referit_{train,val,test}_imlist.txt    one image per line, without .jpg; checked where it is there
+    mask/38100_1.mat                       segimg_t: 0 is the foreground
+    images/38100.jpg
+
+text_objseg keeps the lists in exp-referit/data and the rest in exp-referit/referit-dataset; give either that
+repository's folder, exp-referit, or one folder with all of it. The same data by the layout of the REFER API is RefCLEF,
+read by `hf_refseg.data.refer`.
+"""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+
+from .image_sources import ImageFolder, find_image_folder
+from .official_files import read_json
+from .rows import Counts, ReferringRows
+from .schema import encode_mask
+
+SPLITS = ("train", "val", "test")
+PLACES = (".", "data", "referit-dataset", "exp-referit/data", "exp-referit/referit-dataset")
+# Ids of the regions of image i start at i * ID_STRIDE, those of the sentences of region j at j * ID_STRIDE.
+ID_STRIDE = 1000
+
+
+def load_referit(
+    path: str | Path, split: str | None = None, images: str | Path | bool | None = None
+) -> "ReferItFolder":
+    """Read ReferIt as text_objseg and RMI use it.
+
+    Args:
+        path: the folder; see the module's docstring.
+        split: "train", "val", "test", or "trainval", which text_objseg trains on; None: all.
+        images: folder of the pictures; by default `images` beside the masks. False: rows without pictures.
+
+    Raises:
+        FileNotFoundError: a file or the folder of pictures is missing.
+        ValueError: an unknown split; a broken file; a region without box or image size, twice, or without expression.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give the one with referit_query_train.json.")
+    pictures = None if images is False else find_image_folder(images, path, [f"{place}/images" for place in PLACES])
+    return ReferItFolder(path, split, pictures)
+
+
+class ReferItFolder(ReferringRows):
+    """Rows of the schema, one per region that has expressions. ReferIt has no categories."""
+
+    source = "referit"
+
+    def __init__(self, path: Path, split: str | None = None, pictures: ImageFolder | None = None):
+        self.path, self.pictures = path, pictures
+        self.boxes = read_json(self._file("referit_bbox.json"), dict, keys_are_ids=True)
+        self.sizes = read_json(self._file("referit_imsize.json"), dict, keys_are_ids=True)
+        self.crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
+        self._take(split)
+
+    def select(self, split: str | None) -> "ReferItFolder":
+        """Rows of another split; only its query file is read."""
+        rows = copy.copy(self)
+        rows._take(split)
+        return rows
+
+    def _take(self, split: str | None) -> None:
+        if split is not None and split not in (*SPLITS, "trainval"):
+            raise ValueError(f"ReferIt has no split {split!r}; it has {[*SPLITS, 'trainval']}.")
+        self.split, self.regions = split, []  # of (split, region, expressions)
+        self.file = self._file(f"referit_query_{'train' if split in (None, 'trainval') else split}.json")
+        listed: set[str] = set()
+        for part in {None: SPLITS, "trainval": SPLITS[:2]}.get(split, (split,)):
+            listed |= self._read_split(part)
+        kept = {region for _, region, _ in self.regions}
+        if len(kept) < len(self.regions):
+            raise ValueError(f"{self.path}: a region is in two splits; take the three query files from one release.")
+        silent = sum(region not in kept for image in listed for region in self.crops.get(f"{image}.jpg", ()))
+        self.notes = {"regions without an expression, left out": silent} if silent else {}
+
+    def _read_split(self, split: str) -> set[str]:
+        """Appends the regions of a split; returns the images that belong to it, also those without expressions."""
+        file = self._file(f"referit_query_{split}.json")
+        queries = read_json(file, dict, keys_are_ids=True)
+        for region, expressions in queries.items():
+            where = f"{file}, region {region!r}"
+            image = f"{_image_of(region, where)}.jpg"
+            if region not in self.boxes:
+                raise ValueError(f"{where} has no box in referit_bbox.json.")
+            if image not in self.sizes:
+                raise ValueError(f"{where}: {image} has no size in referit_imsize.json.")
+            if not isinstance(expressions, list) or not expressions or not all(isinstance(e, str) for e in expressions):
+                raise ValueError(f"{where} has {expressions!r}, expected a list of expressions.")
+            if not all(expression.strip() for expression in expressions):
+                raise ValueError(f"{where} has an empty expression among {expressions}.")
+            self.regions.append((split, region, expressions))
+        images = {region.split("_")[0] for region in queries}
+        listing = self._find(f"referit_{split}_imlist.txt")
+        if listing is None:
+            return images
+        listed = set(listing.read_text(encoding="utf-8").split())
+        if images - listed:
+            raise ValueError(
+                f"{listing} does not list {len(images - listed)} images of {file}, e.g. {min(images - listed)}: "
+                "they are of different splits or releases."
+            )
+        return listed
+
+    def _find(self, name: str) -> Path | None:
+        return next((self.path / place / name for place in PLACES if (self.path / place / name).is_file()), None)
+
+    def _file(self, name: str) -> Path:
+        file = self._find(name)
+        if file is None:
+            raise FileNotFoundError(f"{self.path} has no {name}, nor have its folders {list(PLACES[1:])}.")
+        return file
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def counts(self) -> Counts:
+        images = {region.split("_")[0] for _, region, _ in self.regions}
+        return Counts(len(images), len(self.regions), sum(len(expressions) for *_, expressions in self.regions))
+
+    def sentences(self):
+        return (expression for *_, expressions in self.regions for expression in expressions)
+
+    def image_record(self, index: int) -> dict:
+        image = self.regions[index][1].split("_")[0]
+        width, height = self.sizes[f"{image}.jpg"]
+        return {"image_id": int(image), "file_name": f"{image}.jpg", "height": height, "width": width}
+
+    def row(self, index: int) -> dict:
+        split, region, expressions = self.regions[index]
+        record = self.image_record(index)
+        number = record["image_id"] * ID_STRIDE + int(region.split("_")[1])
+        x0, y0, x1, y1 = self.boxes[region]
+        sentences = [
+            {"sent_id": number * ID_STRIDE + i, "sent": expression, "tokens": expression.split()}
+            for i, expression in enumerate(expressions)
+        ]
+        return {
+            **record,
+            "ref_id": number,
+            "ann_ids": [number],
+            "category": "",
+            "boxes": [[float(x0), float(y0), float(x1 + 1), float(y1 + 1)]],
+            "mask": encode_mask(self._mask(region, record["height"], record["width"])),
+            "sentences": sentences,
+            "split": split,
+            "source": self.source,
+            "task_id": region,
+        }
+
+    def _mask(self, region: str, height: int, width: int) -> np.ndarray:
+        from scipy.io import loadmat
+
+        file = self._file(f"mask/{region}.mat")
+        try:
+            content = loadmat(file, variable_names=["segimg_t"])
+        # scipy tells a damaged file in many ways.
+        except Exception as error:
+            raise ValueError(f"{file} can't be read as a MATLAB file: {error}. Unpack it again.") from error
+        if "segimg_t" not in content:
+            raise ValueError(f"{file} has no segimg_t, so it is no mask of ReferIt.")
+        mask = content["segimg_t"] == 0
+        if mask.shape != (height, width):
+            raise ValueError(f"{file}: its mask is {mask.shape}, its image {(height, width)} (height, width).")
+        return mask
+
+
+def _image_of(region: str, where: str) -> str:
+    image, _, number = region.partition("_")
+    if not (image.isdecimal() and number.isdecimal() and int(number) < ID_STRIDE):
+        raise ValueError(f"{where}: regions are named <image>_<number>, both numbers.")
+    return image

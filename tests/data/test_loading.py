@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from datasets.distributed import split_dataset_by_node
+from official_copies import LEFT, box_mask, write_grefcoco, write_refclef, write_refer, write_referit
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from hf_refseg.data import ReferringSegmentationCollator, flip_row, load, row_features
+from hf_refseg.data.refshapes import RefShapes
+
+
+def test_a_built_folder_with_pictures(built):
+    rows = load(built["refcoco"], split="testA", partition="unc")
+    assert len(rows) == 4 and rows.counts() == (2, 4, 6) and rows.source == "refcoco/unc"
+    row = rows[0]
+    assert set(row) == set(row_features()) and row["split"] == "testA"
+    assert row["image"].mode == "RGB" and row["image"].size == (40, 30)
+    # The mask is the schema's RLE, and an array for whoever asks for one.
+    assert isinstance(row["mask"], dict) and row["mask"].shape == (30, 40)
+    np.testing.assert_array_equal(np.asarray(row["mask"]), box_mask(LEFT))
+    assert np.asarray(row["mask"]).dtype == bool
+    row_features().encode_example(row)
+    assert flip_row(row)["sentences"][1]["sent"] == "box on the right"
+    assert list(rows.sentences())[:2] == ["the red box", "box on the left"]
+    assert rows.image_record(0) == {name: row[name] for name in ("image_id", "file_name", "height", "width")}
+
+
+def test_pictures_are_opened_only_when_a_row_is_asked_for(built, monkeypatch):
+    opened = []
+    real = Image.open
+    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: opened.append(args) or real(*args, **kwargs))
+    rows = load(built["refcoco"], split="val", partition="google", images=built["pictures"])
+    rows.counts(), list(rows.sentences()), rows.without_pictures()[0]
+    assert not opened
+    assert rows[1]["image"].size == (40, 30) and len(opened) == 1
+
+
+def test_by_name(built, monkeypatch, tmp_path):
+    by_root = load("refcoco_unc", split="validation", root=built["refcoco"].parent)
+    monkeypatch.setenv("HF_REFSEG_DATA", str(built["refcoco"].parent))
+    assert [row["ref_id"] for row in load("refcoco_unc", "val")] == [row["ref_id"] for row in by_root] == [4, 5, 6, 7]
+    with pytest.raises(FileNotFoundError, match="referit is not in .*build_referit.py --raw"):
+        load("referit", "val")
+    monkeypatch.setenv("HF_REFSEG_DATA", str(built["raw"]))
+    pictures = load("refcoco_unc", split="testA", images=built["pictures"])
+    assert pictures[0]["split"] == "testA" and type(pictures).__name__ == "ReferFolder"
+    assert type(load("phrasecut", "miniv", images=False)).__name__ == "PhraseCutFolder"
+
+
+def test_the_same_rows_built_and_official(built):
+    for name, split in (("refcoco_unc", "testB"), ("refcoco_google", "train"), ("phrasecut", "test")):
+        official = load(name, split, images=False, root=built["raw"])
+        stored = load(name, split, images=False, root=built["refcoco"].parent)
+        assert len(official) == len(stored)
+        for one, other in zip(official, stored, strict=True):
+            assert one == other
+
+
+def test_official_folders_of_every_layout(built, tmp_path):
+    folders = [
+        write_referit(tmp_path / "a"),
+        write_refclef(tmp_path / "b") / "refclef",
+        write_grefcoco(tmp_path / "c") / "grefcoco",
+        built["raw"] / "VGPhraseCut_v0",
+    ]
+    for folder in folders:
+        row = load(folder, "val")[0]
+        assert row["image"].size == (40, 30) and np.asarray(row["mask"]).shape == (30, 40)
+    assert load("refclef_unc", "testC", root=tmp_path / "b")[0]["source"] == "refclef/unc"
+
+
+def test_the_published_val_set_of_phrasecut_is_val_and_miniv(built):
+    rows = load(built["phrasecut"], "val_miniv", images=False)
+    assert len(rows) == 8 and {row["split"] for row in rows} == {"val", "miniv"}
+
+
+def test_refshapes_by_name():
+    rows = load("refshapes", "val", dialect="grefcoco", num_samples=3)
+    assert isinstance(rows, RefShapes) and len(rows) == 3
+    assert load("refshapes/phrasecut", "val").dialect == "phrasecut"
+    assert next(iter(load("refshapes", "validation", num_samples=3, streaming=True)))["source"] == "refshapes/refcoco"
+
+
+def test_streaming_deals_every_row_out_once(built):
+    stream = load(built["refcoco"], "train", partition="google", streaming=True)
+    row = next(iter(stream))
+    assert row["image"].size == (40, 30) and row["mask"]["size"] == [30, 40]
+    everything = [row["ref_id"] for row in stream]
+    # 4 shards over 2 processes, and over 3, which the shards do not divide by.
+    for world in (2, 3):
+        parts = [[r["ref_id"] for r in split_dataset_by_node(stream, rank, world)] for rank in range(world)]
+        assert sorted(sum(parts, [])) == sorted(everything) == list(range(8))
+        assert all(parts)
+
+
+def test_a_shuffled_stream_has_every_row_and_another_order_in_every_epoch(built):
+    stream = load(built["refcoco"], "train", partition="google", streaming=True, shuffle_buffer=8)
+    orders = []
+    for epoch in range(3):
+        stream.set_epoch(epoch)
+        orders.append([row["ref_id"] for row in stream])
+    assert all(sorted(order) == list(range(8)) for order in orders)
+    assert len(set(map(tuple, orders))) > 1
+    with pytest.raises(ValueError, match="shuffle_buffer is for streaming=True"):
+        load(built["refcoco"], "train", partition="google", shuffle_buffer=8)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_loader_of_several_workers(built, streaming):
+    rows = load(built["refcoco"], "train", partition="google", streaming=streaming)
+    loader = DataLoader(rows, batch_size=2, num_workers=2, collate_fn=list)
+    batches = list(loader)
+    assert sorted(row["ref_id"] for batch in batches for row in batch) == list(range(8))
+    assert all(row["image"].size == (40, 30) for batch in batches for row in batch)
+
+
+def test_the_collator_takes_these_rows(built):
+    calls = []
+    collator = ReferringSegmentationCollator(lambda **arguments: calls.append(arguments), sentence="all")
+    collator([load(built["refcoco"], "val", partition="unc")[0]])
+    (call,) = calls
+    assert call["text"] == [["the red box", "box on the left"]] and len(call["segmentation_maps"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"name_or_folder": "refcoc", "split": "val"},
+            ValueError,
+            "'refcoc' is neither a folder nor one of .*refshapes",
+        ),
+        ({"split": "val"}, ValueError, r"has the configurations \['refcoco_unc', 'refcoco_google'\]: say which"),
+        ({"split": "val", "partition": "umd"}, ValueError, "has the configurations .*not 'umd'"),
+        ({"split": "testC", "partition": "unc"}, ValueError, "has no split 'testC'; it has .*'testA'"),
+        ({"split": "val", "partition": "unc", "dialect": "x"}, ValueError, r"unknown options \['dialect'\]"),
+        ({"split": "val", "partition": "unc", "images": "/nowhere"}, FileNotFoundError, "folder of pictures /nowhere"),
+        ({"name_or_folder": "refcoco_unc", "split": "val", "partition": "google"}, ValueError, "is partition 'unc'"),
+    ],
+)
+def test_what_can_not_be_loaded(built, arguments, error, message):
+    with pytest.raises(error, match=message):
+        load(**{"name_or_folder": built["refcoco"]} | arguments)
+
+
+def test_pixels_that_are_nowhere(built, tmp_path):
+    with pytest.raises(FileNotFoundError, match="built without pixels: give the folder of its pictures with images="):
+        load(built["phrasecut"], "val")
+    with pytest.raises(ValueError, match="neither a built data set .* nor a folder of official files"):
+        load(tmp_path, "val")
+    with pytest.raises(ValueError, match="holds official files; build them"):
+        load(built["raw"] / "refcoco", "val", partition="unc", streaming=True)
+
+
+def test_another_folder_of_the_same_name_is_not_taken_for_it(built, tmp_path):
+    """`datasets` caches a local folder by its name and what its card says, which cost this package a wrong figure."""
+    from datasets import load_dataset
+
+    from hf_refseg.data.builders import BuildOptions, build
+    from hf_refseg.data.catalogue import find_dataset
+
+    assert len(load(built["refcoco"], "train", partition="google")) == 8
+    assert len(load_dataset(str(built["refcoco"]), "refcoco_google", split="train")) == 8
+    raw = write_refer(tmp_path, "refcoco", "google", {"train": 3, "val": 1, "test": 1})
+    other = tmp_path / "other" / built["refcoco"].name
+    build([find_dataset("refcoco_google")], BuildOptions(raw=raw, out=other, allow_other_counts=True, rows_per_shard=2))
+    assert len(load(other, "train", images=False)) == 6
+    assert len(load_dataset(str(other), "refcoco_google", split="train")) == 6

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+from official_copies import LEFT, RIGHT, box_mask, write_referit
+from scipy.io import savemat
+
+from hf_refseg.data import load_referit
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_referit(tmp_path)
+
+
+def change(raw, name, **entries):
+    file = raw / "exp-referit" / "data" / name
+    file.write_text(json.dumps(json.loads(file.read_text()) | entries))
+
+
+def test_rows_have_the_boxes_and_the_inverted_masks(raw):
+    rows = load_referit(raw, "val")
+    assert len(rows) == 4 and rows.counts() == (2, 4, 6)
+    left, right = rows[0], rows[1]
+    assert (left["image_id"], left["task_id"], left["ref_id"], left["source"]) == (103, "103_1", 103_001, "referit")
+    # The files' boxes include their last pixel, the schema's do not.
+    assert left["boxes"] == [list(map(float, LEFT))] and right["boxes"] == [list(map(float, RIGHT))]
+    np.testing.assert_array_equal(np.asarray(left["mask"]), box_mask(LEFT))
+    assert left["image"].size == (40, 30) and left["image"].getpixel((10, 15))[0] > 180
+    assert [sentence["sent"] for sentence in left["sentences"]] == ["the red box", "box on the left"]
+    assert len({s["sent_id"] for row in rows.without_pictures() for s in row["sentences"]}) == 6
+
+
+def test_regions_without_expression_are_counted_not_silently_dropped(raw):
+    assert load_referit(raw, None).notes == {"regions without an expression, left out": 6}
+    assert load_referit(raw, "train").notes == {"regions without an expression, left out": 2}
+
+
+def test_every_place_of_the_files(raw):
+    flat = raw / "exp-referit"
+    assert load_referit(flat, "test").counts() == load_referit(raw, "test").counts() == (2, 4, 6)
+    assert load_referit(raw, "trainval", images=False).counts() == (4, 8, 12)
+    assert load_referit(raw, "train", images=False).select("val").counts() == (2, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "message"),
+    [
+        ("referit_query_val.json", {"103_9": ["x"]}, "referit_query_val.json, region '103_9' has no box"),
+        ("referit_query_val.json", {"103_1": []}, "region '103_1' has .*expected a list of expressions"),
+        ("referit_query_val.json", {"103_1": ["the man", "  "]}, "region '103_1' has an empty expression"),
+        ("referit_query_val.json", {"abc": ["x"]}, "region 'abc'.*<image>_<number>"),
+        ("referit_query_val.json", {"101_1": ["x"]}, "referit_val_imlist.txt does not list 1 images .*101"),
+    ],
+)
+def test_broken_records_are_named(raw, name, entries, message):
+    change(raw, name, **entries)
+    with pytest.raises(ValueError, match=message):
+        load_referit(raw, "val")
+
+
+def test_a_region_of_two_splits(raw):
+    (raw / "exp-referit" / "data" / "referit_val_imlist.txt").unlink()
+    change(raw, "referit_query_val.json", **{"101_1": ["x"]})
+    with pytest.raises(ValueError, match="a region is in two splits"):
+        load_referit(raw, None)
+
+
+@pytest.mark.parametrize("name", ["referit_query_val.json", "referit_bbox.json", "referit_imsize.json"])
+def test_missing_files_are_named(raw, name):
+    (raw / "exp-referit" / "data" / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        load_referit(raw, "val")
+
+
+def test_bad_masks_are_named(raw):
+    rows = load_referit(raw, "val")
+    file = raw / "exp-referit" / "referit-dataset" / "mask" / "103_1.mat"
+    savemat(file, {"segimg_t": np.ones((40, 30))})
+    with pytest.raises(ValueError, match=r"103_1.mat: its mask is \(40, 30\), its image \(30, 40\)"):
+        rows[0]
+    savemat(file, {"mask": np.ones((30, 40))})
+    with pytest.raises(ValueError, match="103_1.mat has no segimg_t"):
+        rows[0]
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(ValueError, match="103_1.mat can't be read"):
+        rows[0]
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match="103_1.mat"):
+        rows[0]
+
+
+def test_unknown_split(raw):
+    with pytest.raises(ValueError, match="ReferIt has no split 'testA'; it has .*'trainval'"):
+        load_referit(raw, "testA")
+
+
+def test_counts_of_the_real_files(shared_dir):
+    rows = load_referit(shared_dir / "data" / "referit_text_objseg", images=False)
+    # 20,000 images and 99,610 regions are listed, of which 19,989 and 99,245 have expressions, 120,081 in all.
+    assert (len(rows.sizes), len(rows.boxes)) == (20_000, 99_610)
+    assert (len(rows.crops), sum(map(len, rows.crops.values()))) == (20_000, 99_610)
+    assert rows.counts() == (19_989, 99_245, 120_081)
+    counts = {split: rows.select(split).counts() for split in ("train", "val", "trainval", "test")}
+    assert counts == {
+        "train": (8_995, 44_649, 54_134),
+        "val": (1_000, 4_866, 5_842),
+        "trainval": (9_995, 49_515, 59_976),
+        "test": (9_994, 49_730, 60_105),
+    }
+    assert sum(not sentence.isascii() for sentence in rows.sentences()) == 76
