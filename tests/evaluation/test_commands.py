@@ -37,7 +37,7 @@ def test_evaluate_twice_and_compare(model_folder, tmp_path, monkeypatch, capsys)
     ("arguments", "message"),
     [
         (["evaluate", "--protocol", "coco"], "unknown metric protocol 'coco'"),
-        (["evaluate", "--dataset", "gone"], "there is no data set 'gone'"),
+        (["evaluate", "--dataset", "gone"], "'gone' is neither a folder nor one of"),
         (["evaluate", "--split", "gone"], "Unknown split 'gone'"),
         (["evaluate", "--model", "gone"], "there is no model 'gone'"),
         (["evaluate", "--refine", "gone"], "unknown refine 'gone'"),

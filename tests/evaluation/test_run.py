@@ -24,7 +24,7 @@ from tests.evaluation.conftest import save_model
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
-def by_hand(model_folder, dataset, protocol, rows, threshold=0.5, first_only=False):
+def by_hand(model_folder, dataset, protocol, rows, threshold=0.5, first_only=False, refine=None):
     """Numbers of a loop over single sentences."""
     model, processor = AutoModel.from_pretrained(model_folder).eval(), AutoProcessor.from_pretrained(model_folder)
     metric = RefSegMetric(protocol)
@@ -34,7 +34,7 @@ def by_hand(model_folder, dataset, protocol, rows, threshold=0.5, first_only=Fal
             with torch.inference_mode():
                 outputs = model(**inputs)
             (result,) = processor.post_process_referring_segmentation(
-                outputs, target_sizes=inputs["original_sizes"], threshold=threshold
+                outputs, target_sizes=inputs["original_sizes"], threshold=threshold, refine=refine, images=row["image"]
             )
             boxes = {"pred_boxes": [] if result["box"] is None else [result["box"]], "target_boxes": row["boxes"]}
             metric.add(result["mask"], decode_mask(row["mask"]), **boxes)
@@ -59,6 +59,12 @@ def test_numbers_are_those_of_a_loop_by_hand(evaluation, model_folder, dialect, 
     assert results["metrics"] == by_hand(model_folder, dialect, protocol, 14, **options)
     assert 0 < results["metrics"]["mIoU"] < 1 and results["counts"]["rows"] == 14
     assert results["metrics"].get("num_no_target", 0) == results["counts"]["no_target"]
+
+
+def test_masks_are_refined_before_they_are_counted(evaluation, model_folder):
+    results = run(evaluation(refine="dense_crf"))
+    assert results["metrics"] == by_hand(model_folder, "refcoco", "hu2016", 7, refine="dense_crf")
+    assert results["metrics"]["oIoU"] != by_hand(model_folder, "refcoco", "hu2016", 7)["oIoU"]
 
 
 def test_results_say_how_they_were_counted(evaluation, tmp_path):
@@ -173,7 +179,7 @@ def test_dtype_and_mask_protocol_reach_the_model(evaluation, tmp_path):
         ({"model": "no-such"}, "there is no model 'no-such'"),
         ({"refine": "magic"}, "unknown refine 'magic'"),
         ({"mask_protocol": "magic"}, "unknown protocol 'magic'"),
-        ({"dataset": "nowhere"}, "there is no data set 'nowhere'"),
+        ({"dataset": "nowhere"}, "'nowhere' is neither a folder nor one of"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(evaluation, tmp_path, fields, message):

@@ -69,13 +69,13 @@ def test_stages_of_hu_have_the_published_settings(stage):
 
 
 def test_values_are_overridden_by_bare_and_by_full_name():
-    words = ["--learning_rate", "2e-3", "--model.hidden_size=32", "--model.backbone_config.depths", "[1, 2]"]
+    words = ["--learning_rate", "2e-3", "--model.hidden_size=32", "--model.backbone_config.depths", "[1, 3]"]
     recipe = load_recipe(CONFIGS / "tiny_refshapes.yaml", [*words, "--eval_strategy", "no", "--tf32=false"])
     assert recipe.training["learning_rate"] == 2e-3
     assert (recipe.training["eval_strategy"], recipe.training["tf32"]) == ("no", False)
     assert recipe.model["hidden_size"] == 32
-    assert recipe.model["backbone_config"]["depths"] == [1, 2]
-    assert recipe.model["backbone_config"]["model_type"] == "resnet"
+    assert recipe.model["backbone_config"]["depths"] == [1, 3]
+    assert recipe.model["backbone_config"]["model_type"] == "refseg_vgg_fcn"
 
 
 def test_numbers_with_exponents_are_numbers(tmp_path):

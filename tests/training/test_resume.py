@@ -21,12 +21,17 @@ from hf_refseg.training.checkpointing import last_complete_checkpoint, missing_f
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+# With running statistics, which must be resumed too.
+BACKBONE = {
+    "model_type": "resnet", "embedding_size": 32, "hidden_sizes": [16], "depths": [1], "layer_type": "basic",
+    "out_features": ["stage1"],
+}  # fmt: skip
 # Six steps an epoch, so that the fourth, where the first checkpoint lies, is in the middle of one; flips and random
 # sentences, so that a stream of draws that restarts would be noticed.
 SETTINGS = {
     "max_steps": 40, "save_steps": 4, "train_samples": 24, "per_device_train_batch_size": 4, "eval_samples": 4,
     "image_size": 48, "processor.size": 48, "flip_probability": 0.5, "hidden_size": 8, "use_cpu": True,
-    "model.backbone_config.depths": [1], "model.backbone_config.hidden_sizes": [16], "load_best_model_at_end": False,
+    "model.backbone_config": BACKBONE, "detail_size": 0, "load_best_model_at_end": False,
     "eval_strategy": "no", "save_total_limit": 3, "warmup_steps": 3, "logging_steps": 10, "disable_tqdm": True,
     "report_to": "none", "naming_steps": 2, "freeze": "none", "context_size": 0,
 }  # fmt: skip
