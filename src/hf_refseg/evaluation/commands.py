@@ -20,8 +20,8 @@ def add_commands(commands) -> None:
     evaluate.add_argument(
         "--dataset",
         required=True,
-        help="a name such as refcoco_unc (found in HF_REFSEG_DATA or ./data), a folder of a built data set or of official "
-        "files, or refshapes[/DIALECT]",
+        help="a name such as refcoco_unc (found in HF_REFSEG_DATA or ./data), a folder of a built data set or of "
+        "official files, or refshapes[/DIALECT]",
     )
     evaluate.add_argument("--split", required=True, help="as the data set calls it: val, testA ...")
     evaluate.add_argument(

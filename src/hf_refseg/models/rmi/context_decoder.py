@@ -63,8 +63,8 @@ class ContextDecoder(nn.Module):
         """
         cells = F.relu(self.reduce(state))  # (N, D, h, w) -> (N, C, h, w)
         if cells.dtype == torch.float32:
-            # In this layout oneDNN's gradient of a depthwise convolution takes half the time; with dilation it is wrong in
-            # bfloat16 (seen with torch 2.15).
+            # In this layout oneDNN's gradient of a depthwise convolution takes half the time; with dilation it is wrong
+            # in bfloat16 (seen with torch 2.15).
             cells = cells.contiguous(memory_format=torch.channels_last)
         cells = self.context(cells)
         if self.detail is not None:
