@@ -194,7 +194,7 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             losses.append(loss.item())
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
-        due = epoch >= frozen_epochs and (epoch + 1 - frozen_epochs) % recipe.evaluate_every == 0
+        due = epoch >= frozen_epochs and (epoch + 1) % recipe.evaluate_every == 0
         if due or epoch + 1 == recipe.epochs:
             results = evaluate_photos(averaged.module, final_processor, data / recipe.folders[0], split="val")
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
