@@ -27,7 +27,7 @@ class LstmCnnConfig(PreTrainedConfig):
         visual_size: channels of the 1x1 projection of the backbone (fc8 of Hu, ImageNet logits in R+, learned in D+).
         mlp_size: channels of the hidden layer of the classifier.
         skip_padding: leave the LSTM's state alone at padded steps (Liu); Hu's code reads padding as a word.
-        loss: "weighted_mean" (Hu), "sum_over_cells" (Liu) or "dice_and_cross_entropy", see [`hf_refseg.losses`].
+        loss: "weighted_mean" (Hu) or "sum_over_cells" (Liu), see [`hf_refseg.losses`].
         foreground_weight: weight of the foreground in "weighted_mean".
         background_weight: weight of the background in "weighted_mean": 1/3 in the high-res stage, 1 in the others.
         pad_token_id: id of the padding.
@@ -48,7 +48,7 @@ class LstmCnnConfig(PreTrainedConfig):
     visual_size: int = 1000
     mlp_size: int = 500
     skip_padding: bool = False
-    loss: Literal["weighted_mean", "sum_over_cells", "dice_and_cross_entropy"] = "weighted_mean"
+    loss: Literal["weighted_mean", "sum_over_cells"] = "weighted_mean"
     foreground_weight: float | int = 1.0
     background_weight: float | int = 1 / 3
     pad_token_id: int = 0
