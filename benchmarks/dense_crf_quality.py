@@ -84,7 +84,7 @@ def measure(model, processor, rows, name: str) -> list[dict]:
         for index, text in enumerate(texts):
             record = {"image": row["image"], "text": text, "target": target}
             for refine, masks in found.items():
-                intersection, union, _ = mask_counts(masks[index], target)
+                intersection, union = mask_counts(masks[index], target)[:2]
                 iou = intersection / union if union else 0.0
                 record[refine] = {"mask": masks[index], "iou": iou, "outline": outline_scores(masks[index], target)}
             records.append(record)
