@@ -109,6 +109,8 @@ class DenseCrf:
         Raises ValueError where labels, sizes or values are not as above.
         """
         check_probabilities(probabilities, self.image_shape)
+        if not probabilities.numel():
+            return probabilities.float()  # N is 0; torch's embedding_bag takes no empty rows on every processor
         shape = probabilities.shape
         leading = self.image_shape[0] if len(self.image_shape) == 4 else 1
         labels, height, width = shape[-3:]
