@@ -34,9 +34,11 @@ class FrozenBatchNorm2d(nn.Module):
         return maps * scale[:, None, None] + shift[:, None, None]
 
 
-class SameConvolution(nn.Module):
+class NormalizedConvolution(nn.Module):
     """
-    Convolution with TensorFlow's SAME padding, without bias, then batch normalisation.
+    Convolution without bias, then batch normalisation.
+
+    Padding is TensorFlow's SAME, or symmetric as Caffe and torch have it, which differs where the stride is 2.
 
     With a frozen normalisation and no gradient to the weights, the two are folded into one convolution. On a CPU the
     folded kernel is kept until a weight changes (in place, or by another tensor; a change through `.data` is not seen
@@ -52,9 +54,10 @@ class SameConvolution(nn.Module):
         dilation: int = 1,
         eps: float = 1e-3,
         frozen: bool = True,
+        symmetric: bool = False,
     ):
         super().__init__()
-        self.kernel, self.stride, self.dilation = kernel, stride, dilation
+        self.kernel, self.stride, self.dilation, self.symmetric = kernel, stride, dilation, symmetric
         self.convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, dilation=dilation, bias=False)
         self.normalization = FrozenBatchNorm2d(out_channels, eps) if frozen else nn.BatchNorm2d(out_channels, eps)
         self._folded: tuple[tuple, list[torch.Tensor], torch.Tensor, torch.Tensor] | None = None
@@ -68,8 +71,8 @@ class SameConvolution(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         padding = 0
-        if self.stride == 1:
-            padding = self.dilation * (self.kernel - 1) // 2  # SAME is symmetric here; no copy is needed
+        if self.stride == 1 or self.symmetric:
+            padding = self.dilation * (self.kernel - 1) // 2  # SAME is symmetric at stride 1; no copy is needed
         else:
             maps = pad_same(maps, self.kernel, self.stride, self.dilation)
         if self._can_fold(maps):

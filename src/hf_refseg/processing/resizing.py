@@ -98,3 +98,30 @@ def resize_and_crop(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     resized = skimage_resize(mask, (max(round(height * scale), 1), max(round(width * scale), 1)))
     top, left = (resized.shape[-2] - size[0]) // 2, (resized.shape[-1] - size[1]) // 2
     return resized[..., top : top + size[0], left : left + size[1]]
+
+
+def opencv_resize(image: torch.Tensor, scale: float) -> torch.Tensor:
+    """`cv2.resize(image, None, fx=scale, fy=scale)` with bilinear interpolation: half-pixel centres, no antialiasing.
+
+    Sample positions follow from the scale itself and not, as elsewhere, from the two rounded sizes.
+
+    Args:
+        image: (..., H, W) floating point.
+        scale: above 0.
+
+    Returns: (..., round(H * scale), round(W * scale)), at least one pixel each.
+    """
+    if scale == 1:
+        return image
+    columns = _sample_last_axis(image, scale)  # (..., H, W) -> (..., H, W * scale)
+    return _sample_last_axis(columns.mT, scale).mT.contiguous()  # -> (..., H * scale, W * scale)
+
+
+def _sample_last_axis(image: torch.Tensor, scale: float) -> torch.Tensor:
+    length = image.shape[-1]
+    position = (torch.arange(max(round(length * scale), 1), dtype=torch.float64, device=image.device) + 0.5) / scale
+    position = (position - 0.5).clamp(0, length - 1)
+    lower = position.long().clamp(max=max(length - 2, 0))
+    fraction = (position - lower).to(image.dtype)
+    upper = (lower + 1).clamp(max=length - 1)
+    return image.index_select(-1, lower) * (1 - fraction) + image.index_select(-1, upper) * fraction

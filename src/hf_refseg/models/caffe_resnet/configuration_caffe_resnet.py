@@ -1,4 +1,6 @@
-"""Configuration of the Caffe-style dilated ResNet below the R+ and D+ rows of Liu et al. 2017."""
+"""Configuration of the Caffe-style ResNet: dilated below the R+ and D+ rows of Liu et al. 2017, or in a detector."""
+
+from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -14,10 +16,11 @@ class CaffeResNetConfig(BackboneConfigMixin, PreTrainedConfig):
     Args:
         num_channels: channels of the input image.
         stem_size: channels of the 7x7 stride-2 stem convolution.
-        hidden_sizes: output channels of the four stages; the bottleneck inside is a quarter of it.
-        depths: number of bottleneck units of the four stages.
+        hidden_sizes: output channels of the stages; the bottleneck inside is a quarter of it.
+        depths: number of bottleneck units of the stages; a detector has three, the fourth is its head.
         output_stride: 8, 16 or 32; stages that would go further are dilated instead, in every unit.
         batch_norm_eps: 1e-3 in TensorFlow (Caffe and torch use 1e-5).
+        padding: "same" as TensorFlow pads at stride 2, or "symmetric" as Caffe and torch do.
         freeze_batch_norm: use the stored statistics always; False trains batch normalisation from scratch.
         out_features / out_indices: which of "stem", "stage1" ... "stage4" are returned; the last by default.
     """
@@ -30,6 +33,7 @@ class CaffeResNetConfig(BackboneConfigMixin, PreTrainedConfig):
     depths: list[int] | tuple[int, ...] = (3, 4, 23, 3)
     output_stride: int = 8
     batch_norm_eps: float = 1e-3
+    padding: Literal["same", "symmetric"] = "same"
     freeze_batch_norm: bool = True
 
     def __post_init__(self, **kwargs):

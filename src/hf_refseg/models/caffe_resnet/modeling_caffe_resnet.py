@@ -3,7 +3,8 @@ The Caffe-style ResNet (He et al. 2016) with dilation, as TensorFlow ran it for 
 
 It is not torchvision's: the stride lies on the first 1x1 convolution of a unit, padding is TensorFlow's SAME (a shift
 of one pixel at stride 2), batch normalisation has eps 1e-3, and every unit of a dilated stage, the first too, has the
-stage's dilation. Images come in RGB; the Caffe order BGR is folded into the first kernel by the converter.
+stage's dilation. Images come in RGB; the Caffe order BGR is folded into the first kernel by the converter. With
+`padding="symmetric"` and eps 1e-5 it is the trunk of the Mask R-CNN below MAttNet and CAC.
 """
 
 import torch
@@ -16,7 +17,7 @@ from transformers.modeling_outputs import BackboneOutput
 from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.utils import can_return_tuple
 
-from ...layers.frozen_convolution import FrozenBatchNorm2d, SameConvolution
+from ...layers.frozen_convolution import FrozenBatchNorm2d, NormalizedConvolution
 from ...layers.same_padding import pad_same
 from .configuration_caffe_resnet import CaffeResNetConfig
 
@@ -24,16 +25,13 @@ from .configuration_caffe_resnet import CaffeResNetConfig
 class CaffeResNetUnit(nn.Module):
     """Bottleneck: 1x1 with the stride, 3x3 with the dilation, 1x1; (B, C, H, W) -> (B, D, H / stride, W / stride)."""
 
-    def __init__(
-        self, config: CaffeResNetConfig, in_channels: int, out_channels: int, stride: int, dilation: int, first: bool
-    ):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, dilation: int, first: bool, **norm):
         super().__init__()
-        norm = {"eps": config.batch_norm_eps, "frozen": config.freeze_batch_norm}
         inner = out_channels // 4
-        self.reduce = SameConvolution(in_channels, inner, 1, stride, **norm)
-        self.convolve = SameConvolution(inner, inner, 3, dilation=dilation, **norm)
-        self.expand = SameConvolution(inner, out_channels, 1, **norm)
-        self.shortcut = SameConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
+        self.reduce = NormalizedConvolution(in_channels, inner, 1, stride, **norm)
+        self.convolve = NormalizedConvolution(inner, inner, 3, dilation=dilation, **norm)
+        self.expand = NormalizedConvolution(inner, out_channels, 1, **norm)
+        self.shortcut = NormalizedConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         residual = F.relu(self.reduce(maps), inplace=True)  # (B, C, H, W) -> (B, D / 4, H / stride, W / stride)
@@ -41,6 +39,15 @@ class CaffeResNetUnit(nn.Module):
         residual = self.expand(residual)  # (B, D / 4, ...) -> (B, D, ...)
         residual += self.shortcut(maps)
         return F.relu(residual, inplace=True)
+
+
+def residual_stage(
+    in_channels: int, out_channels: int, depth: int, stride: int = 1, dilation: int = 1, **norm
+) -> nn.Sequential:
+    """`depth` units, of which the first has the stride; `norm` goes to every [`NormalizedConvolution`]."""
+    first = CaffeResNetUnit(in_channels, out_channels, stride, dilation, first=True, **norm)
+    others = [CaffeResNetUnit(out_channels, out_channels, 1, dilation, first=False, **norm) for _ in range(depth - 1)]
+    return nn.Sequential(first, *others)
 
 
 class CaffeResNetPreTrainedModel(PreTrainedModel):
@@ -67,8 +74,12 @@ class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):
     def __init__(self, config: CaffeResNetConfig):
         super().__init__(config)
         self.num_features = [config.stem_size, *config.hidden_sizes]
-        norm = {"eps": config.batch_norm_eps, "frozen": config.freeze_batch_norm}
-        self.stem = SameConvolution(config.num_channels, config.stem_size, 7, stride=2, **norm)
+        norm = {
+            "eps": config.batch_norm_eps,
+            "frozen": config.freeze_batch_norm,
+            "symmetric": config.padding == "symmetric",
+        }
+        self.stem = NormalizedConvolution(config.num_channels, config.stem_size, 7, stride=2, **norm)
         self.stages = nn.ModuleList()
         reached, dilation = 4, 1
         for stage, depth in enumerate(config.depths):
@@ -79,11 +90,7 @@ class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):
                 else:
                     dilation *= 2
             channels, out_channels = self.num_features[stage], self.num_features[stage + 1]
-            units = [CaffeResNetUnit(config, channels, out_channels, stride, dilation, first=True)]
-            units += [
-                CaffeResNetUnit(config, out_channels, out_channels, 1, dilation, first=False) for _ in range(depth - 1)
-            ]
-            self.stages.append(nn.Sequential(*units))
+            self.stages.append(residual_stage(channels, out_channels, depth, stride, dilation, **norm))
         self.post_init()
 
     @can_return_tuple
@@ -103,8 +110,10 @@ class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):
             `feature_maps`: one (B, C, ceil(H / s), ceil(W / s)) per requested stage.
         """
         maps = F.relu(self.stem(pixel_values), inplace=True)  # (B, 3, H, W) -> (B, 64, H / 2, W / 2)
-        # Zeros pad as well as minus infinity here, since everything after a ReLU is at least zero.
-        maps = F.max_pool2d(pad_same(maps, 3, 2), 3, 2)  # (B, 64, H / 2, W / 2) -> (B, 64, H / 4, W / 4)
+        if self.config.padding == "symmetric":
+            maps = F.max_pool2d(maps, 3, 2, padding=1)  # (B, 64, H / 2, W / 2) -> (B, 64, H / 4, W / 4)
+        else:  # zeros pad as well as minus infinity here, since everything after a ReLU is at least zero
+            maps = F.max_pool2d(pad_same(maps, 3, 2), 3, 2)  # (B, 64, H / 2, W / 2) -> (B, 64, H / 4, W / 4)
         hidden_states = (maps,)
         for stage in self.stages:
             maps = stage(maps)  # (B, C, ...) -> (B, D, ...)

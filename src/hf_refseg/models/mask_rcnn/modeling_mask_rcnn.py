@@ -1,0 +1,453 @@
+"""
+Mask R-CNN (He et al., ICCV 2017) with a ResNet C4 head, as it lies below MAttNet (Yu et al. 2018) and CAC (Chen 2019).
+
+A backbone makes a feature map of stride 16; a region proposal network finds boxes in it; the last stage of the ResNet
+reads a 7x7 crop of each box and says its category and a better box; and a small branch draws a 14x14 mask. The mask
+branch runs only on the boxes that are returned: the original ran it on all 300 proposals and threw the result away.
+
+B images, A anchors per cell, R regions of all images, K categories, C and D channels of backbone and head, S cells per
+side of a crop, (h, w) feature map. Boxes inside this file have both corners inside (see boxes.py).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.backbone_utils import load_backbone
+from transformers.models.auto.modeling_auto import AutoModel
+from transformers.utils import ModelOutput, can_return_tuple
+
+from ...layers.frozen_convolution import FrozenBatchNorm2d
+from ...layers.inputs import check_pixel_values
+from ...layers.roi_crop import crop_regions
+from ..caffe_resnet.modeling_caffe_resnet import residual_stage
+from .boxes import (
+    clip_boxes,
+    clip_boxes_outwards,
+    decode_boxes,
+    exclusive_to_inclusive,
+    inclusive_to_exclusive,
+    make_anchors,
+    shift_anchors,
+    suppress,
+)
+from .configuration_mask_rcnn import MaskRcnnConfig
+from .training_targets import detection_losses, proposal_losses, sample_regions
+
+SCORE_STEP = 0.1  # by which the threshold goes down for an image without detections
+
+
+@dataclass
+class MaskRcnnImageFeatures(ModelOutput):
+    """
+    What the backbone says about B images; everything else starts from here.
+
+    Args:
+        maps: (B, C, h, w); zeros beyond the map of an image that is smaller than the batch.
+        input_sizes: (height, width) of each image in the network's input, without padding.
+    """
+
+    maps: torch.FloatTensor | None = None
+    input_sizes: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass
+class MaskRcnnOutput(ModelOutput):
+    r"""
+    R detections of B images, image by image, in each by category and then by score.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*, returned when `labels` is given):
+            The sum of `losses`. No detections are made then.
+        pred_boxes (`torch.FloatTensor` of shape `(R, 4)`):
+            xyxy in pixels of the original image; x2 and y2 lie outside the box.
+        scores (`torch.FloatTensor` of shape `(R,)`):
+            Probability of the category.
+        class_labels (`torch.LongTensor` of shape `(R,)`):
+            The category, a key of `config.id2label`.
+        mask_probabilities (`torch.FloatTensor` of shape `(R, 2 * S, 2 * S)`):
+            Of the category's mask in its box.
+        image_index (`torch.LongTensor` of shape `(R,)`):
+            Which image of the batch.
+        crops (`torch.FloatTensor` of shape `(R, C, S, S)`), head_features (`torch.FloatTensor` of shape `(R, D, S, S)`):
+            Of the returned boxes, the feature map's crop and the head's output, for models that build on them.
+        image_features ([`MaskRcnnImageFeatures`]):
+            What the detections were made of.
+        losses (`dict[str, torch.FloatTensor]`, *optional*):
+            "rpn_class", "rpn_box", "class", "box" and "mask", each of shape `()`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    pred_boxes: torch.FloatTensor | None = None
+    scores: torch.FloatTensor | None = None
+    class_labels: torch.LongTensor | None = None
+    mask_probabilities: torch.FloatTensor | None = None
+    image_index: torch.LongTensor | None = None
+    crops: torch.FloatTensor | None = None
+    head_features: torch.FloatTensor | None = None
+    image_features: MaskRcnnImageFeatures | None = None
+    losses: dict[str, torch.FloatTensor] | None = None
+
+
+class RegionProposalNetwork(nn.Module):
+    """Scores and moves A anchors at every cell (Ren et al. 2015)."""
+
+    def __init__(self, config: MaskRcnnConfig, channels: int):
+        super().__init__()
+        self.num_anchors = len(config.anchor_ratios) * len(config.anchor_scales)
+        self.convolution = nn.Conv2d(channels, config.rpn_hidden_size, 3, padding=1)
+        self.class_logits = nn.Conv2d(config.rpn_hidden_size, 2 * self.num_anchors, 1)
+        self.box_deltas = nn.Conv2d(config.rpn_hidden_size, 4 * self.num_anchors, 1)
+
+    def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C, h, w) -> (B, h, w, A, 2) logits of background and object, (B, h, w, A, 4) deltas."""
+        maps = F.relu(self.convolution(maps))
+        # channel a is the background of anchor a, channel A + a its object
+        logits = self.class_logits(maps).unflatten(1, (2, -1)).permute(0, 3, 4, 2, 1)  # -> (B, h, w, A, 2)
+        deltas = self.box_deltas(maps).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)  # -> (B, h, w, A, 4)
+        return logits, deltas
+
+
+class RegionHead(nn.Module):
+    """ResNet's last stage over crops, then category and box of each: one box per category."""
+
+    def __init__(self, config: MaskRcnnConfig, channels: int):
+        super().__init__()
+        norm = {"eps": config.batch_norm_eps, "frozen": config.freeze_batch_norm}
+        self.stage = residual_stage(channels, config.head_size, config.head_depth, **norm)
+        self.class_logits = nn.Linear(config.head_size, config.num_labels + 1)  # index 0 is the background
+        self.box_deltas = nn.Linear(config.head_size, 4 * (config.num_labels + 1))
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """(R, C, S, S) -> (R, D, S, S)."""
+        return self.stage(crops.contiguous(memory_format=torch.channels_last))
+
+    def predict(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(R, D, S, S) -> logits (R, K + 1) and deltas (R, K + 1, 4), these divided by `config.box_std`."""
+        pooled = features.mean((2, 3))  # (R, D, S, S) -> (R, D)
+        return self.class_logits(pooled), self.box_deltas(pooled).unflatten(1, (-1, 4))  # (R, 4K + 4) -> (R, K + 1, 4)
+
+
+class MaskBranch(nn.Module):
+    """Draws a mask per category (He et al. 2017, without the four extra convolutions)."""
+
+    def __init__(self, config: MaskRcnnConfig):
+        super().__init__()
+        self.upsampling = nn.ConvTranspose2d(config.head_size, config.mask_hidden_size, 2, stride=2)
+        self.mask_logits = nn.Conv2d(config.mask_hidden_size, config.num_labels + 1, 1)  # channel 0 is never read
+
+    def forward(self, features: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
+        """(R, D, S, S) and the category of each (R,) -> mask logits (R, 2S, 2S)."""
+        logits = self.mask_logits(F.relu(self.upsampling(features)))  # (R, D, S, S) -> (R, K + 1, 2S, 2S)
+        return logits[torch.arange(len(logits), device=logits.device), class_labels + 1]  # -> (R, 2S, 2S)
+
+
+class MaskRcnnPreTrainedModel(PreTrainedModel):
+    config: MaskRcnnConfig
+    base_model_prefix = "detector"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    _no_split_modules = ["CaffeResNetUnit"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, FrozenBatchNorm2d):
+            module.initialise()
+        for name in ("class_logits", "box_deltas", "mask_logits"):
+            if isinstance(layer := getattr(module, name, None), nn.Module):
+                small = isinstance(module, RegionHead) and name == "box_deltas"
+                init.normal_(layer.weight, std=0.001 if small else 0.01)
+                init.zeros_(layer.bias)
+        if isinstance(module, RegionProposalNetwork):
+            init.normal_(module.convolution.weight, std=0.01)
+
+
+class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
+    """Boxes, categories and masks of the things in images."""
+
+    def __init__(self, config: MaskRcnnConfig):
+        super().__init__(config)
+        self.backbone = load_backbone(config)
+        channels = self.backbone.channels[-1]
+        self.rpn = RegionProposalNetwork(config, channels)
+        self.head = RegionHead(config, channels)
+        self.mask_branch = MaskBranch(config)
+        self.post_init()
+
+    @property
+    def crop_channels(self) -> int:
+        """Channels C of the feature map and its crops."""
+        return self.backbone.channels[-1]
+
+    # ---- Images to feature maps ----
+
+    def get_image_features(
+        self, pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = None
+    ) -> MaskRcnnImageFeatures:
+        """
+        Args:
+            pixel_values: (B, 3, H, W).
+            pixel_mask: (B, H, W), 0 on the padding at the right and bottom of smaller images. These run through the
+                backbone by themselves: padding that enters a convolution leaks into an image's border, and a detection
+                must not depend on what else is in the batch.
+        """
+        check_pixel_values(pixel_values)
+        pixel_values = pixel_values.to(self.dtype)
+        sizes = [tuple(pixel_values.shape[-2:])] * len(pixel_values)
+        if pixel_mask is not None:
+            lengths = [pixel_mask.any(dim).sum(1).tolist() for dim in (2, 1)]  # (B, H, W) -> (B, H) -> (B,); and width
+            sizes = list(zip(*lengths, strict=True))
+        if len(set(sizes)) == 1:
+            height, width = sizes[0]
+            maps = self._feature_map(pixel_values[:, :, :height, :width])
+        else:
+            parts = [
+                self._feature_map(image[None, :, :height, :width])[0]
+                for image, (height, width) in zip(pixel_values, sizes, strict=True)
+            ]
+            limits = [max(part.shape[dim] for part in parts) for dim in (1, 2)]
+            maps = torch.stack(  # B x (C, h_i, w_i) -> (B, C, h, w)
+                [F.pad(part, (0, limits[1] - part.shape[2], 0, limits[0] - part.shape[1])) for part in parts]
+            )
+        return MaskRcnnImageFeatures(maps=maps, input_sizes=tuple(sizes))
+
+    def _feature_map(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        if pixel_values.device.type == "cpu" or pixel_values.is_cuda:
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+        maps = self.backbone(pixel_values).feature_maps[-1]  # (B, 3, H, W) -> (B, C, h, w)
+        if maps.shape[-2:] != self.map_size(tuple(pixel_values.shape[-2:])):
+            raise ValueError(
+                f"the backbone makes a map of {tuple(maps.shape[-2:])} from an input of "
+                f"{tuple(pixel_values.shape[-2:])}, which is not a stride of config.feature_stride="
+                f"{self.config.feature_stride}; set feature_stride, or the backbone's out_features"
+            )
+        return maps
+
+    def map_size(self, input_size: tuple[int, int]) -> tuple[int, int]:
+        """Cells (h, w) that an input of (H, W) pixels has."""
+        return tuple(-(-length // self.config.feature_stride) for length in input_size)
+
+    # ---- Feature maps to proposals ----
+
+    def anchors(self, map_size: tuple[int, int], device: torch.device) -> torch.Tensor:
+        """All anchors of a map: (h * w * A, 4), in pixels of the network's input."""
+        config = self.config
+        anchors = make_anchors(config.anchor_base_size, list(config.anchor_ratios), list(config.anchor_scales))
+        return shift_anchors(anchors.to(device), *map_size, config.feature_stride)
+
+    @torch.no_grad()
+    def select_proposals(
+        self, logits: torch.Tensor, deltas: torch.Tensor, input_size: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        The best proposals of one image: boxes (P, 4) in pixels of the network's input and scores (P,), best first.
+
+        Args:
+            logits: (h * w * A, 2).
+            deltas: (h * w * A, 4).
+            input_size: (H, W) of the image in the network's input.
+        """
+        config = self.config
+        before = config.train_pre_nms_top_n if self.training else config.pre_nms_top_n
+        after = config.train_post_nms_top_n if self.training else config.post_nms_top_n
+        anchors = self.anchors(self.map_size(input_size), logits.device)
+        boxes = decode_boxes(anchors, deltas.float())
+        boxes = clip_boxes(boxes, torch.tensor(input_size, device=boxes.device))
+        scores, order = logits.float().softmax(-1)[:, 1].sort(descending=True, stable=True)
+        boxes, scores = boxes[order[:before]], scores[:before]
+        kept = suppress(boxes, scores, config.rpn_nms_threshold)[:after]
+        return boxes[kept], scores[kept]
+
+    def propose(self, features: MaskRcnnImageFeatures) -> tuple[list[torch.Tensor], list[tuple]]:
+        """Per image the proposals (P_i, 4), and (logits, deltas) of its anchors, which the training needs."""
+        logits, deltas = self.rpn(features.maps)
+        proposals, predictions = [], []
+        for image, input_size in enumerate(features.input_sizes):
+            height, width = self.map_size(input_size)
+            of_image = [  # (h, w, A, 2) -> (h_i * w_i * A, 2), without the cells of the padding
+                values[image, :height, :width].flatten(0, 2) for values in (logits, deltas)
+            ]
+            predictions.append(tuple(of_image))
+            proposals.append(self.select_proposals(*of_image, input_size)[0])
+        return proposals, predictions
+
+    # ---- Proposals to detections ----
+
+    def crop(self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor]) -> torch.Tensor:
+        """Crops at boxes (R_i, 4) per image, both corners inside, in pixels of the network's input: (R, C, S, S)."""
+        return crop_regions(
+            features.maps, boxes, self.config.feature_stride, self.config.crop_size, self.config.crop
+        )
+
+    def describe_regions(
+        self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor], image_scales: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Crop and head output of any regions: what models that build on the detector know of a region.
+
+        Args:
+            features: of B images.
+            boxes: per image (R_i, 4) xyxy in pixels of the original image, x2 and y2 outside.
+            image_scales: (B,).
+
+        Returns:
+            (R, C, S, S) and (R, D, S, S), R over all images.
+        """
+        scaled = [
+            exclusive_to_inclusive(box.float()) * scale for box, scale in zip(boxes, image_scales, strict=True)
+        ]
+        crops = self.crop(features, scaled)
+        return crops, self.head(crops.to(features.maps.dtype))
+
+    def predict_boxes(
+        self, proposals: torch.Tensor, deltas: torch.Tensor, scale: torch.Tensor, original_size: torch.Tensor
+    ) -> torch.Tensor:
+        """A box per category of each proposal of one image, in its own pixels: (P, 4), (P, K + 1, 4) -> (P, K + 1, 4).
+
+        The paper decodes after it has divided by the scale, so that a pixel more of width is one of the original image.
+        """
+        std = torch.tensor(self.config.box_std, device=deltas.device)
+        boxes = decode_boxes((proposals / scale)[:, None], deltas.float() * std)  # (P, 1, 4) -> (P, K + 1, 4)
+        return clip_boxes_outwards(boxes, original_size)
+
+    def choose_detections(
+        self, boxes: torch.Tensor, probabilities: torch.Tensor, threshold: float, at_least_one: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Boxes (N, 4), scores (N,) and categories (N,) of one image, by category and then by score.
+
+        Args:
+            boxes: (P, K + 1, 4); probabilities: (P, K + 1), index 0 the background.
+            threshold: least probability.
+            at_least_one: lower the threshold until there is a detection, as MAttNet needs one to choose.
+        """
+        objects = probabilities[:, 1:]
+        while at_least_one and len(objects) and not (objects >= threshold).any():
+            threshold -= SCORE_STEP
+        # What is below the threshold suppresses nothing that is above it, so it may go before the suppression.
+        regions, categories = (objects >= threshold).nonzero(as_tuple=True)
+        chosen = []
+        for category in categories.unique().tolist():
+            rows = regions[categories == category]
+            kept = suppress(boxes[rows, category + 1], objects[rows, category], self.config.nms_threshold, True)
+            chosen += [(row, category) for row in rows[kept].tolist()]
+        rows, categories = torch.tensor(chosen, dtype=torch.long, device=boxes.device).reshape(-1, 2).unbind(1)
+        return boxes[rows, categories + 1], objects[rows, categories], categories
+
+    def detect(
+        self,
+        features: MaskRcnnImageFeatures,
+        image_scales: torch.Tensor,
+        original_sizes: torch.Tensor,
+        score_threshold: float | None = None,
+        at_least_one: bool = False,
+    ) -> MaskRcnnOutput:
+        """The detections of B images; arguments as of `forward`."""
+        threshold = self.config.score_threshold if score_threshold is None else score_threshold
+        proposals, _ = self.propose(features)
+        logits, deltas = self.head.predict(self.head(self.crop(features, proposals)))
+        counts = [len(boxes) for boxes in proposals]
+        found, index = [], 0
+        for image, (of_image, count) in enumerate(zip(proposals, counts, strict=True)):
+            rows = slice(index, index + count)
+            boxes = self.predict_boxes(of_image, deltas[rows], image_scales[image], original_sizes[image])
+            found.append(self.choose_detections(boxes, logits[rows].float().softmax(-1), threshold, at_least_one))
+            index += count
+        boxes, scores, categories = zip(*found, strict=True)
+        class_labels = torch.cat(categories)
+        boxes = [inclusive_to_exclusive(of_image) for of_image in boxes]
+        crops, head_features = self.describe_regions(features, boxes, image_scales)
+        masks = self.mask_branch(head_features, class_labels).sigmoid()
+        image_index = torch.cat([torch.full_like(labels, image) for image, labels in enumerate(categories)])
+        return MaskRcnnOutput(
+            pred_boxes=torch.cat(boxes),
+            scores=torch.cat(scores),
+            class_labels=class_labels,
+            mask_probabilities=masks,
+            image_index=image_index,
+            crops=crops,
+            head_features=head_features,
+            image_features=features,
+        )
+
+    # ---- Training ----
+
+    def compute_losses(self, features: MaskRcnnImageFeatures, labels: list[dict]) -> dict[str, torch.Tensor]:
+        """The five losses, each a mean over images; `labels` as of `forward`."""
+        proposals, predictions = self.propose(features)
+        terms = {"rpn_class": [], "rpn_box": []}
+        samples = []
+        for image, (logits, deltas) in enumerate(predictions):
+            size = features.input_sizes[image]
+            anchors = self.anchors(self.map_size(size), logits.device)
+            boxes = exclusive_to_inclusive(labels[image]["boxes"].float())
+            class_loss, box_loss = proposal_losses(self.config, anchors, logits, deltas, boxes, size)
+            terms["rpn_class"].append(class_loss)
+            terms["rpn_box"].append(box_loss)
+            samples.append(sample_regions(self.config, proposals[image], boxes, labels[image]["class_labels"]))
+        head_features = self.head(self.crop(features, [sample.boxes for sample in samples]))
+        logits, deltas = self.head.predict(head_features)
+        losses = {name: torch.stack(values).mean() for name, values in terms.items()}
+
+        def draw(rows: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
+            return self.mask_branch(head_features[rows], class_labels)
+
+        masks = [of_image["masks"] for of_image in labels]
+        return losses | detection_losses(self.config, samples, logits, deltas, masks, draw)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: torch.Tensor | None = None,
+        pixel_mask: torch.Tensor | None = None,
+        original_sizes: torch.Tensor | None = None,
+        image_scales: torch.Tensor | None = None,
+        image_features: MaskRcnnImageFeatures | None = None,
+        labels: list[dict[str, torch.Tensor]] | None = None,
+        score_threshold: float | None = None,
+        at_least_one: bool = False,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> MaskRcnnOutput:
+        """
+        Args:
+            pixel_values: (B, 3, H, W), the processor's.
+            pixel_mask: (B, H, W), 0 on padding; None where all images have one size.
+            original_sizes: (B, 2) height and width of the original images in pixels; None: that of the network's input.
+            image_scales: (B,), by which the images were enlarged; None: 1.
+            image_features: what `get_image_features` returned, in place of `pixel_values`.
+            labels: per image a dict of `boxes` (G, 4) xyxy and `masks` (G, H, W) bool, both in pixels of the network's
+                input, x2 and y2 outside, and `class_labels` (G,), keys of `config.id2label`. The processor makes them.
+            score_threshold: in place of the configuration's.
+            at_least_one: lower the threshold for an image until it has a detection (MAttNet).
+
+        Raises:
+            ValueError: neither images nor features are given; another number of labels than of images.
+        """
+        if image_features is None:
+            if pixel_values is None:
+                raise ValueError("give pixel_values or image_features")
+            image_features = self.get_image_features(pixel_values, pixel_mask)
+        sizes = image_features.input_sizes
+        if labels is not None:
+            if len(labels) != len(sizes):
+                raise ValueError(f"there are labels of {len(labels)} images, but {len(sizes)} images")
+            losses = self.compute_losses(image_features, labels)
+            return MaskRcnnOutput(loss=sum(losses.values()), losses=losses, image_features=image_features)
+        device = image_features.maps.device
+        original_sizes = torch.tensor(sizes, device=device) if original_sizes is None else original_sizes.to(device)
+        scales = torch.ones(len(sizes), device=device) if image_scales is None else image_scales.to(device).float()
+        return self.detect(image_features, scales, original_sizes, score_threshold, at_least_one)
+
+
+AutoModel.register(MaskRcnnConfig, MaskRcnnForInstanceSegmentation, exist_ok=True)
+
+__all__ = ["MaskRcnnForInstanceSegmentation", "MaskRcnnImageFeatures", "MaskRcnnOutput", "MaskRcnnPreTrainedModel"]
