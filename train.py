@@ -32,8 +32,10 @@ from hf_refseg.training.build import (
     build_rows,
     training_sentences,
 )
+from hf_refseg.training.build_detector import build_detection_collators, build_detector, is_detector
 from hf_refseg.training.checkpointing import last_complete_checkpoint, require_fresh
 from hf_refseg.training.curve import plot_training_curve
+from hf_refseg.training.detection import DetectionTrainer
 from hf_refseg.training.recipe import load_recipe
 from hf_refseg.training.word_naming import name_words
 
@@ -69,15 +71,20 @@ def main(words: list[str] | None = None) -> dict[str, float]:
     train_rows = build_rows(data, data.train_split, data.train_samples, data.expression_types)
     eval_types = data.eval_expression_types or data.expression_types
     eval_rows = build_rows(data, data.eval_split, data.eval_samples, eval_types)
-    processor = build_processor(
-        ProcessorArguments(**recipe.processor), model_arguments, training_sentences(data, train_rows)
-    )
+    processor_arguments = ProcessorArguments(**recipe.processor)
     set_seed(args.seed)  # the same initial weights whatever was read before
-    model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
-    if args.naming_steps and not (options.resume and last_complete_checkpoint(args.output_dir)):
-        name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
-    train_collator, eval_collator = build_collators(data, processor, model, args.seed)
-    trainer = ReferringSegmentationTrainer(
+    if is_detector(model_arguments):
+        trainer_class = DetectionTrainer
+        processor, model = build_detector(data, processor_arguments, model_arguments, train_rows, args.freeze)
+        train_collator, eval_collator = build_detection_collators(data, processor, model, args.seed)
+    else:
+        trainer_class = ReferringSegmentationTrainer
+        processor = build_processor(processor_arguments, model_arguments, training_sentences(data, train_rows))
+        model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
+        if args.naming_steps and not (options.resume and last_complete_checkpoint(args.output_dir)):
+            name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
+        train_collator, eval_collator = build_collators(data, processor, model, args.seed)
+    trainer = trainer_class(
         model=model,
         args=args,
         processing_class=processor,
@@ -99,10 +106,7 @@ def main(words: list[str] | None = None) -> dict[str, float]:
         logger.warning(f"the model is in {output_dir}")
         if metrics:
             trainer.save_metrics("eval", metrics, combined=False)
-            logger.warning(
-                f"oIoU {metrics['eval_oIoU']:.3f}, mIoU {metrics['eval_mIoU']:.3f} "
-                f"({metrics['eval_protocol']}, {metrics['eval_num']} expressions)"
-            )
+            logger.warning(trainer.summary(metrics))
     return metrics
 
 

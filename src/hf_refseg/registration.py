@@ -12,6 +12,7 @@ from wrapt import register_post_import_hook
 
 from .models.caffe_resnet import configuration_caffe_resnet  # noqa: F401
 from .models.lstm_cnn import configuration_lstm_cnn  # noqa: F401
+from .models.mask_rcnn import configuration_mask_rcnn  # noqa: F401
 from .models.mobilenet_v2 import configuration_mobilenet_v2  # noqa: F401
 from .models.rmi import configuration_rmi  # noqa: F401
 from .models.vgg_fcn import configuration_vgg_fcn  # noqa: F401
@@ -22,10 +23,12 @@ MODULES = {
         "models.caffe_resnet.modeling_caffe_resnet",
         "models.vgg_fcn.modeling_vgg_fcn",
         "models.mobilenet_v2.modeling_mobilenet_v2",
+        "models.mask_rcnn.modeling_mask_rcnn",
         "models.lstm_cnn.modeling_lstm_cnn",
         "models.rmi.modeling_rmi",
     ),
     "transformers.models.auto.processing_auto": (
+        "models.mask_rcnn.image_processing_mask_rcnn",
         "models.lstm_cnn.processing_lstm_cnn",
         "models.rmi.processing_rmi",
     ),

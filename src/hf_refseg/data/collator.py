@@ -1,18 +1,17 @@
 """Rows of the schema to model inputs."""
 
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from .augment import flip_row
+from .row_draws import RowDraws
 from .schema import decode_mask
 
 SENTENCE_CHOICES = ("random", "first", "all")
 
 
-class ReferringSegmentationCollator:
+class ReferringSegmentationCollator(RowDraws):
     """Turns a list of rows into the inputs of a referring segmentation model, labels included.
 
     What is random (flips, the choice of a sentence) depends on (seed, epoch, source, split, ref_id) alone, never on a
@@ -50,14 +49,9 @@ class ReferringSegmentationCollator:
             raise ValueError(f"sentence={sentence!r}: choose one of {list(SENTENCE_CHOICES)}.")
         if not 0 <= flip_probability <= 1:
             raise ValueError(f"flip_probability={flip_probability} is no probability: give a number in [0, 1].")
-        self.processor, self.flip_probability, self.sentence, self.seed = processor, flip_probability, sentence, seed
+        super().__init__(seed)
+        self.processor, self.flip_probability, self.sentence = processor, flip_probability, sentence
         self.processor_kwargs = processor_kwargs or {}
-        # In shared memory, so that workers that outlive an epoch see the new number too.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the draws of this epoch."""
-        self._epoch.fill_(epoch)
 
     def __call__(self, rows: Sequence[dict]):
         if not rows:
@@ -79,9 +73,7 @@ class ReferringSegmentationCollator:
             raise ValueError(
                 f"Row {name}: mask of {list(row['mask']['size'])}, image of {[row['height'], row['width']]} (H, W)."
             )
-        stream = zlib.crc32(f"{row['source']}/{row['split']}".encode())
-        rng = np.random.default_rng([self.seed, int(self._epoch), stream, row["ref_id"]])
-        flip_draw, sentence_draw = rng.random(2)
+        flip_draw, sentence_draw = self.draws_of(row).random(2)
         if flip_draw < self.flip_probability:
             row = flip_row(row)
         sentences = [sentence["sent"] for sentence in row["sentences"]]

@@ -51,6 +51,11 @@ class RefSegImageProcessor(TorchvisionBackend):
         self._check_resample(self.resample)
 
     @staticmethod
+    def size_of_side(side: int) -> dict[str, int]:
+        """The `size` of a square network input."""
+        return {"height": side, "width": side}
+
+    @staticmethod
     def _check_resample(resample) -> None:
         if resample != PILImageResampling.BILINEAR:
             raise ValueError(f"resample is {resample!r}; only PILImageResampling.BILINEAR (2) is supported")

@@ -66,7 +66,7 @@ class ProcessorArguments:
     """What differs from the processor of the model's paper; None keeps the paper's.
 
     Args:
-        size: side of the square network input in pixels.
+        size: side of the square network input in pixels; of a detector's, the short side.
         image_mean, image_std: RGB, in grey levels.
         protocol: `"clean"` or `"paper"`, how images are resized.
         vocabulary: file of one word per line; None makes a vocabulary of the training sentences.
@@ -180,14 +180,19 @@ def build_processor(arguments: ProcessorArguments, model: ModelArguments, senten
         tokenizer = tokenizer_from_sentences(sentences, min_count=arguments.min_count, **options)
     logger.info(f"the vocabulary has {len(tokenizer)} words")
     processor_class = PROCESSOR_MAPPING[type(config)]
+    image_processor = build_image_processor(arguments, processor_class.default_image_processor)
+    return processor_class(image_processor, tokenizer)
+
+
+def build_image_processor(arguments: ProcessorArguments, image_processor_class: type):
+    """An image processor with the class's published settings, but for what a recipe says."""
     differences = {
-        "size": arguments.size and {"height": arguments.size, "width": arguments.size},
+        "size": arguments.size and image_processor_class.size_of_side(arguments.size),
         "image_mean": arguments.image_mean,
         "image_std": arguments.image_std,
         "protocol": arguments.protocol,
     }
-    differences = {name: value for name, value in differences.items() if value is not None}
-    return processor_class(processor_class.default_image_processor(**differences), tokenizer)
+    return image_processor_class(**{name: value for name, value in differences.items() if value is not None})
 
 
 def build_model(arguments: ModelArguments, tokenizer, freeze: str = "none") -> PreTrainedModel:

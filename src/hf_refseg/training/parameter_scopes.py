@@ -15,12 +15,16 @@ DECAY_SCOPES = {
     "conv_kernels": _CONV_KERNELS,
     # Hu et al.: variables named "weights" or "Matrix": also the LSTM's matrix and the deconvolution, not the embedding.
     "weights": (*_CONV_KERNELS, r"word_lstm\.weight_(ih|hh)", r"deconvolution\.weight"),
+    # Mask R-CNN and CAC: all but biases.
+    "kernels": (r".*\.weight",),
     "all": (r".*",),
 }
 
 FREEZE_SCOPES = {
     "none": (),
     "backbone": (r"backbone\..*",),
+    # Mask R-CNN and CAC: conv1 and layer1 of the ResNet (all of its normalisations are frozen anyway).
+    "stem_and_first_stage": (r"backbone\.stem\..*", r"backbone\.stages\.0\..*"),
     # Hu et al., low- and high-resolution stage: the 13 convolutions; fc6 and fc7 (and the projection, fc8) are trained.
     "vgg_convolutions": (r"backbone\.stages\..*",),
     # Hu et al., region stage: the whole of VGG up to fc8.

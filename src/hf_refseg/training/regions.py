@@ -1,17 +1,18 @@
 """Crops for the first stage of Hu et al. (ECCV 2016): is this box what the expression means?"""
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 
+from ..data.row_draws import RowDraws
+
 POSITIVE_IOU = 0.7
 TRIES = 50
 
 
-class RegionCollator:
+class RegionCollator(RowDraws):
     """Turns rows into crops with an expression each, one that shows the referent and one that shows none of it.
 
     The original takes both from EdgeBoxes proposals: the referent's box and those of IoU >= 0.7 with it against those
@@ -28,18 +29,14 @@ class RegionCollator:
     """
 
     def __init__(self, processor, seed: int = 0):
-        self.processor, self.seed = processor, seed
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
+        super().__init__(seed)
+        self.processor = processor
 
     def __call__(self, rows: Sequence[dict]):
         size = self.processor.image_processor.size
         crops, texts, boxes, sizes, labels = [], [], [], [], []
         for row in rows:
-            stream = zlib.crc32(f"{row['source']}/{row['split']}".encode())
-            rng = np.random.default_rng([self.seed, int(self._epoch), stream, row["ref_id"]])
+            rng = self.draws_of(row)
             sentence = row["sentences"][int(rng.integers(len(row["sentences"])))]["sent"]
             for box, label in zip(draw_boxes(row, rng), (1.0, 0.0), strict=False):
                 # Both corners of a box are pixels inside of it, while PIL's crop ends before its second corner.

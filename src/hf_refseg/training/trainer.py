@@ -202,6 +202,14 @@ class ReferringSegmentationTrainer(Trainer):
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in numbers.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=numbers["num"])
 
+    @staticmethod
+    def summary(metrics: dict) -> str:
+        """The result of an evaluation in one line."""
+        return (
+            f"oIoU {metrics['eval_oIoU']:.3f}, mIoU {metrics['eval_mIoU']:.3f} "
+            f"({metrics['eval_protocol']}, {metrics['eval_num']} expressions)"
+        )
+
 
 def _paper_optimizer(args: RefSegTrainingArguments):
     if args.optimizer == "adam":

@@ -48,6 +48,13 @@ class MaskRcnnImageProcessor(TorchvisionBackend):
     def __init__(self, **kwargs: Unpack[MaskRcnnImageProcessorKwargs]):
         super().__init__(**kwargs)
         check_protocol(self.protocol)
+        if self.resample != PILImageResampling.BILINEAR:
+            raise ValueError(f"resample is {self.resample!r}; only PILImageResampling.BILINEAR (2) is supported")
+
+    @staticmethod
+    def size_of_side(side: int) -> dict[str, int]:
+        """The `size` with this short side, and the paper's ratio of 600 to 1000 for the longest there may be."""
+        return {"shortest_edge": side, "longest_edge": side * 5 // 3}
 
     def preprocess(
         self, images, segmentation_maps=None, annotations=None, **kwargs: Unpack[MaskRcnnImageProcessorKwargs]

@@ -161,13 +161,14 @@ class MaskRcnnPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
         elif isinstance(module, FrozenBatchNorm2d):
             module.initialise()
-        for name in ("class_logits", "box_deltas", "mask_logits"):
-            if isinstance(layer := getattr(module, name, None), nn.Module):
-                small = isinstance(module, RegionHead) and name == "box_deltas"
-                init.normal_(layer.weight, std=0.001 if small else 0.01)
-                init.zeros_(layer.bias)
-        if isinstance(module, RegionProposalNetwork):
-            init.normal_(module.convolution.weight, std=0.01)
+        for layer, std in self.small_layers():
+            if module is layer:
+                init.normal_(module.weight, std=std)
+                init.zeros_(module.bias)
+
+    def small_layers(self) -> list[tuple[nn.Module, float]]:
+        """Layers that start from small weights, and the standard deviation of these (the original's)."""
+        return []
 
 
 class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
@@ -181,6 +182,11 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         self.head = RegionHead(config, channels)
         self.mask_branch = MaskBranch(config)
         self.post_init()
+
+    def small_layers(self) -> list[tuple[nn.Module, float]]:
+        rpn, head = self.rpn, self.head
+        layers = [rpn.convolution, rpn.class_logits, rpn.box_deltas, head.class_logits, self.mask_branch.mask_logits]
+        return [*((layer, 0.01) for layer in layers), (head.box_deltas, 0.001)]
 
     @property
     def crop_channels(self) -> int:
