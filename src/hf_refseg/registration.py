@@ -13,6 +13,7 @@ from wrapt import register_post_import_hook
 from .models.caffe_resnet import configuration_caffe_resnet  # noqa: F401
 from .models.lstm_cnn import configuration_lstm_cnn  # noqa: F401
 from .models.mask_rcnn import configuration_mask_rcnn  # noqa: F401
+from .models.mattnet import configuration_mattnet  # noqa: F401
 from .models.mobilenet_v2 import configuration_mobilenet_v2  # noqa: F401
 from .models.rmi import configuration_rmi  # noqa: F401
 from .models.vgg_fcn import configuration_vgg_fcn  # noqa: F401

@@ -11,10 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.parity import evaltext_case, lstm_cnn_case, phrasecut_eval_case, rmi_case  # noqa: E402
+from tests.parity import evaltext_case, lstm_cnn_case, mattnet_case, phrasecut_eval_case, rmi_case  # noqa: E402
 from tests.parity.golden_case import Comparison, GoldenCase  # noqa: E402
 
-SYSTEMS = {"rmi": rmi_case.run, "lstmcnn": lstm_cnn_case.run, "phrasecut_eval": phrasecut_eval_case.run}
+SYSTEMS = {
+    "rmi": rmi_case.run,
+    "lstmcnn": lstm_cnn_case.run,
+    "mattnet": mattnet_case.run,
+    "phrasecut_eval": phrasecut_eval_case.run,
+}
 
 
 def check(folder: Path) -> list[Comparison]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,22 +50,55 @@ class GoldenCase:
     def outputs(self) -> dict[str, np.ndarray]:
         return dict(np.load(self.folder / "outputs.npz"))
 
-    def checkpoint(self) -> dict[str, np.ndarray]:
-        """The original checkpoint: every tensor of the manifest, and the optimiser's leftovers of a training run."""
+    def checkpoint(self, tensors: str = "tensors") -> dict[str, np.ndarray]:
+        """
+        The original checkpoint: every tensor that the manifest lists under this name, and the optimiser's leftovers of
+        a training run.
+        """
         make_tensor = load_make_tensor(self.folder)
-        arrays = {
-            tensor["name"]: make_original(make_tensor, tensor, self.config) for tensor in self.manifest["tensors"]
-        }
+        arrays = {tensor["name"]: make_original(make_tensor, tensor) for tensor in self.manifest[tensors]}
         for leftover in self.manifest.get("optimizer_variables_also_in_a_training_checkpoint", ()):
             arrays[leftover["name"]] = np.zeros(leftover["shape"], np.float32)
         return arrays
 
+    def generated_input(self, name: str) -> np.ndarray:
+        """
+        An input that is not stored: max(0, N(.../obj) + N(.../grid)), one number per object and channel plus one per
+        cell.
 
-def make_original(make_tensor, tensor: dict, config: dict) -> np.ndarray:
-    """One original tensor; 'const:v' (a value everywhere) is a rule of the manifests, not of the generator."""
+        Raises:
+            ValueError: its sum is not the one the manifest gives.
+        """
+        make_tensor, entry = load_make_tensor(self.folder), self.manifest["inputs_generated"][name]
+        shape, seed = entry["shape"], self.manifest["seed"]
+        per_object = make_tensor(f"input/{name}/obj", [*shape[:2], 1, 1], "normal:1", seed)
+        array = np.maximum(0, per_object + make_tensor(f"input/{name}/grid", shape, "normal:1", seed))
+        if not np.isclose(total := array.sum(dtype=np.float64), entry["sum"], rtol=1e-6):
+            raise ValueError(f"{self.folder}: {name} as generated sums to {total}, the manifest says {entry['sum']}")
+        return array
+
+    def attribute_counts(self) -> list[int]:
+        """How often each attribute occurs: a table, or the formula `int(a/(i+1))+b`."""
+        entry = self.manifest["att_to_cnt"]
+        if "formula" not in entry:
+            return list(entry.values())
+        numerator, offset = map(int, re.search(r"int\((\d+)/\(i\+1\)\)\+(\d+)", entry["formula"]).groups())
+        return [numerator // (i + 1) + offset for i in range(self.config["num_atts"])]
+
+
+def make_original(make_tensor, tensor: dict) -> np.ndarray:
+    """
+    One original tensor. Rules of the manifests that the generator lacks: 'const:v', a value everywhere, and
+    base[*factor][+offset] on any of its own.
+    """
     if tensor["rule"].startswith("const:"):
         return np.full(tensor["shape"], float(tensor["rule"].split(":")[1]), np.float32)
-    return make_tensor(tensor["name"], tensor["shape"], tensor["rule"], tensor["seed"], tensor["out_axis"])
+    base, factor, offset = re.fullmatch(r"([^*+]+)(?:\*([^+]+))?(?:\+(.+))?", tensor["rule"]).groups()
+    base = "normal:1" if base == "normal" else base
+    array = make_tensor(tensor["name"], tensor["shape"], base, tensor["seed"], tensor["out_axis"])
+    if factor or offset:
+        array = (array * np.float64(factor or 1) + np.float64(offset or 0)).astype(np.float32)
+    return array
 
 
 @dataclass

@@ -14,6 +14,7 @@ CASES = [
     "lstmcnn/a/seg",
     "lstmcnn/a/seg512",
     "lstmcnn/a/det",
+    "mattnet/a",
     "evaltext",
     "phrasecut_eval",
 ]

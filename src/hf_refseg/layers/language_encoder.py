@@ -1,0 +1,72 @@
+"""The bidirectional LSTM over words of Yu et al.'s systems: MAttNet, and CAC after it."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import initialization as init
+
+
+class LanguageEncoder(nn.Module):
+    """
+    Word embedding, a layer with ReLU, and an LSTM in each direction that reads words only, wherever padding lies.
+
+    The original packs its sequences. Here the words of each expression are moved to the front, in reading order for one
+    LSTM and in reverse for the other, so that padding comes last and can be left unread: the same numbers, without a
+    step that depends on the data.
+
+    Args:
+        vocab_size: rows of the embedding.
+        embedding_size: channels E of an embedding.
+        word_size: channels V of a word after its layer.
+        hidden_size: channels H of an LSTM's state.
+        dropout: on the embeddings.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        word_size: int,
+        hidden_size: int,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.embeddings = nn.Embedding(vocab_size, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(embedding_size, word_size)
+        self.forward_lstm = nn.LSTM(word_size, hidden_size, batch_first=True)
+        self.backward_lstm = nn.LSTM(word_size, hidden_size, batch_first=True)
+
+    def initialise(self):
+        """PyTorch's defaults: N(0, 1) embeddings, U(-1/sqrt(H), 1/sqrt(H)) in the LSTMs."""
+        init.normal_(self.embeddings.weight)
+        for lstm in (self.forward_lstm, self.backward_lstm):
+            for parameter in lstm.parameters():
+                init.uniform_(parameter, -(lstm.hidden_size**-0.5), lstm.hidden_size**-0.5)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Args:
+            input_ids: (N, T).
+            attention_mask: (N, T) bool, False at padding.
+
+        Returns:
+            context (N, T, 2H), the states of both LSTMs at each word, zero at padding; hidden (N, 2H), the state of
+            each after its last word; embedded (N, T, V), the words after their layer, zero at padding.
+        """
+        words = self.dropout(self.embeddings(input_ids))  # (N, T) -> (N, T, E)
+        embedded = F.relu(self.projection(words)) * attention_mask[..., None]  # (N, T, E) -> (N, T, V)
+        last = (attention_mask.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
+        has_words = attention_mask.any(1)[:, None]  # (N, T) -> (N, 1)
+        is_padding = (~attention_mask).int()
+        reading = is_padding.argsort(dim=1, stable=True)  # (N, T), positions of the words, then of the padding
+        reverse = input_ids.shape[1] - 1 - is_padding.flip(1).argsort(dim=1, stable=True)  # (N, T), the last word first
+        contexts, hidden = [], []
+        for lstm, order in ((self.forward_lstm, reading), (self.backward_lstm, reverse)):
+            states, _ = lstm(embedded.take_along_dim(order[..., None], 1))  # (N, T, V) -> (N, T, H), in its order
+            hidden.append(states.take_along_dim(last[:, None, None], 1)[:, 0] * has_words)  # (N, T, H) -> (N, H)
+            contexts.append(states.take_along_dim(order.argsort(dim=1)[..., None], 1))  # back to the words' places
+        context = torch.cat(contexts, 2) * attention_mask[..., None]  # 2 x (N, T, H) -> (N, T, 2H)
+        return context, torch.cat(hidden, 1), embedded

@@ -1,0 +1,210 @@
+"""
+The parts of MAttNet's matching (Yu, Lin, Shen, Yang, Lu, Bansal, Berg, CVPR 2018), in the paper's order.
+
+An expression is split by attention into three phrases, for what the object is (subject), where it lies (location) and
+what lies beside it (relationship), each with a weight. Each visual module says by a cosine how well a phrase fits a
+region. What it needs no words for is its `encode`, once per region; the rest is its `score`.
+
+M regions, N expressions, R regions of an image; T words, K neighbours, G cells of a region's grid; C3 and C4 channels
+of a region's crop and of the detector's head over it, V = C4 + D visual channels, E of a phrase, D of an embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...layers.language_encoder import LanguageEncoder
+from ...layers.normalize_scale import NormalizeScale
+from ...layers.phrase_attention import PhraseAttention
+from .configuration_mattnet import MAttNetConfig
+from .outputs_mattnet import MAttNetRegionFeatures
+
+# ---- Language (Sec. 3.1) ----
+
+
+class MAttNetLanguage(nn.Module):
+    """The phrase of each module and its weight."""
+
+    def __init__(self, config: MAttNetConfig):
+        super().__init__()
+        self.encoder = LanguageEncoder(
+            config.vocab_size,
+            config.word_embedding_size,
+            config.word_vec_size,
+            config.hidden_size,
+            config.word_dropout,
+        )
+        self.weights = nn.Linear(2 * config.hidden_size, len(config.modules))
+        self.phrases = nn.ModuleDict({name: PhraseAttention(2 * config.hidden_size) for name in config.modules})
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(N, T) words to (S, N, E) phrases, (N, S) weights of the modules and (N, S, T) weights of the words."""
+        context, hidden, embedded = self.encoder(input_ids, attention_mask)
+        attended = [attend(context, embedded, attention_mask) for attend in self.phrases.values()]
+        word_attentions = torch.stack([attention for attention, _ in attended], 1)  # S x (N, T) -> (N, S, T)
+        phrases = torch.stack([phrase for _, phrase in attended])  # S x (N, E) -> (S, N, E)
+        return phrases, self.weights(hidden).softmax(-1), word_attentions
+
+
+# ---- Matching function (Sec. 3.2.1, F in Eq. 7) ----
+
+
+class RowBatchNorm(nn.BatchNorm1d):
+    """
+    Batch normalisation of (M, ..., C) whose statistics count row i `counts[i]` times.
+
+    The original computes the visual side anew for every pair of a training batch. Here it is computed once per region,
+    and a region of several pairs weighs as much as it does there.
+    """
+
+    def forward(self, features: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+        """(M, ..., C) and (M,) -> (M, ..., C)."""
+        rows = features.reshape(-1, features.shape[-1])  # (M, ..., C) -> (rows, C)
+        if counts is None or not self.training:
+            return super().forward(rows).view_as(features)
+        times = counts.repeat_interleave(len(rows) // len(features)).float()  # (M,) -> (rows,)
+        total = times.sum()
+        mean = times @ rows.float() / total  # (rows,) x (rows, C) -> (C,)
+        centred = rows.float() - mean
+        variance = times @ centred.square() / total  # (rows,) x (rows, C) -> (C,)
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            unbiased = variance * total / (total - 1).clamp(min=1)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        normalised = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
+        return normalised.to(features.dtype).view_as(features)
+
+
+class MatchingEmbedding(nn.Module):
+    """The two-layer perceptron that takes one side into the space where cosines are compared, at unit length."""
+
+    def __init__(self, input_size: int, config: MAttNetConfig):
+        super().__init__()
+        self.hidden = nn.Linear(input_size, config.matching_size)
+        self.hidden_norm = RowBatchNorm(config.matching_size)
+        self.dropout = nn.Dropout(config.matching_dropout)
+        self.output = nn.Linear(config.matching_size, config.matching_size)
+        self.output_norm = RowBatchNorm(config.matching_size)
+
+    def forward(self, features: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+        """(M, ..., C) -> (M, ..., D)."""
+        hidden = self.dropout(F.relu(self.hidden_norm(self.hidden(features), counts)))
+        return F.normalize(self.output_norm(self.output(hidden), counts), dim=-1)
+
+
+# ---- Visual modules (Sec. 3.2) ----
+
+
+class SubjectModule(nn.Module):
+    """What it is: attributes, and the cells of the region that the phrase looks at (Sec. 3.2.1)."""
+
+    def __init__(self, config: MAttNetConfig):
+        super().__init__()
+        size, phrase_size = config.matching_size, config.word_vec_size
+        visual_size = config.head_size + size
+        self.region_normalizer = NormalizeScale(config.region_size, config.init_norm)
+        self.head_normalizer = NormalizeScale(config.head_size, config.init_norm)
+        self.attribute_normalizer = NormalizeScale(size, config.init_norm)
+        self.phrase_normalizer = NormalizeScale(phrase_size, config.init_norm)
+        self.fusion = nn.Linear(config.region_size + config.head_size, size)
+        self.fusion_norm = RowBatchNorm(size)
+        self.dropout = nn.Dropout(config.visual_dropout)
+        self.attribute_classifier = nn.Linear(size, config.num_attributes) if config.attributes else None
+        self.attention_hidden = nn.Linear(visual_size + phrase_size, size)
+        self.attention_score = nn.Linear(size, 1)
+        self.visual_embedding = MatchingEmbedding(visual_size, config)
+        self.language_embedding = MatchingEmbedding(phrase_size, config)
+
+    def encode(
+        self, region_maps: torch.Tensor, head_maps: torch.Tensor, counts: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
+        """Maps (M, C3, g, g) and (M, C4, g, g) to the word-free fields of [`MAttNetRegionFeatures`]."""
+        crop = self.region_normalizer(region_maps.flatten(2).mT)  # (M, C3, g, g) -> (M, G, C3)
+        head = self.head_normalizer(head_maps.flatten(2).mT)  # (M, C4, g, g) -> (M, G, C4)
+        fused = F.relu(self.fusion_norm(self.fusion(torch.cat([crop, head], -1)), counts))  # -> (M, G, D)
+        visual = torch.cat([head, self.attribute_normalizer(fused)], -1)  # (M, G, C4) + (M, G, D) -> (M, G, V)
+        visual_weight = self.attention_hidden.weight[:, : visual.shape[-1]]
+        encoded = {"visual": visual, "attention_projection": F.linear(visual, visual_weight)}  # (M, G, V) -> (M, G, D)
+        if self.attribute_classifier is not None:
+            pooled = self.dropout(fused.mean(1))  # (M, G, D) -> (M, D)
+            encoded["attribute_logits"] = self.attribute_classifier(pooled)  # (M, D) -> (M, A)
+        return encoded
+
+    def score(self, regions: MAttNetRegionFeatures, phrase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and attention over the cells (N, R, G)."""
+        query = self.phrase_normalizer(phrase)
+        query = F.linear(query, self.attention_hidden.weight[:, -query.shape[-1] :], self.attention_hidden.bias)
+        hidden = torch.tanh(regions.attention_projection + query[:, None, None])  # (N|1, R, G, D) -> (N, R, G, D)
+        attention = self.attention_score(hidden)[..., 0].softmax(-1)  # (N, R, G, D) -> (N, R, G)
+        pooled = torch.einsum("nrg,nrgv->nrv", attention, regions.visual)  # Eq. 4: -> (N, R, V)
+        language = self.language_embedding(phrase)  # (N, E) -> (N, D)
+        return torch.einsum("nrd,nd->nr", self.visual_embedding(pooled), language), attention
+
+
+class LocationModule(nn.Module):
+    """Where it is: in the image, and from the nearest regions of its own category (Sec. 3.2.2)."""
+
+    def __init__(self, config: MAttNetConfig):
+        super().__init__()
+        self.num_neighbours = config.num_neighbours
+        self.location_normalizer = NormalizeScale(5, config.init_norm)
+        self.offset_normalizer = NormalizeScale(5 * config.num_neighbours, config.init_norm)
+        self.fusion = nn.Linear(5 + 5 * config.num_neighbours, config.matching_size)
+        self.visual_embedding = MatchingEmbedding(config.matching_size, config)
+        self.language_embedding = MatchingEmbedding(config.word_vec_size, config)
+
+    def encode(self, locations: torch.Tensor, offsets: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        """Own location (M, 5) and offsets to K regions of the same category (M, 5K) to embeddings (M, D)."""
+        features = [self.location_normalizer(locations), self.offset_normalizer(offsets)]
+        return self.visual_embedding(self.fusion(torch.cat(features, -1)), counts)  # (M, 5 + 5K) -> (M, D)
+
+    def score(self, regions: MAttNetRegionFeatures, phrase: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R)."""
+        return (regions.location * self.language_embedding(phrase)[:, None]).sum(-1), None  # -> (N, R)
+
+
+class RelationshipModule(nn.Module):
+    """What lies beside it: the one of K neighbours that fits best (Sec. 3.2.3)."""
+
+    def __init__(self, config: MAttNetConfig):
+        super().__init__()
+        self.num_neighbours, self.head_size = config.num_neighbours, config.head_size
+        self.visual_normalizer = NormalizeScale(config.head_size, config.init_norm)
+        self.offset_normalizer = NormalizeScale(5, config.init_norm)
+        self.fusion = nn.Linear(config.head_size + 5, config.matching_size)
+        self.visual_embedding = MatchingEmbedding(config.matching_size, config)
+        self.language_embedding = MatchingEmbedding(config.word_vec_size, config)
+
+    def encode(
+        self, head_means: torch.Tensor, neighbour_rows: torch.Tensor, offsets: torch.Tensor, counts: torch.Tensor | None
+    ) -> torch.Tensor:
+        """
+        Embeddings (M', K, D) of the neighbours of M' regions; a missing neighbour's are those of zero features.
+
+        Args:
+            head_means: (M, C4) of all regions.
+            neighbour_rows: (M', K) which of them each neighbour is, -1 for none.
+            offsets: (M', K, 5) where it lies.
+        """
+        visual_weight, offset_weight = self.fusion.weight.split([self.head_size, 5], 1)
+        visual = F.linear(self.visual_normalizer(head_means), visual_weight)  # (M, C4) -> (M, D), once for all
+        visual = visual[neighbour_rows.clamp(min=0)] * (neighbour_rows >= 0)[..., None]  # (M, D) -> (M', K, D)
+        features = visual + F.linear(self.offset_normalizer(offsets), offset_weight, self.fusion.bias)
+        return self.visual_embedding(features, counts)  # (M', K, D) -> (M', K, D)
+
+    def score(self, regions: MAttNetRegionFeatures, phrase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and the chosen neighbours (N, R)."""
+        # In training the original embeds the phrase once per neighbour, each time with another dropout.
+        repeats = self.num_neighbours if self.training else 1
+        language = self.language_embedding(phrase[:, None].expand(-1, repeats, -1))  # (N, E) -> (N, K or 1, D)
+        cosines = (regions.relationship * language[:, None]).sum(-1)  # (N|1, R, K, D) -> (N, R, K)
+        # A missing neighbour scores 0, not -inf: it wins where all others speak against the phrase.
+        best, index = (cosines * (regions.neighbours >= 0)).max(-1)  # Eq. 8: (N, R, K) -> (N, R)
+        chosen = regions.neighbours.expand(len(phrase), -1, -1).take_along_dim(index[..., None], -1)[..., 0]
+        return best, chosen
+
+
+__all__ = ["LocationModule", "MAttNetLanguage", "RelationshipModule", "SubjectModule"]
