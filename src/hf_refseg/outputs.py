@@ -21,15 +21,18 @@ class ReferringSegmentationOutput(ModelOutput):
         grid_logits (`torch.FloatTensor` of shape `(N, h, w)`, *optional*):
             Mask logits on the feature grid, where the paper computes them.
         pred_boxes (`torch.FloatTensor` of shape `(N, 4)`, *optional*):
-            xyxy, in pixels of the network's input.
+            xyxy, in pixels of the original image (of the network's input, where `original_sizes` is not given); x2 and
+            y2 lie outside the box.
         scores (`torch.FloatTensor` of shape `(N,)` or `(N, R)`, *optional*):
             Matching scores of regions, or the confidence of each answer.
-        region_masks (`torch.FloatTensor` of shape `(N, H, W)`, *optional*):
-            Mask probabilities of the chosen regions.
+        region_masks (`torch.FloatTensor` of shape `(N, M, M)`, *optional*):
+            Mask probabilities of the chosen regions, M x M cells that fill `pred_boxes`; where the caller brought masks
+            of the regions, a tuple of N of these, each `(H, W)` at its image's size.
         image_index (`torch.LongTensor` of shape `(N,)`):
             Which image of the batch each expression speaks of.
         attentions (`tuple[torch.FloatTensor]`, *optional*, returned when `output_attentions=True`):
-            What the paper draws; RMI: T maps of shape `(N, h, w)`, the mean multimodal state after each word.
+            What the paper draws; RMI: T maps of shape `(N, h, w)`, the mean multimodal state after each word. MAttNet: a
+            [`MAttNetAttentions`].
         losses (`dict[str, torch.FloatTensor]`, *optional*):
             The terms of `loss`, each of shape `()`.
     """

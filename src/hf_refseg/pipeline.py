@@ -85,7 +85,7 @@ class ReferringSegmentationPipeline(Pipeline):
             unknown = self.processor.unknown_words(expression)
             if unknown:
                 logger.warning("%r: the model does not know the words %s", expression, ", ".join(unknown))
-        inputs = self.processor(images, batch["expressions"], return_tensors="pt").to(self.dtype)
+        inputs = self.processor(images, batch["expressions"], return_tensors="pt")
         return {**batch, "images": images, "inputs": inputs}
 
     def _forward(self, batch: dict) -> dict:

@@ -104,19 +104,28 @@ class RefSegImageProcessor(TorchvisionBackend):
             if box.inner != box.original:
                 image = self.resize_image(image, box.inner, protocol)
             framed.append(box.pad(image))
-        sizes = [image.shape[-2:] for image in framed]
-        height, width = (max(side) for side in zip(*sizes, strict=True))
-        batch = torch.stack(
-            [F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])) for image in framed]
+        batch = self.batch(framed)
+        pixels = self.rescale_and_normalize(
+            batch["pixel_values"], do_rescale, rescale_factor, do_normalize, image_mean, image_std
         )
-        pixels = self.rescale_and_normalize(batch, do_rescale, rescale_factor, do_normalize, image_mean, image_std)
-        data = {"pixel_values": pixels.to(torch.float32)}
+        batch["pixel_values"] = pixels.to(torch.float32)
+        if "pixel_mask" in batch:
+            batch["pixel_values"] = batch["pixel_values"] * batch["pixel_mask"][:, None]
+        return batch
+
+    @staticmethod
+    def batch(images: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Images (3, H, W) of any sizes -> `pixel_values (B, 3, H, W)`, zeros at the right and bottom of smaller ones,
+        and, where sizes differ, `pixel_mask (B, H, W)`."""
+        sizes = [image.shape[-2:] for image in images]
+        height, width = (max(side) for side in zip(*sizes, strict=True))
+        borders = [(0, width - w, 0, height - h) for h, w in sizes]
+        data = {
+            "pixel_values": torch.stack([F.pad(image, by) for image, by in zip(images, borders, strict=True)])
+        }
         if len(set(sizes)) > 1:
-            mask = torch.zeros(len(sizes), height, width, dtype=torch.int64, device=batch.device)
-            for index, (h, w) in enumerate(sizes):
-                mask[index, :h, :w] = 1
-            data["pixel_values"] = data["pixel_values"] * mask[:, None]
-            data["pixel_mask"] = mask
+            ones = [torch.ones(size, dtype=torch.int64, device=images[0].device) for size in sizes]
+            data["pixel_mask"] = torch.stack([F.pad(mask, by) for mask, by in zip(ones, borders, strict=True)])
         return data
 
     def _preprocess_masks(self, masks, canvas: tuple[int, int], protocol, device, **kwargs) -> torch.Tensor:

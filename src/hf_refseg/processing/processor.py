@@ -129,6 +129,15 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         length = length if padding == "max_length" else None  # the tokenizer warns where it has no use for it
         return dict(self.tokenizer.pad(encoded, padding, length, padding_side=side, return_tensors="pt"))
 
+    def draw_mask(
+        self, outputs, row: int, size: tuple[int, int], threshold: float, protocol: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mask (H, W) bool of one expression at its image's size, and the probabilities (H, W) it was cut from."""
+        masks, probabilities = self.image_processor.restore_masks(
+            outputs.logits.detach()[row, None], size, threshold, protocol
+        )
+        return masks[0], probabilities[0]  # (1, H, W) -> (H, W)
+
     def unknown_words(self, expression: str) -> list[str]:
         """The words of `expression` that the vocabulary lacks, so that the model cannot take them into account."""
         vocabulary = self.tokenizer.get_vocab()
@@ -161,8 +170,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
 
         Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
             probability inside of the mask (0 for an empty mask), the network's even where a CRF drew the mask, since
-            a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, None for an
-            empty mask; `image_index` int.
+            a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's own
+            where it has one, else that of the mask, None for an empty one; `image_index` int.
 
         Raises ValueError for an unknown `refine` or `protocol`, for a `threshold` that is no probability, and where
             `target_sizes` or `images` do not fit the `outputs` or each other.
@@ -198,16 +207,16 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 probability = logits[row].float().sigmoid()  # (H, W)
                 mask = refined[row].float().sigmoid() > threshold
             else:
-                restore = self.image_processor.restore_masks
-                masks, probabilities = restore(refined[row, None], sizes[image], threshold, protocol)
+                mask, probability = self.draw_mask(outputs, row, sizes[image], threshold, protocol)
                 if refine is not None:
-                    _, probabilities = restore(logits[row, None], sizes[image])
-                mask, probability = masks[0], probabilities[0]  # (1, H, W) -> (H, W)
-            if scores is not None and scores.ndim == 1:
-                score = float(scores[row])
+                    restore = self.image_processor.restore_masks
+                    mask = restore(refined[row, None], sizes[image], threshold, protocol)[0][0]
+            if scores is not None:
+                score = float(scores[row] if scores.ndim == 1 else scores[row].max())
             else:
                 score = float((probability * mask).sum() / mask.sum().clamp(min=1))
-            results.append({"mask": mask, "score": score, "box": mask_box(mask), "image_index": image})
+            box = mask_box(mask) if outputs.pred_boxes is None or sizes is None else outputs.pred_boxes[row].tolist()
+            results.append({"mask": mask, "score": score, "box": box, "image_index": image})
         return results
 
 

@@ -1,55 +1,33 @@
 """Image processor of the detector: the 600/1000 resize and Caffe's means, and masks pasted back into photos."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.v2 import functional as tvF
-from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_processing_utils import BatchFeature
-from transformers.image_utils import PILImageResampling
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
-from transformers.processing_utils import ImagesKwargs, Unpack
+from transformers.processing_utils import Unpack
 
-from ...processing.image_processing import mask_array, mask_list
-from ...processing.images import image_list, load_image
+from ...processing.image_processing import RefSegImageProcessor, RefSegImageProcessorKwargs
 from ...processing.mask_pasting import paste_masks
-from ...processing.resizing import check_protocol, opencv_resize
+from ...processing.resizing import Letterbox, check_protocol, opencv_resize
+from .boxes import exclusive_to_inclusive, inclusive_to_exclusive
 from .configuration_mask_rcnn import MaskRcnnConfig
 
 
-class MaskRcnnImageProcessorKwargs(ImagesKwargs, total=False):
-    r"""
-    protocol (`str`, *optional*, defaults to `"clean"`):
-        How masks are pasted into the photo: `"clean"` or `"paper"`, see `hf_refseg.processing.mask_pasting`.
-    """
-
-    protocol: str
-
-
-class MaskRcnnImageProcessor(TorchvisionBackend):
+class MaskRcnnImageProcessor(RefSegImageProcessor):
     """Scales images until their short side has 600 pixels, or the long one 1000, and subtracts Caffe's means (RGB).
 
     Images that then differ in size are padded with zeros at the right and bottom; `pixel_mask` says which pixels are
-    real. `size` has the keys `shortest_edge` and `longest_edge`.
+    real. `size` has the keys `shortest_edge` and `longest_edge`. `protocol` says how masks are pasted into the photo:
+    `"clean"` or `"paper"`, see `hf_refseg.processing.mask_pasting`.
     """
 
-    valid_kwargs = MaskRcnnImageProcessorKwargs
     model_input_names = ["pixel_values", "original_sizes", "image_scales"]
     size = {"shortest_edge": 600, "longest_edge": 1000}
     default_to_square = False
     image_mean = [122.7717, 115.9465, 102.9801]
     image_std = [1.0, 1.0, 1.0]
-    do_resize = True
-    do_pad = True
-    do_rescale = False
-    do_normalize = True
-    resample = PILImageResampling.BILINEAR  # the only one
-    protocol = "clean"
-
-    def __init__(self, **kwargs: Unpack[MaskRcnnImageProcessorKwargs]):
-        super().__init__(**kwargs)
-        check_protocol(self.protocol)
-        if self.resample != PILImageResampling.BILINEAR:
-            raise ValueError(f"resample is {self.resample!r}; only PILImageResampling.BILINEAR (2) is supported")
 
     @staticmethod
     def size_of_side(side: int) -> dict[str, int]:
@@ -57,7 +35,7 @@ class MaskRcnnImageProcessor(TorchvisionBackend):
         return {"shortest_edge": side, "longest_edge": side * 5 // 3}
 
     def preprocess(
-        self, images, segmentation_maps=None, annotations=None, **kwargs: Unpack[MaskRcnnImageProcessorKwargs]
+        self, images, segmentation_maps=None, annotations=None, **kwargs: Unpack[RefSegImageProcessorKwargs]
     ) -> BatchFeature:
         """Images (and what is in them) to the network's input.
 
@@ -75,66 +53,34 @@ class MaskRcnnImageProcessor(TorchvisionBackend):
 
         Raises ValueError for what is not an image (see `load_image`) and for masks and annotations that do not fit.
         """
-        kwargs.setdefault("return_tensors", "pt")
-        return super().preprocess(images, segmentation_maps, annotations, **kwargs)
-
-    def _preprocess_image_like_inputs(
-        self,
-        images,
-        segmentation_maps=None,
-        annotations=None,
-        *,
-        input_data_format=None,
-        return_tensors="pt",
-        device=None,
-        **kwargs,
-    ) -> BatchFeature:
-        check_protocol(kwargs["protocol"])
-        images = image_list(images)
-        if not images:
-            raise ValueError("the list of images is empty; give at least one image")
-        images = [load_image(image, f"images[{index}]", input_data_format) for index, image in enumerate(images)]
-        tensors = [tvF.pil_to_tensor(image).to(device) for image in images]  # uint8 (3, H, W) each
-        scales = [self.scale_of(tensor.shape[-2:], kwargs["size"], kwargs["do_resize"]) for tensor in tensors]
-        data = self._preprocess(tensors, scales, **kwargs)
-        data["original_sizes"] = torch.tensor([tensor.shape[-2:] for tensor in tensors])
-        data["image_scales"] = torch.tensor(scales)
-        canvas = tuple(data["pixel_values"].shape[-2:])
-        if segmentation_maps is not None:
-            data["labels"] = self._preprocess_masks(segmentation_maps, canvas, device=device, **kwargs)
-        features = BatchFeature(data=data, tensor_type=return_tensors)
+        return_tensors = kwargs.setdefault("return_tensors", "pt")
+        features = super().preprocess(images, segmentation_maps, **kwargs)
+        size, do_resize = kwargs.get("size"), kwargs.get("do_resize")
+        scales = [self.scale_of(original, size, do_resize) for original in features["original_sizes"].tolist()]
+        features.update(BatchFeature({"image_scales": torch.tensor(scales)}, tensor_type=return_tensors))
         if annotations is not None:
-            features["labels"] = self._preprocess_annotations(annotations, data["original_sizes"], scales, canvas)
+            canvas = tuple(features["pixel_values"].shape[-2:])
+            features["labels"] = annotation_labels(annotations, features["original_sizes"], scales, canvas)
         return features
 
     def _preprocess(
-        self, images, scales, do_rescale, rescale_factor, do_normalize, image_mean, image_std, **kwargs
+        self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, size, do_resize, **kwargs
     ) -> dict[str, torch.Tensor]:
-        """uint8 images (3, H, W) of any sizes -> `pixel_values (B, 3, H, W)` and, where sizes differ, `pixel_mask`."""
         ready = []
-        for image, scale in zip(images, scales, strict=True):
+        for image in images:
             # the mean goes first, as in the original, so that rounding falls alike
             pixels = self.rescale_and_normalize(
                 image[None], do_rescale, rescale_factor, do_normalize, image_mean, image_std
-            )[0].to(torch.float32)
-            ready.append(opencv_resize(pixels, scale))
-        sizes = [image.shape[-2:] for image in ready]
-        height, width = (max(side) for side in zip(*sizes, strict=True))
-        pad = [(0, width - w, 0, height - h) for h, w in sizes]
-        data = {
-            "pixel_values": torch.stack([F.pad(image, border) for image, border in zip(ready, pad, strict=True)])
-        }
-        if len(set(sizes)) > 1:
-            ones = [torch.ones(size, dtype=torch.int64, device=ready[0].device) for size in sizes]
-            data["pixel_mask"] = torch.stack([F.pad(mask, border) for mask, border in zip(ones, pad, strict=True)])
-        return data
+            )
+            ready.append(opencv_resize(pixels[0].float(), self.scale_of(image.shape[-2:], size, do_resize)))
+        return self.batch(ready)
 
     def scale_of(self, original: tuple[int, int], size=None, do_resize: bool | None = None) -> float:
         """By how much an image of (height, width) pixels is enlarged."""
         if not (self.do_resize if do_resize is None else do_resize):
             return 1.0
         size = dict(self.size) if size is None else size
-        shortest, longest = size["shortest_edge"], size["longest_edge"]
+        shortest, longest = (dict(size).get(edge) for edge in ("shortest_edge", "longest_edge"))
         if not (shortest and longest):
             raise ValueError(f"size is {dict(size)}; give it as {{'shortest_edge': ..., 'longest_edge': ...}}")
         scale = shortest / min(original)
@@ -142,41 +88,15 @@ class MaskRcnnImageProcessor(TorchvisionBackend):
             scale = longest / max(original)
         return scale
 
-    def _preprocess_masks(self, masks, canvas: tuple[int, int], device, **kwargs) -> torch.Tensor:
-        """Masks (H, W) at the images' sizes -> labels (N, *canvas) float32 in {0, 1}."""
-        labels = []
-        for index, mask in enumerate(mask_list(masks)):
-            mask = mask_array(mask, f"segmentation_maps[{index}]").to(device)
-            scale = self.scale_of(tuple(mask.shape), kwargs["size"], kwargs["do_resize"])
-            mask = (opencv_resize(mask[None].float(), scale)[0] >= 0.5).float()
-            labels.append(F.pad(mask, (0, canvas[1] - mask.shape[1], 0, canvas[0] - mask.shape[0])))
-        return torch.stack(labels)
+    def letterbox(self, original: tuple[int, int], size=None, do_resize: bool | None = None, **_) -> Letterbox:
+        """Where an image of size `original` (height, width) ends up in the network's input: at its top left."""
+        scale = self.scale_of(original, size, do_resize)
+        inner = tuple(max(round(side * scale), 1) for side in original)
+        return Letterbox(tuple(original), inner, inner, 0, 0)
 
-    def _preprocess_annotations(self, annotations, sizes, scales, canvas: tuple[int, int]) -> list[dict]:
-        """Per image the true boxes, masks and categories in the network's input."""
-        if len(annotations) != len(scales):
-            raise ValueError(f"{len(annotations)} annotations for {len(scales)} images; give one dict per image")
-        labels = []
-        for index, (of_image, size, scale) in enumerate(zip(annotations, sizes.tolist(), scales, strict=True)):
-            boxes = torch.as_tensor(of_image["boxes"], dtype=torch.float32).reshape(-1, 4)
-            class_labels = torch.as_tensor(of_image["class_labels"], dtype=torch.long)
-            masks = torch.as_tensor(of_image["masks"])
-            if tuple(masks.shape) != (len(boxes), *size) or len(class_labels) != len(boxes):
-                raise ValueError(
-                    f"annotations[{index}] has {len(boxes)} boxes, {len(class_labels)} class_labels and masks of "
-                    f"{tuple(masks.shape)}; its image of {size[0]} x {size[1]} pixels needs as many of each, and masks "
-                    "at its size"
-                )
-            # scaled with the second corner inside the box, as the original does
-            inside = torch.cat([boxes[:, :2], boxes[:, 2:] - 1], dim=1) * scale
-            boxes = torch.cat([inside[:, :2], inside[:, 2:] + 1], dim=1)
-            if len(boxes):
-                masks = opencv_resize(masks.float(), scale) >= 0.5  # (G, H, W)
-                masks = F.pad(masks, (0, canvas[1] - masks.shape[2], 0, canvas[0] - masks.shape[1]))
-            else:
-                masks = masks.new_zeros((0, *canvas), dtype=torch.bool)
-            labels.append({"boxes": boxes, "masks": masks, "class_labels": class_labels})
-        return labels
+    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Letterbox:
+        """The same in logits of size `canvas`, which the largest image of a batch decides."""
+        return replace(self.letterbox(original), canvas=canvas)
 
     def post_process_instance_segmentation(
         self,
@@ -222,6 +142,32 @@ class MaskRcnnImageProcessor(TorchvisionBackend):
             ]
             results.append({"segmentation": masks, "segments_info": info})
         return results
+
+
+def annotation_labels(annotations, sizes: torch.Tensor, scales: list[float], canvas: tuple[int, int]) -> list[dict]:
+    """Per image the true boxes, masks and categories in the network's input; `annotations` as of `preprocess`."""
+    if len(annotations) != len(scales):
+        raise ValueError(f"{len(annotations)} annotations for {len(scales)} images; give one dict per image")
+    labels = []
+    for index, (of_image, size, scale) in enumerate(zip(annotations, sizes.tolist(), scales, strict=True)):
+        boxes = torch.as_tensor(of_image["boxes"], dtype=torch.float32).reshape(-1, 4)
+        class_labels = torch.as_tensor(of_image["class_labels"], dtype=torch.long)
+        masks = torch.as_tensor(of_image["masks"])
+        if tuple(masks.shape) != (len(boxes), *size) or len(class_labels) != len(boxes):
+            raise ValueError(
+                f"annotations[{index}] has {len(boxes)} boxes, {len(class_labels)} class_labels and masks of "
+                f"{tuple(masks.shape)}; its image of {size[0]} x {size[1]} pixels needs as many of each, and masks at "
+                "its size"
+            )
+        # scaled with the second corner inside the box, as the original does
+        corners = exclusive_to_inclusive(boxes) * scale
+        if len(boxes):
+            masks = opencv_resize(masks.float(), scale) >= 0.5  # (G, H, W) at the network's scale
+            masks = F.pad(masks, (0, canvas[1] - masks.shape[2], 0, canvas[0] - masks.shape[1]))
+        else:
+            masks = torch.zeros(0, *canvas, dtype=torch.bool)
+        labels.append({"boxes": inclusive_to_exclusive(corners), "masks": masks, "class_labels": class_labels})
+    return labels
 
 
 AutoImageProcessor.register(

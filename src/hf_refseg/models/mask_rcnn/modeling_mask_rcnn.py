@@ -355,8 +355,9 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         original_sizes: torch.Tensor,
         score_threshold: float | None = None,
         at_least_one: bool = False,
+        draw_masks: bool = True,
     ) -> MaskRcnnOutput:
-        """The detections of B images; arguments as of `forward`."""
+        """The detections of B images; arguments as of `forward`. `draw_masks=False` leaves the mask branch out."""
         threshold = self.config.score_threshold if score_threshold is None else score_threshold
         proposals, _ = self.propose(features)
         logits, deltas = self.head.predict(self.head(self.crop(features, proposals)))
@@ -371,7 +372,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         class_labels = torch.cat(categories)
         boxes = [inclusive_to_exclusive(of_image) for of_image in boxes]
         crops, head_features = self.describe_regions(features, boxes, image_scales)
-        masks = self.mask_branch(head_features, class_labels).sigmoid()
+        masks = self.mask_branch(head_features, class_labels).sigmoid() if draw_masks else None
         image_index = torch.cat([torch.full_like(labels, image) for image, labels in enumerate(categories)])
         return MaskRcnnOutput(
             pred_boxes=torch.cat(boxes),

@@ -4,7 +4,10 @@ from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
+
+from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 
 MODULES = ("subject", "location", "relationship")
 
@@ -15,7 +18,7 @@ class MAttNetConfig(PreTrainedConfig):
     Defaults are the published MAttNet (`mrcn_cmr_with_st` of its code).
 
     Args:
-        detector_config: configuration of the detector that proposes regions and gives their features.
+        detector_config: [`MaskRcnnConfig`] of the detector that proposes regions and gives their features.
         modules: which of the paper's modules are there, in this order; the ablation rows leave some out.
         attributes: whether the subject module predicts attributes (and is trained on them).
         vocab_size: words of the tokenizer; it depends on the data set.
@@ -45,6 +48,9 @@ class MAttNetConfig(PreTrainedConfig):
     """
 
     model_type = "refseg_mattnet"
+    sub_configs_defaults = {
+        "detector_config": SubConfigSpec(config_class=AutoConfig, model_type=MaskRcnnConfig.model_type)
+    }
 
     detector_config: dict | PreTrainedConfig | None = None
     modules: list[Literal["subject", "location", "relationship"]] | tuple[str, ...] = MODULES
@@ -79,6 +85,12 @@ class MAttNetConfig(PreTrainedConfig):
             raise ValueError(f"modules={list(self.modules)}: give some of {list(MODULES)}, each once, in this order")
         if not self.modules:
             raise ValueError(f"modules is empty: an expression is matched by at least one of {list(MODULES)}")
+        for name, ours, of_detector in (
+            ("grid_size", self.grid_size, self.detector_config.crop_size),
+            ("head_size", self.head_size, self.detector_config.head_size),
+        ):
+            if ours != of_detector:
+                raise ValueError(f"{name} is {ours}, but the detector's regions have {of_detector}; make them equal")
         for name in ("attribute_labels", "attribute_weights"):
             values = getattr(self, name)
             if values is not None and len(values) != self.num_attributes:

@@ -1,13 +1,86 @@
-"""MAttNet (Yu, Lin, Shen, Yang, Lu, Bansal, Berg, CVPR 2018)."""
+"""
+MAttNet (Yu, Lin, Shen, Yang, Lu, Bansal, Berg, CVPR 2018), from photo and expressions to masks.
+
+A detector proposes regions (or the caller brings them); each expression is matched with each region of its image by
+what it is, where it lies and what lies beside it (matching.py, matching_modules.py); the best region's mask is the
+answer. All that needs no words happens once per image, and a mask is drawn only for the regions that are chosen.
+
+B images of up to R regions, M regions in all, N expressions, T words, S modules; C3 and C4 channels of a region's crop
+and of the detector's head over it; boxes are xyxy in pixels of the original images, x2 and y2 outside the box.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.models.auto.modeling_auto import AutoModel
+from transformers.utils import ModelOutput, can_return_tuple
 
+from ...layers.image_index import resolve_image_index
 from ...layers.language_encoder import LanguageEncoder
 from ...layers.normalize_scale import NormalizeScale
+from ...losses import attribute_loss, ranking_loss
+from ...outputs import ReferringSegmentationOutput
+from ...processing.mask_pasting import paste_probabilities
+from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation, MaskRcnnImageFeatures
 from .configuration_mattnet import MAttNetConfig
+from .matching import MAttNetMatching
+from .outputs_mattnet import MAttNetMatches, MAttNetRegionFeatures
+from .regions import Regions, pad_regions
+
+# What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
+LEAST_PROBABILITY = 1e-6
+
+
+@dataclass
+class MAttNetImageFeatures(ModelOutput):
+    """
+    Everything about B images that needs no words; reusable for any number of expressions.
+
+    Args:
+        matching: what the modules read of each region.
+        regions: boxes, categories and, where the caller brought them, masks.
+        head_maps: (M, C4, g, g), from which the mask of a chosen region is drawn.
+        input_sizes: (height, width) of each image in the network's input, without padding.
+        canvas: (H, W) of the network's input.
+        original_sizes: (B, 2) height and width of the original images.
+        image_scales: (B,), by which they were enlarged.
+    """
+
+    matching: MAttNetRegionFeatures | None = None
+    regions: Regions | None = None
+    head_maps: torch.FloatTensor | None = None
+    input_sizes: tuple[tuple[int, int], ...] | None = None
+    canvas: tuple[int, int] | None = None
+    original_sizes: torch.LongTensor | None = None
+    image_scales: torch.FloatTensor | None = None
+
+
+@dataclass
+class MAttNetAttentions(ModelOutput):
+    """
+    What the paper draws (Fig. 4 to 6), of the chosen region of each expression.
+
+    Args:
+        word_attentions: (N, S, T), how much each module listens to each word; each sums to 1.
+        module_weights: (N, S), how much each module counts; they sum to 1.
+        module_scores: (N, R, S) of all regions, cosines before weighting.
+        grid_attention: (N, g, g), where in the region the subject module looks; sums to 1.
+        neighbours: (N,) the region that the relationship module chose beside it, -1 for none.
+        chosen: (N,) the chosen region.
+        region_boxes: (B, R, 4) of all regions.
+    """
+
+    word_attentions: torch.FloatTensor | None = None
+    module_weights: torch.FloatTensor | None = None
+    module_scores: torch.FloatTensor | None = None
+    grid_attention: torch.FloatTensor | None = None
+    neighbours: torch.LongTensor | None = None
+    chosen: torch.LongTensor | None = None
+    region_boxes: torch.FloatTensor | None = None
 
 
 class MAttNetPreTrainedModel(PreTrainedModel):
@@ -15,6 +88,7 @@ class MAttNetPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image", "text")
+    _no_split_modules = ["CaffeResNetUnit"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -28,4 +102,314 @@ class MAttNetPreTrainedModel(PreTrainedModel):
             module.initialise()
 
 
-__all__ = ["MAttNetPreTrainedModel"]
+class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
+    """Masks of what expressions mean, by choosing among regions."""
+
+    def __init__(self, config: MAttNetConfig):
+        super().__init__(config)
+        self.detector = MaskRcnnForInstanceSegmentation(config.detector_config)
+        if config.region_size != self.detector.crop_channels:
+            raise ValueError(
+                f"region_size is {config.region_size}, but the detector's feature map has "
+                f"{self.detector.crop_channels} channels; make them equal"
+            )
+        self.matching = MAttNetMatching(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.matching.language.encoder.embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding):
+        self.matching.language.encoder.embeddings = value
+
+    def train(self, mode: bool = True) -> "MAttNetForReferringSegmentation":
+        """The detector stays as it is, also its batch normalisations: in the paper nothing in it is trained."""
+        super().train(mode)
+        self.detector.eval()
+        return self
+
+    # ---- Images to regions ----
+
+    @torch.no_grad()
+    def find_regions(
+        self,
+        pixel_values: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        original_sizes: torch.Tensor | None = None,
+        image_scales: torch.Tensor | None = None,
+        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_masks: Sequence[torch.Tensor] | None = None,
+    ) -> tuple[MaskRcnnImageFeatures, Regions, torch.Tensor, torch.Tensor]:
+        """
+        The regions of B images and what the detector says of each; arguments as of `forward`.
+
+        Returns:
+            the detector's features, the regions, their crops (M, C3, g, g) and head outputs (M, C4, g, g).
+        """
+        maps = self.detector.get_image_features(pixel_values, pixel_mask)
+        if region_boxes is None:
+            found = self.detector.detect(maps, image_scales, original_sizes, at_least_one=True, draw_masks=False)
+            counts = torch.bincount(found.image_index, minlength=len(maps.input_sizes)).tolist()
+            boxes, labels = found.pred_boxes.split(counts), found.class_labels.split(counts)
+            return maps, pad_regions(boxes, labels), found.crops, found.head_features
+        regions = pad_regions(region_boxes, region_labels, region_masks, original_sizes)
+        crops, head_maps = self.detector.describe_regions(maps, regions.unpadded_boxes(), image_scales)
+        if regions.labels is None:
+            probabilities = self.detector.head.predict(head_maps)[0]  # (M, K + 1)
+            regions = regions.with_labels(probabilities[:, 1:].argmax(-1))
+        return maps, regions, crops, head_maps
+
+    def get_image_features(
+        self,
+        pixel_values: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        original_sizes: torch.Tensor | None = None,
+        image_scales: torch.Tensor | None = None,
+        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_masks: Sequence[torch.Tensor] | None = None,
+    ) -> MAttNetImageFeatures:
+        """All that needs no words; arguments as of `forward`."""
+        sizes, scales = self._image_geometry(pixel_values, pixel_mask, original_sizes, image_scales)
+        maps, regions, crops, head_maps = self.find_regions(
+            pixel_values, pixel_mask, sizes, scales, region_boxes, region_labels, region_masks
+        )
+        return MAttNetImageFeatures(
+            matching=self.matching.encode_regions(**self._region_inputs(regions, crops, head_maps, sizes)),
+            regions=regions,
+            head_maps=head_maps,
+            input_sizes=maps.input_sizes,
+            canvas=tuple(pixel_values.shape[-2:]),
+            original_sizes=sizes,
+            image_scales=scales,
+        )
+
+    @staticmethod
+    def _region_inputs(regions: Regions, crops: torch.Tensor, head_maps: torch.Tensor, sizes: torch.Tensor) -> dict:
+        return {
+            "region_maps": crops,
+            "head_maps": head_maps,
+            "boxes": regions.xywh(),
+            "categories": regions.labels,
+            "region_mask": regions.mask,
+            "image_sizes": sizes,
+        }
+
+    def _image_geometry(self, pixel_values, pixel_mask, original_sizes, image_scales):
+        """(B, 2) and (B,): given, or those of the network's input."""
+        num_images, device = len(pixel_values), pixel_values.device
+        if original_sizes is None and pixel_mask is None:
+            original_sizes = torch.tensor([pixel_values.shape[-2:]] * num_images, device=device)
+        elif original_sizes is None:
+            original_sizes = torch.stack([pixel_mask.any(2).sum(1), pixel_mask.any(1).sum(1)], 1)
+        if image_scales is None:
+            image_scales = torch.ones(num_images, device=device)
+        return original_sizes.to(device), image_scales.to(device).float()
+
+    # ---- Answers ----
+
+    def draw_masks(self, features: MAttNetImageFeatures, places: torch.Tensor) -> torch.Tensor | tuple:
+        """Masks of chosen regions, `places` (N, 2) image and region: (N, M, M) probabilities, or the caller's own."""
+        regions = features.regions
+        if regions.masks is not None:
+            return tuple(regions.masks[image][region] for image, region in places.tolist())
+        rows = features.matching.slots[places[:, 0], places[:, 1]]
+        labels = regions.labels[places[:, 0], places[:, 1]]
+        return self.detector.mask_branch(features.head_maps[rows], labels).sigmoid()
+
+    def mask_logits(
+        self, features: MAttNetImageFeatures, masks: torch.Tensor | tuple, boxes: torch.Tensor, image_index: torch.Tensor
+    ) -> torch.Tensor:
+        """The chosen masks in the network's input: (N, H, W) logits, those of no chance outside the boxes."""
+        scales = features.image_scales[image_index]
+        if isinstance(masks, tuple):
+            whole = []
+            for mask, image in zip(masks, image_index.tolist(), strict=True):
+                size, mask = features.input_sizes[image], mask.to(boxes)[None, None]
+                mask = nn.functional.interpolate(mask, size, mode="bilinear", antialias=True)[0, 0]
+                space = (0, features.canvas[1] - size[1], 0, features.canvas[0] - size[0])
+                whole.append(nn.functional.pad(mask, space))
+            probabilities = torch.stack(whole)
+        else:
+            probabilities = paste_probabilities(masks, boxes * scales[:, None], features.canvas)
+        return probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
+
+    def compute_loss(
+        self,
+        region_inputs: dict,
+        labels: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        negative_regions: torch.Tensor,
+        negative_input_ids: torch.Tensor,
+        negative_attention_mask: torch.Tensor | None,
+        attribute_labels: torch.Tensor | None,
+    ) -> tuple[dict[str, torch.Tensor], MAttNetMatches]:
+        """
+        The ranking loss of right pairs against wrong regions and wrong sentences (Eq. 10), and the attribute loss.
+
+        Args:
+            labels, negative_regions: (N,) rows of the right and of the wrong region among all M.
+        """
+        masks = None
+        if attention_mask is not None:
+            wrong = negative_attention_mask
+            wrong = negative_input_ids != self.config.pad_token_id if wrong is None else wrong
+            masks = torch.cat(match_lengths(attention_mask, attention_mask, wrong.to(attention_mask)))
+        words = torch.cat(match_lengths(input_ids, input_ids, negative_input_ids, value=self.config.pad_token_id))
+        rows = torch.cat([labels, negative_regions, labels])  # 3 x (N,) -> (3N,)
+        matches = self.matching.match_pairs(region_inputs, rows, words, masks)
+        config, losses = self.config, {}
+        losses["rank"] = ranking_loss(
+            matches.scores, config.rank_margin, config.visual_rank_weight, config.language_rank_weight
+        )
+        if attribute_labels is not None and matches.attribute_logits is not None:
+            weights = config.attribute_weights
+            weights = None if weights is None else torch.tensor(weights, device=rows.device)
+            loss = attribute_loss(matches.attribute_logits[: len(labels)], attribute_labels, weights)
+            losses["attributes"] = config.attribute_loss_weight * loss
+        return losses, matches
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        image_index: torch.Tensor | None = None,
+        pixel_mask: torch.Tensor | None = None,
+        original_sizes: torch.Tensor | None = None,
+        image_scales: torch.Tensor | None = None,
+        image_features: MAttNetImageFeatures | None = None,
+        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        region_masks: Sequence[torch.Tensor] | None = None,
+        target_regions: torch.Tensor | None = None,
+        negative_regions: torch.Tensor | None = None,
+        negative_input_ids: torch.Tensor | None = None,
+        negative_attention_mask: torch.Tensor | None = None,
+        attribute_labels: torch.Tensor | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> ReferringSegmentationOutput:
+        """
+        Args:
+            pixel_values: (B, 3, H, W), the processor's.
+            input_ids, attention_mask: (N, T), padded on the right.
+            image_index: (N,) image of each expression; needed unless B = 1 or B = N.
+            pixel_mask: (B, H, W), 0 on padding; None where all images have one size.
+            original_sizes: (B, 2) height and width of the original images; None: those of the network's input.
+            image_scales: (B,), by which the images were enlarged; None: 1.
+            image_features: what `get_image_features` returned, in place of the images and regions.
+            region_boxes: regions to choose among, in place of the detector's: per image (R_i, 4), or (B, R, 4).
+            region_labels: their categories, per image (R_i,); the detector's own guess if not given. They decide which
+                regions are of the same kind, and which of the detector's masks is drawn.
+            region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size; drawn if not given.
+            target_regions: to train, (N,) the region each expression means, counted in its image.
+            negative_regions: (N,) a wrong region of the same image.
+            negative_input_ids, negative_attention_mask: (N, T') a wrong expression for the right region.
+            attribute_labels: (N, A) in {0, 1}; rows of zeros take no part.
+            output_attentions: return [`MAttNetAttentions`].
+
+        Returns:
+            `logits` (N, H, W), `pred_boxes`, `scores` (N, R), `region_masks`; in training `loss`, `losses` ("rank",
+            "attributes") and `scores` (3N,) of the right pairs, those with a wrong region and with a wrong sentence.
+
+        Raises:
+            ValueError: input that does not fit, an image without any region, or a training step without regions or
+                negatives.
+        """
+        if input_ids is None:
+            raise ValueError("the model needs input_ids: what to look for")
+        if image_features is None and pixel_values is None:
+            raise ValueError("give pixel_values or image_features")
+        if target_regions is not None:
+            return self._training_step(
+                (pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels),
+                (input_ids, attention_mask, image_index),
+                (target_regions, negative_regions),
+                (negative_input_ids, negative_attention_mask, attribute_labels),
+            )
+        if image_features is None:
+            image_features = self.get_image_features(
+                pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels, region_masks
+            )
+        regions = image_features.regions
+        image_index = resolve_image_index(image_index, len(regions.mask), len(input_ids), input_ids.device)
+        regions.require_some(image_index)
+        matches = self.matching.match(
+            image_features.matching, input_ids, attention_mask, image_index, bool(output_attentions)
+        )
+        chosen = matches.scores.argmax(1)  # Eq. 9: (N, R) -> (N,)
+        boxes = regions.boxes[image_index, chosen]  # (B, R, 4) -> (N, 4)
+        masks = self.draw_masks(image_features, torch.stack([image_index, chosen], 1))
+        return ReferringSegmentationOutput(
+            logits=self.mask_logits(image_features, masks, boxes, image_index),
+            pred_boxes=boxes,
+            scores=matches.scores,
+            region_masks=masks,
+            image_index=image_index,
+            attentions=describe_choice(matches, chosen, regions) if output_attentions else None,
+        )
+
+    def _training_step(self, images: tuple, words: tuple, pairs: tuple, others: tuple) -> ReferringSegmentationOutput:
+        pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels = images
+        input_ids, attention_mask, image_index = words
+        target_regions, negative_regions = pairs
+        negative_input_ids, negative_attention_mask, attribute_labels = others
+        missing = {
+            "pixel_values": pixel_values,
+            "region_boxes": region_boxes,
+            "region_labels": region_labels,
+            "negative_regions": negative_regions,
+            "negative_input_ids": negative_input_ids,
+        }
+        if missing := [name for name, value in missing.items() if value is None]:
+            raise ValueError(f"a training step (target_regions) needs {', '.join(missing)} too; MAttNetCollator makes them")
+        sizes, scales = self._image_geometry(pixel_values, pixel_mask, original_sizes, image_scales)
+        _, regions, crops, head_maps = self.find_regions(
+            pixel_values, pixel_mask, sizes, scales, region_boxes, region_labels
+        )
+        image_index = resolve_image_index(image_index, len(sizes), len(input_ids), input_ids.device)
+        rows = [regions.rows(image_index, chosen) for chosen in (target_regions, negative_regions)]
+        losses, matches = self.compute_loss(
+            self._region_inputs(regions, crops, head_maps, sizes),
+            rows[0],
+            input_ids,
+            attention_mask,
+            rows[1],
+            negative_input_ids,
+            negative_attention_mask,
+            attribute_labels,
+        )
+        return ReferringSegmentationOutput(
+            loss=sum(losses.values()), losses=losses, scores=matches.scores, image_index=image_index
+        )
+
+
+def match_lengths(*tensors: torch.Tensor, value: int = 0) -> list[torch.Tensor]:
+    """Pad (N, T_i) on the right to the longest of them."""
+    length = max(tensor.shape[1] for tensor in tensors)
+    return [nn.functional.pad(tensor, (0, length - tensor.shape[1]), value=value) for tensor in tensors]
+
+
+def describe_choice(matches: MAttNetMatches, chosen: torch.Tensor, regions: Regions) -> MAttNetAttentions:
+    """What the modules thought of the chosen regions (N,)."""
+    rows = torch.arange(len(chosen), device=chosen.device)
+    grid, neighbours = matches.grid_attention, matches.neighbours
+    return MAttNetAttentions(
+        word_attentions=matches.word_attentions,
+        module_weights=matches.module_weights,
+        module_scores=matches.module_scores,
+        grid_attention=None if grid is None else grid[rows, chosen],  # (N, R, g, g) -> (N, g, g)
+        neighbours=None if neighbours is None else neighbours[rows, chosen],  # (N, R) -> (N,)
+        chosen=chosen,
+        region_boxes=regions.boxes,
+    )
+
+
+AutoModel.register(MAttNetConfig, MAttNetForReferringSegmentation, exist_ok=True)
+
+__all__ = ["MAttNetAttentions", "MAttNetForReferringSegmentation", "MAttNetImageFeatures", "MAttNetPreTrainedModel"]
