@@ -48,7 +48,12 @@ class GoldenCase:
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
-        return dict(np.load(self.folder / "outputs.npz"))
+        return self.arrays("outputs")
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of one .npz of the case; none where the case has no such file."""
+        path = self.folder / f"{name}.npz"
+        return dict(np.load(path)) if path.is_file() else {}
 
     def checkpoint(self, tensors: str = "tensors") -> dict[str, np.ndarray]:
         """

@@ -10,6 +10,7 @@ from hf_refseg.models.mattnet.convert_mattnet import SHORT_NAMES, load_matching,
 from hf_refseg.models.mattnet.matching import MAttNetMatching
 from hf_refseg.models.mattnet.region_geometry import location_features, neighbours, relative_locations
 
+from . import mattnet_pipeline_case
 from .golden_case import TOLERANCE_AFTER_STEP, Comparison, GoldenCase, compare
 
 MODULE_COLUMN = {short: column for column, short in enumerate(SHORT_NAMES.values())}
@@ -275,4 +276,4 @@ def run(case: GoldenCase) -> list[Comparison]:
         checks.check("extract_subj_feats0", features.visual[0])
     if "train/scores" in case.outputs:
         check_training(case, matching, checks)
-    return checks
+    return [*checks, *mattnet_pipeline_case.run(case)]

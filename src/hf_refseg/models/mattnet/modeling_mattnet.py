@@ -116,6 +116,23 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         self.matching = MAttNetMatching(config)
         self.post_init()
 
+    @classmethod
+    def from_parts(
+        cls, detector: MaskRcnnForInstanceSegmentation, matching: MAttNetMatching
+    ) -> "MAttNetForReferringSegmentation":
+        """A detector and a matching that were made or trained apart; neither is copied.
+
+        Raises:
+            ValueError: the matching reads regions of other sizes than the detector's.
+        """
+        values = {**matching.config.to_diff_dict(), "detector_config": detector.config}
+        values.pop("model_type", None)
+        with torch.device("meta"):
+            model = cls(MAttNetConfig(**values))
+        model.detector, model.matching = detector, matching
+        model.matching.config = model.config
+        return model.train(matching.training)
+
     def get_input_embeddings(self) -> nn.Embedding:
         return self.matching.language.encoder.embeddings
 
