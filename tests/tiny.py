@@ -3,6 +3,10 @@
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from hf_refseg.models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
+from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
+from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.rmi.modeling_rmi import RmiForReferringSegmentation
 from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
@@ -30,3 +34,27 @@ def tiny_lstm_cnn(**kwargs) -> LstmCnnForReferringSegmentation:
     sizes = {"word_embedding_size": 10, "lstm_hidden_size": 12, "visual_size": 14, "mlp_size": 16}
     defaults = {"backbone_config": tiny_vgg_fcn_config(), "vocab_size": VOCAB_SIZE, **sizes}
     return LstmCnnForReferringSegmentation(LstmCnnConfig(**{**defaults, **kwargs})).eval()
+
+
+def tiny_mask_rcnn_config(**kwargs) -> MaskRcnnConfig:
+    backbone = {"stem_size": 8, "hidden_sizes": [8, 12, 16], "depths": [1, 1, 1], "padding": "symmetric"}
+    sizes = {"head_depth": 1, "head_size": 24, "mask_hidden_size": 8, "rpn_hidden_size": 12}
+    numbers = {"anchor_scales": [1, 2], "pre_nms_top_n": 60, "post_nms_top_n": 20, "num_labels": 5}
+    training = {"train_pre_nms_top_n": 60, "train_post_nms_top_n": 30, "rpn_batch_size": 32, "roi_batch_size": 16}
+    backbone_config = CaffeResNetConfig(**backbone, output_stride=16, batch_norm_eps=1e-5)
+    return MaskRcnnConfig(**{"backbone_config": backbone_config, **sizes, **numbers, **training, **kwargs})
+
+
+def tiny_mask_rcnn(**kwargs) -> MaskRcnnForInstanceSegmentation:
+    """The detector for inputs of any size at stride 16."""
+    return MaskRcnnForInstanceSegmentation(tiny_mask_rcnn_config(**kwargs)).eval()
+
+
+def tiny_mattnet_config(**kwargs) -> MAttNetConfig:
+    sizes = {"word_embedding_size": 10, "word_vec_size": 10, "hidden_size": 12, "matching_size": 14, "num_attributes": 6}
+    defaults = {"detector_config": tiny_mask_rcnn_config(), "vocab_size": VOCAB_SIZE, "region_size": 16, "head_size": 24}
+    return MAttNetConfig(**{**defaults, **sizes, **kwargs})
+
+
+def tiny_mattnet(**kwargs) -> MAttNetForReferringSegmentation:
+    return MAttNetForReferringSegmentation(tiny_mattnet_config(**kwargs)).eval()

@@ -6,6 +6,8 @@ from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAuto
 
 from .models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from .models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
+from .models.mattnet.configuration_mattnet import MAttNetConfig
+from .models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from .models.rmi.configuration_rmi import RmiConfig
 from .models.rmi.modeling_rmi import RmiForReferringSegmentation
 
@@ -17,4 +19,5 @@ class AutoModelForReferringSegmentation(_BaseAutoModelClass):
 
 
 AutoModelForReferringSegmentation.register(LstmCnnConfig, LstmCnnForReferringSegmentation, exist_ok=True)
+AutoModelForReferringSegmentation.register(MAttNetConfig, MAttNetForReferringSegmentation, exist_ok=True)
 AutoModelForReferringSegmentation.register(RmiConfig, RmiForReferringSegmentation, exist_ok=True)

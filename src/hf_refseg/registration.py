@@ -26,11 +26,13 @@ MODULES = {
         "models.mobilenet_v2.modeling_mobilenet_v2",
         "models.mask_rcnn.modeling_mask_rcnn",
         "models.lstm_cnn.modeling_lstm_cnn",
+        "models.mattnet.modeling_mattnet",
         "models.rmi.modeling_rmi",
     ),
     "transformers.models.auto.processing_auto": (
         "models.mask_rcnn.image_processing_mask_rcnn",
         "models.lstm_cnn.processing_lstm_cnn",
+        "models.mattnet.processing_mattnet",
         "models.rmi.processing_rmi",
     ),
     "transformers.pipelines": ("pipeline",),

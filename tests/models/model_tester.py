@@ -46,6 +46,27 @@ class ModelTester:
     def labels(self) -> torch.Tensor:
         return (torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(2)) > 0.5).float()
 
+    # ---- What a system whose inputs or training differ says of itself ----
+
+    def with_labels(self, inputs: dict, labels: torch.Tensor) -> dict:
+        """The arguments of a training step."""
+        return {**inputs, "labels": labels}
+
+    def of_image(self, inputs: dict, image: int) -> dict:
+        """The arguments that one image of the batch has, without expressions."""
+        return {"pixel_values": inputs["pixel_values"][image, None]}
+
+    def answer(self, outputs) -> torch.Tensor:
+        """What other words or other pixels change for certain."""
+        return outputs.logits
+
+    def backbone(self, model: PreTrainedModel) -> torch.nn.Module:
+        return model.backbone
+
+    def trained(self, model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
+        """The parameters that a training step changes, by name."""
+        return dict(model.named_parameters())
+
     @torch.no_grad()
     def test_shapes(self, model, inputs):
         outputs = model(**inputs)
@@ -55,11 +76,11 @@ class ModelTester:
 
     @torch.no_grad()
     def test_words_and_pixels_matter(self, model, inputs):
-        logits = model(**inputs).logits
+        answer = self.answer(model(**inputs))
         other_words = {**inputs, "input_ids": inputs["input_ids"].flip(1), "attention_mask": None}
-        assert not torch.allclose(model(**other_words).logits[2], logits[2])
+        assert not torch.allclose(self.answer(model(**other_words))[2], answer[2])
         other_pixels = {**inputs, "pixel_values": inputs["pixel_values"].flip(-1)}
-        assert not torch.allclose(model(**other_pixels).logits, logits)
+        assert not torch.allclose(self.answer(model(**other_pixels)), answer)
 
     @torch.no_grad()
     def test_save_and_load(self, model, inputs, tmp_path):
@@ -76,7 +97,7 @@ class ModelTester:
         together = model(**inputs).logits
         for row, image in enumerate(inputs["image_index"].tolist()):
             alone = model(
-                pixel_values=inputs["pixel_values"][image, None],
+                **self.of_image(inputs, image),
                 input_ids=inputs["input_ids"][row, None],
                 attention_mask=inputs["attention_mask"][row, None],
             ).logits
@@ -84,17 +105,17 @@ class ModelTester:
 
     @torch.no_grad()
     def test_many_expressions_equal_many_calls(self, model, inputs):
-        image = inputs["pixel_values"][:1]
+        image = self.of_image(inputs, 0)
         calls = []
-        model.backbone.register_forward_hook(lambda *_: calls.append(1))
+        self.backbone(model).register_forward_hook(lambda *_: calls.append(1))
         words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        together = model(pixel_values=image, **words).logits
+        together = model(**image, **words).logits
         assert len(calls) == 1, "several expressions on one image run its backbone once"
-        features = model.get_image_features(image)
+        features = model.get_image_features(**image)
         for row in range(3):
             alone = {name: value[row, None] for name, value in words.items()}
             torch.testing.assert_close(
-                model(pixel_values=image, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
+                model(**image, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
             )
             torch.testing.assert_close(
                 model(image_features=features, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
@@ -108,20 +129,21 @@ class ModelTester:
 
     def test_gradients(self, model, inputs, labels):
         model.train()
-        outputs = model(**inputs, labels=labels)
+        outputs = model(**self.with_labels(inputs, labels))
         torch.testing.assert_close(outputs.loss, sum(outputs.losses.values()))
         outputs.loss.backward()
-        without = [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+        trained = self.trained(model).items()
+        without = [name for name, p in trained if p.grad is None or not torch.isfinite(p.grad).all()]
         assert not without, f"no finite gradient reaches {without}"
 
     def test_one_step_of_training_lowers_the_loss(self, model, inputs, labels):
         model.train()
-        before = model(**inputs, labels=labels).loss
+        before = model(**self.with_labels(inputs, labels)).loss
         before.backward()
-        parameters = list(model.parameters())
+        parameters = list(self.trained(model).values())
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
         torch.optim.SGD(parameters, lr=0.01 / norm.item()).step()  # the losses differ by orders of magnitude in scale
-        assert model(**inputs, labels=labels).loss < before
+        assert model(**self.with_labels(inputs, labels)).loss < before
 
     def test_bf16(self, model, inputs, labels, tmp_path):
         """A model loaded in half precision takes the processor's float32 images and trains with a float32 loss."""
@@ -131,22 +153,22 @@ class ModelTester:
             exact, rounded = model(**inputs).logits, half(**inputs).logits
         assert rounded.dtype == torch.bfloat16
         assert (rounded.float() - exact).abs().max() < 0.1 * exact.abs().max()
-        loss = half(**inputs, labels=labels).loss
+        loss = half(**self.with_labels(inputs, labels)).loss
         loss.backward()
         assert loss.dtype == torch.float32
-        assert all(torch.isfinite(parameter.grad).all() for parameter in half.parameters())
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
 
     def test_autocast(self, model, inputs, labels):
         with torch.no_grad():
             exact = model(**inputs).logits
         with torch.autocast("cpu", torch.bfloat16):
-            outputs = model(**inputs, labels=labels)
+            outputs = model(**self.with_labels(inputs, labels))
             with torch.no_grad():
                 inferred = model(**inputs).logits
         for rounded in (outputs.logits, inferred):
             assert (rounded.float() - exact).abs().max() < 0.1 * exact.abs().max()
         outputs.loss.backward()
-        assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
 
     @torch.no_grad()
     def test_compiled_model_gives_the_same(self, model, inputs):
@@ -156,18 +178,18 @@ class ModelTester:
 
     def test_fully_sharded(self, model, inputs, labels):
         """FSDP over the modules that the model names, with one process: every part is called where it is gathered."""
-        expected = model(**inputs, labels=labels).loss
+        expected = model(**self.with_labels(inputs, labels)).loss
         distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
         try:
             mesh = init_device_mesh("cpu", (1,))
             blocks = [block for block in model.modules() if type(block).__name__ in model._no_split_modules]
             for block in (*blocks, model):
                 fully_shard(block, mesh=mesh)
-            loss = model(**inputs, labels=labels).loss
+            loss = model(**self.with_labels(inputs, labels)).loss
             loss.backward()
-            without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+            without = [name for name, parameter in self.trained(model).items() if parameter.grad is None]
             with torch.no_grad():
-                torch.testing.assert_close(model(**inputs, labels=labels).loss, expected, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(model(**self.with_labels(inputs, labels)).loss, expected, rtol=1e-4, atol=1e-5)
         finally:
             distributed.destroy_process_group()
         assert blocks and torch.equal(loss, expected)
@@ -177,8 +199,8 @@ class ModelTester:
         with torch.inference_mode():
             model(**inputs)
         model.train()
-        model(**inputs, labels=labels).loss.backward()
-        assert all(parameter.grad is not None for parameter in model.parameters())
+        model(**self.with_labels(inputs, labels)).loss.backward()
+        assert all(parameter.grad is not None for parameter in self.trained(model).values())
 
     def test_export(self, model, inputs):
         program = torch.export.export(model, (), kwargs=inputs, strict=False)
@@ -196,7 +218,7 @@ class ModelTester:
         with torch.no_grad():
             before = model(**inputs).logits
             changed = copy.deepcopy(model)
-            for parameter in changed.backbone.parameters():
+            for parameter in self.backbone(changed).parameters():
                 parameter.mul_(1.5)
             assert not torch.equal(changed(**inputs).logits, before)
             assert torch.equal(model(**inputs).logits, before)

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
+from ...layers.inputs import check_expressions
 from ...layers.language_encoder import LanguageEncoder
 from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
@@ -340,6 +341,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         """
         if input_ids is None:
             raise ValueError("the model needs input_ids: what to look for")
+        check_expressions(input_ids, attention_mask, self.config.vocab_size)
         if image_features is None and pixel_values is None:
             raise ValueError("give pixel_values or image_features")
         if target_regions is not None:

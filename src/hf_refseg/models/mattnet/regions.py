@@ -17,15 +17,19 @@ class Regions:
         mask: (B, R) bool, False at padding.
         labels: (B, R) categories; None where nobody has said them yet.
         masks: per image (R_i, H_i, W_i) bool at its original size, where the caller brought them.
+        is_full: there is no padding, which is known without a look at `mask`.
     """
 
     boxes: torch.Tensor
     mask: torch.Tensor
     labels: torch.Tensor | None = None
     masks: Sequence[torch.Tensor] | None = None
+    is_full: bool = False
 
     def unpadded_boxes(self) -> list[torch.Tensor]:
         """Per image (R_i, 4)."""
+        if self.is_full:
+            return list(self.boxes)
         return [boxes[mask] for boxes, mask in zip(self.boxes, self.mask, strict=True)]
 
     def xywh(self) -> torch.Tensor:
@@ -34,6 +38,8 @@ class Regions:
 
     def with_labels(self, labels: torch.Tensor) -> "Regions":
         """The same with the categories of all regions, (M,) image after image."""
+        if self.is_full:
+            return replace(self, labels=labels.view_as(self.mask))
         padded = torch.zeros(self.mask.shape, dtype=torch.long, device=labels.device)
         return replace(self, labels=padded.masked_scatter(self.mask, labels))
 
@@ -76,6 +82,9 @@ def pad_regions(
     Raises:
         ValueError: another number of images, labels or masks; a box of no area, or outside its image.
     """
+    is_full = isinstance(boxes, torch.Tensor)
+    if is_full and (boxes.ndim != 3 or boxes.shape[-1] != 4):
+        raise ValueError(f"region_boxes has the shape {tuple(boxes.shape)}; give (B, R, 4), or a list of (R_i, 4)")
     boxes = [torch.as_tensor(of_image).reshape(-1, 4).float() for of_image in boxes]
     for name, others in (("region_labels", labels), ("region_masks", masks)):
         counts = [len(of_image) for of_image in boxes]
@@ -93,7 +102,7 @@ def pad_regions(
         labels = pad_sequence([torch.as_tensor(of_image).long().to(mask.device) for of_image in labels], True)
     if masks is not None and image_sizes is not None:
         check_masks(masks, image_sizes)
-    return Regions(pad_sequence(boxes, True), mask, labels, masks)
+    return Regions(pad_sequence(boxes, True), mask, labels, masks, is_full)
 
 
 def check_boxes(boxes: Sequence[torch.Tensor], image_sizes: torch.Tensor) -> None:

@@ -1,0 +1,251 @@
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
+
+from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
+from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
+from tests.models.model_tester import SIZE, ModelTester
+from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mattnet
+
+BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
+
+
+class TestMAttNet(ModelTester):
+    def make_model(self, **kwargs):
+        return tiny_mattnet(word_dropout=0.0, visual_dropout=0.0, matching_dropout=0.0, **kwargs)
+
+    @pytest.fixture
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """The common inputs, and four regions in each image among which to choose."""
+        generator = torch.Generator().manual_seed(1)
+        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
+        input_ids[0, :3] = 0
+        input_ids[1, :2] = 0
+        return {
+            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
+            "input_ids": input_ids,
+            "attention_mask": (input_ids != 0).long(),
+            "image_index": torch.tensor([1, 0, 1]),
+            "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
+            "region_labels": torch.tensor([[0, 1, 1, 2], [3, 3, 0, 3]]),
+        }
+
+    def with_labels(self, inputs, labels):
+        generator = torch.Generator().manual_seed(3)
+        return {
+            **inputs,
+            "target_regions": torch.tensor([2, 0, 3]),
+            "negative_regions": torch.tensor([1, 1, 0]),
+            "negative_input_ids": torch.randint(4, VOCAB_SIZE, (3, 5), generator=generator),
+            "attribute_labels": torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1]]),
+        }
+
+    def of_image(self, inputs, image):
+        names = ("pixel_values", "region_boxes", "region_labels")
+        return {name: inputs[name][image, None] for name in names}
+
+    def answer(self, outputs):
+        return outputs.scores
+
+    def backbone(self, model):
+        return model.detector.backbone
+
+    def trained(self, model):
+        """The paper leaves its detector as it is."""
+        return {name: p for name, p in model.named_parameters() if not name.startswith("detector.")}
+
+    def test_training_path_equals_inference_path(self, model, inputs):
+        with torch.no_grad():
+            inferred = model(**inputs).scores
+        torch.testing.assert_close(model(**inputs).scores, inferred, rtol=1e-4, atol=1e-5)
+        step = model(**self.with_labels(inputs, None))  # in eval mode the rows of a training step score alike
+        regions = torch.tensor([2, 0, 3])
+        torch.testing.assert_close(step.scores[:3], inferred[torch.arange(3), regions], rtol=1e-4, atol=1e-5)
+
+    def test_autocast(self, model, inputs):
+        with torch.no_grad():
+            exact = model(**inputs).scores
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = model(**self.with_labels(inputs, None))
+            with torch.no_grad():
+                rounded = model(**inputs).scores
+        assert (rounded - exact).abs().max() < 0.1
+        outputs.loss.backward()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
+
+    def test_bf16(self, model, inputs, tmp_path):
+        model.save_pretrained(tmp_path)
+        half = MAttNetForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        with torch.no_grad():
+            exact, rounded = model(**inputs).scores, half(**inputs).scores
+        assert (rounded - exact).abs().max() < 0.1
+        loss = half(**self.with_labels(inputs, None)).loss
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"image_index": torch.tensor([0, 1, 2])}, "runs from 0 to 2, but there are 2 images"),
+            ({"input_ids": torch.zeros(0, 4, dtype=torch.long)}, r"shape \(0, 4\); give at least one expression"),
+            ({"input_ids": torch.full((3, 4), VOCAB_SIZE)}, f"to {VOCAB_SIZE}, but .* 0 to {VOCAB_SIZE - 1}"),
+            ({"attention_mask": torch.ones(3, 5)}, r"attention_mask has the shape \(3, 5\), input_ids \(3, 4\)"),
+            ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
+            ({"region_boxes": torch.tensor([BOXES])}, "region_boxes are of 1 images, but there are 2"),
+            ({"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]}, r"shape \(2, 4, 3\); give \(B, R, 4\)"),
+            ({"region_labels": torch.tensor([[0, 1], [1, 2]])}, r"has \[2, 2\] entries per image, region_boxes \[4, 4\]"),
+            ({"region_boxes": [torch.tensor([[5.0, 5, 5, 9]]), torch.tensor(BOXES)]}, r"\[5.0, 5.0, 5.0, 9.0\] has no area"),
+            ({"region_boxes": [torch.tensor(BOXES), torch.tensor([[70.0, 5, 90, 9]])]}, "lies outside its image of 64 x 64"),
+            ({"region_boxes": [torch.zeros(0, 4), torch.tensor(BOXES)]}, "image 0 has no region to choose from"),
+            ({"region_masks": [torch.ones(4, 8, 8), torch.ones(4, 8, 8)]}, r"are \[8, 8\], their image \[64, 64\]"),
+        ],
+    )
+    def test_rejects_inputs_that_do_not_fit(self, model, inputs, changes, message):
+        if "input_ids" in changes:
+            inputs["attention_mask"] = None
+        if "region_boxes" in changes and "region_labels" not in changes:
+            inputs["region_labels"] = None
+        with pytest.raises(ValueError, match=message):
+            model(**{**inputs, **changes})
+
+    @pytest.mark.parametrize("name", ["region_boxes", "region_labels", "negative_regions", "negative_input_ids"])
+    def test_a_training_step_needs_regions_and_negatives(self, model, inputs, name):
+        with pytest.raises(ValueError, match=f"needs {name} too"):
+            model(**{**self.with_labels(inputs, None), name: None})
+
+    def test_a_target_that_is_no_region_is_refused(self, model, inputs):
+        with pytest.raises(ValueError, match=r"of which there are \[4, 4, 4\]; got \[2, 0, 4\]"):
+            model(**{**self.with_labels(inputs, None), "target_regions": torch.tensor([2, 0, 4])})
+
+    def test_the_detector_never_trains(self, model, inputs):
+        before = {name: tensor.clone() for name, tensor in model.detector.state_dict().items()}
+        model.train()
+        model(**self.with_labels(inputs, None)).loss.backward()
+        assert not any(parameter.grad is not None for parameter in model.detector.parameters())
+        for name, tensor in model.detector.state_dict().items():
+            assert torch.equal(tensor, before[name]), name
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return tiny_mattnet()
+
+
+@pytest.fixture
+def image():
+    return torch.randn(1, 3, 80, 96, generator=torch.Generator().manual_seed(4))
+
+
+WORDS = torch.tensor([[4, 5, 6], [7, 8, 0]])
+
+
+@torch.no_grad()
+def test_its_own_detections_are_the_candidates(model, image):
+    found = model.detector(image, at_least_one=True)
+    outputs = model(image, WORDS)
+    assert outputs.scores.shape == (2, len(found.pred_boxes))
+    chosen = outputs.scores.argmax(1)
+    torch.testing.assert_close(outputs.pred_boxes, found.pred_boxes[chosen])
+    torch.testing.assert_close(outputs.region_masks, found.mask_probabilities[chosen], rtol=1e-4, atol=1e-5)
+    assert outputs.logits.shape == (2, 80, 96)
+
+
+@torch.no_grad()
+def test_one_candidate_is_the_answer(model, image):
+    outputs = model(image, WORDS, region_boxes=[torch.tensor([[10.0, 10, 50, 60]])], output_attentions=True)
+    assert outputs.pred_boxes.tolist() == [[10, 10, 50, 60]] * 2
+    assert outputs.attentions.neighbours.tolist() == [-1, -1]
+    assert outputs.attentions.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbour, no relation"
+
+
+@torch.no_grad()
+def test_more_than_three_hundred_candidates(model, image):
+    corners = torch.rand(400, 2, generator=torch.Generator().manual_seed(5)) * 60
+    boxes = torch.cat([corners, corners + 8], 1)
+    outputs = model(image, WORDS, region_boxes=[boxes])
+    assert outputs.scores.shape == (2, 400) and torch.isfinite(outputs.scores).all()
+    some = model(image, WORDS, region_boxes=[boxes[:300]])
+    assert some.scores.shape == (2, 300)
+
+
+@torch.no_grad()
+def test_callers_masks_come_back_as_they_are(model, image):
+    masks = torch.zeros(2, 160, 192, dtype=torch.bool)
+    masks[0, 20:90, 30:70], masks[1, 100:, 150:] = True, True
+    boxes = torch.tensor([[30.0, 20, 70, 90], [150, 100, 192, 160]])
+    sizes, scales = torch.tensor([[160, 192]]), torch.tensor([0.5])
+    outputs = model(
+        image, WORDS, original_sizes=sizes, image_scales=scales, region_boxes=[boxes], region_masks=[masks]
+    )
+    for mask, box, logits, scores in zip(
+        outputs.region_masks, outputs.pred_boxes, outputs.logits, outputs.scores, strict=True
+    ):
+        chosen = int(scores.argmax())
+        assert torch.equal(mask, masks[chosen]) and torch.equal(box, boxes[chosen])
+        assert torch.equal(logits > 0, masks[chosen, ::2, ::2])
+
+
+@torch.no_grad()
+def test_images_of_different_sizes_answer_as_alone(model):
+    generator = torch.Generator().manual_seed(6)
+    images = [torch.randn(3, 80, 96, generator=generator), torch.randn(3, 64, 112, generator=generator)]
+    batch, mask = torch.zeros(2, 3, 80, 112), torch.zeros(2, 80, 112, dtype=torch.long)
+    for row, one in enumerate(images):
+        batch[row, :, : one.shape[1], : one.shape[2]] = one
+        mask[row, : one.shape[1], : one.shape[2]] = 1
+    together = model(batch, WORDS, pixel_mask=mask)
+    for row, one in enumerate(images):
+        alone = model(one[None], WORDS[row, None])
+        torch.testing.assert_close(together.pred_boxes[row], alone.pred_boxes[0], rtol=1e-4, atol=1e-3)
+        height, width = one.shape[1:]
+        torch.testing.assert_close(together.logits[row, :height, :width], alone.logits[0], rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_attentions_are_what_the_paper_draws(model, image):
+    attentions = model(image, WORDS, region_boxes=[torch.tensor(BOXES)], output_attentions=True).attentions
+    assert attentions.word_attentions.shape == (2, 3, 3)
+    torch.testing.assert_close(attentions.word_attentions.sum(-1), torch.ones(2, 3))
+    assert not attentions.word_attentions[1, :, 2].any(), "padding is not listened to"
+    torch.testing.assert_close(attentions.module_weights.sum(-1), torch.ones(2))
+    assert attentions.grid_attention.shape == (2, 7, 7)
+    torch.testing.assert_close(attentions.grid_attention.sum((1, 2)), torch.ones(2))
+    assert attentions.chosen.tolist() == attentions.module_scores.mul(attentions.module_weights[:, None]).sum(-1).argmax(
+        1
+    ).tolist()
+
+
+@pytest.mark.parametrize("modules", [["subject"], ["subject", "location"], ["location", "relationship"]])
+@torch.no_grad()
+def test_every_row_of_the_ablation_runs(image, modules):
+    outputs = tiny_mattnet(modules=modules, attributes=False)(image, WORDS, output_attentions=True)
+    assert outputs.attentions.module_weights.shape == (2, len(modules))
+    assert (outputs.attentions.grid_attention is None) == ("subject" not in modules)
+
+
+def test_sizes_that_do_not_fit_the_detector_are_refused():
+    with pytest.raises(StrictDataclassClassValidationError, match="head_size is 32, but the detector's regions have 24"):
+        tiny_mattnet(head_size=32)
+    with pytest.raises(ValueError, match="region_size is 8, but the detector's feature map has 16 channels"):
+        tiny_mattnet(region_size=8)
+
+
+def test_published_defaults():
+    config = MAttNetConfig()
+    with torch.device("meta"):
+        model = MAttNetForReferringSegmentation(config)
+    assert model.detector.crop_channels == 1024
+    assert model.detector.head.box_deltas.weight.shape == (324, 2048)
+    assert model.matching.visual["subject"].attention_hidden.weight.shape == (512, 3072)
+
+
+def test_parts_made_apart_are_put_together(image):
+    torch.manual_seed(1)
+    whole = tiny_mattnet()
+    detector = tiny_mask_rcnn()
+    model = MAttNetForReferringSegmentation.from_parts(detector, whole.matching)
+    assert model.detector is detector
+    with torch.no_grad():
+        assert model(image, WORDS).scores.shape[0] == 2
