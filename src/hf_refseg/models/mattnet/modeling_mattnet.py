@@ -5,7 +5,6 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from ...layers.language_encoder import LanguageEncoder
 from ...layers.normalize_scale import NormalizeScale
 from .configuration_mattnet import MAttNetConfig
 
@@ -20,11 +19,13 @@ class MAttNetPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         """PyTorch's defaults, as the original has them, but 1 for the batch normalisations (there U(0, 1))."""
         super()._init_weights(module)
-        if isinstance(module, nn.Linear):
-            limit = module.in_features**-0.5
-            init.uniform_(module.weight, -limit, limit)
-            init.uniform_(module.bias, -limit, limit)
-        elif isinstance(module, NormalizeScale | LanguageEncoder):
+        if isinstance(module, nn.Linear | nn.LSTM):
+            limit = (module.in_features if isinstance(module, nn.Linear) else module.hidden_size) ** -0.5
+            for parameter in module.parameters():
+                init.uniform_(parameter, -limit, limit)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif isinstance(module, NormalizeScale):
             module.initialise()
 
 
