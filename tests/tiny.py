@@ -1,5 +1,7 @@
 """Miniature models of every system: random weights, the real architecture."""
 
+import torch
+
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from hf_refseg.models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
@@ -58,3 +60,27 @@ def tiny_mattnet_config(**kwargs) -> MAttNetConfig:
 
 def tiny_mattnet(**kwargs) -> MAttNetForReferringSegmentation:
     return MAttNetForReferringSegmentation(tiny_mattnet_config(**kwargs)).eval()
+
+
+def tiny_matching_config(**kwargs) -> MAttNetConfig:
+    """MAttNet's matching for regions of 6 channels, 8 in the detector's head, on grids of 3 x 3."""
+    sizes = {"word_embedding_size": 10, "word_vec_size": 12, "hidden_size": 14, "matching_size": 16}
+    regions = {"region_size": 6, "head_size": 8, "grid_size": 3, "num_attributes": 4}
+    detector = tiny_mask_rcnn_config(head_size=8, crop_size=3)
+    return MAttNetConfig(**{"vocab_size": VOCAB_SIZE, "detector_config": detector, **sizes, **regions, **kwargs})
+
+
+def tiny_regions(*counts: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Arguments of `MAttNetMatching.encode_regions` for images with so many regions each."""
+    generator = torch.Generator().manual_seed(seed)
+    total, width = sum(counts), max(counts)
+    corners = torch.randint(0, 200, (len(counts), width, 2), generator=generator)
+    sides = torch.randint(10, 100, (len(counts), width, 2), generator=generator)
+    return {
+        "region_maps": torch.rand(total, 6, 3, 3, generator=generator),
+        "head_maps": torch.rand(total, 8, 3, 3, generator=generator),
+        "boxes": torch.cat([corners, sides], -1).double(),
+        "categories": torch.randint(1, 4, (len(counts), width), generator=generator),
+        "region_mask": torch.arange(width)[None] < torch.tensor(counts)[:, None],
+        "image_sizes": torch.tensor([[300, 320]]).expand(len(counts), -1),
+    }

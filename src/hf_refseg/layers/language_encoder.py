@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import initialization as init
 
 
 class LanguageEncoder(nn.Module):
@@ -36,13 +35,6 @@ class LanguageEncoder(nn.Module):
         self.projection = nn.Linear(embedding_size, word_size)
         self.forward_lstm = nn.LSTM(word_size, hidden_size, batch_first=True)
         self.backward_lstm = nn.LSTM(word_size, hidden_size, batch_first=True)
-
-    def initialise(self):
-        """PyTorch's defaults: N(0, 1) embeddings, U(-1/sqrt(H), 1/sqrt(H)) in the LSTMs."""
-        init.normal_(self.embeddings.weight)
-        for lstm in (self.forward_lstm, self.backward_lstm):
-            for parameter in lstm.parameters():
-                init.uniform_(parameter, -(lstm.hidden_size**-0.5), lstm.hidden_size**-0.5)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor

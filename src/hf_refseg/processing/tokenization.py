@@ -73,6 +73,44 @@ def build_tokenizer(vocabulary: list[str], padding_side: str = "left", max_lengt
     )
 
 
+def build_blank_split_tokenizer(word_to_ix: dict[str, int], max_length: int = 10) -> TokenizersBackend:
+    """Makes the tokenizer of MAttNet's code: lower-case, split at blanks, nothing else.
+
+    "The man's hat." becomes the, man's, hat. with the stop: REFER's tokens, which the vocabularies are made of, have
+    none, so a caller who wants them writes them apart.
+
+    Args:
+        word_to_ix: id of each word, 0 to len - 1, with <PAD> at 0. Without <UNK> (where no word of the data set was
+            dropped) an unknown word becomes <PAD>, which the models skip.
+        max_length: number of words that are kept, from the left.
+
+    Returns: a tokenizer that pads on the right and that `AutoTokenizer` reloads without this package.
+
+    Raises ValueError where <PAD> is not 0 or the ids have holes.
+    """
+    if word_to_ix.get("<PAD>") != 0:
+        raise ValueError(f"the vocabulary has <PAD> at {word_to_ix.get('<PAD>')}, expected it at 0")
+    if sorted(word_to_ix.values()) != list(range(len(word_to_ix))):
+        raise ValueError(f"the ids of the {len(word_to_ix)} words are not 0 to {len(word_to_ix) - 1}, each once")
+    unknown = "<UNK>" if "<UNK>" in word_to_ix else "<PAD>"
+    tokenizer = Tokenizer(
+        models.WordLevel(dict(sorted(word_to_ix.items(), key=lambda item: item[1])), unk_token=unknown)
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(BLANK), "removed")
+    return TokenizersBackend(
+        tokenizer_object=tokenizer,
+        pad_token="<PAD>",
+        unk_token=unknown,
+        **{name: word for name, word in (("bos_token", "<BOS>"), ("eos_token", "<EOS>")) if word in word_to_ix},
+        padding_side="right",
+        truncation_side="right",
+        model_max_length=max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        split_special_tokens=True,
+    )
+
+
 def tokenizer_from_vocabulary_file(path: str | os.PathLike, **options) -> TokenizersBackend:
     """Reads an original vocabulary file: one word per line, its id the line's index; lines are stripped.
 

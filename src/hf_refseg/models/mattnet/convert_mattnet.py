@@ -5,8 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import TokenizersBackend
 
+from ...data.official_files import read_json
+from ...losses import attribute_weights
+from ...processing.tokenization import build_blank_split_tokenizer
 from ...tensorflow_checkpoints import Source, as_given, build_state_dict
+from ...torch_checkpoints import read_named_arrays
 from .configuration_mattnet import MODULES, MAttNetConfig
 from .matching import MAttNetMatching
 
@@ -49,6 +54,21 @@ OF_MODULE = {
     },
 }
 
+# PyTorch 0.2 did not count batches; a checkpoint saved again by a later one does.
+COUNTER = "num_batches_tracked"
+# Options of the original's training that our configuration has too.
+OPTIONS = {
+    "word_drop_out": "word_dropout",
+    "visual_drop_out": "visual_dropout",
+    "jemb_drop_out": "matching_dropout",
+    "visual_init_norm": "init_norm",
+    "margin": "rank_margin",
+    "visual_rank_weight": "visual_rank_weight",
+    "lang_rank_weight": "language_rank_weight",
+    "att_weight": "attribute_loss_weight",
+    "max_length": "max_length",
+}
+
 
 def part_names() -> dict[str, str]:
     """Our name of every part that has tensors, but the LSTMs, to the original's."""
@@ -66,7 +86,7 @@ def matching_sources(config: MAttNetConfig) -> dict[str, Source]:
     parts, sources = part_names(), {}
     for name in tensors:
         part, _, kind = name.rpartition(".")
-        if kind == "num_batches_tracked":
+        if kind == COUNTER:
             continue
         if part.endswith("_lstm"):
             suffix = "_reverse" if part.endswith("backward_lstm") else ""
@@ -101,24 +121,76 @@ def infer_config(arrays: Mapping[str, np.ndarray], **options) -> MAttNetConfig:
         raise ValueError(f"not a MAttNet checkpoint: the tensor {error} is missing") from error
 
 
+def read_infos(checkpoint: str | Path, infos: str | Path | None = None) -> dict:
+    """
+    The JSON that the original writes beside a checkpoint, `<id>.json` for `<id>.pth`.
+
+    Raises:
+        FileNotFoundError, ValueError: it is absent, no JSON, or lacks `word_to_ix`, which nothing else tells.
+    """
+    path = Path(infos) if infos else Path(checkpoint).with_suffix(".json")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no {path}: the weights know words by number only, and the JSON that the original writes beside "
+            "its .pth says which word has which; copy it there or give its path"
+        )
+    content = read_json(path, dict)
+    if missing := [name for name in ("word_to_ix",) if name not in content]:
+        raise ValueError(f"{path} lacks {missing}; it has {sorted(content)}")
+    return content
+
+
+def options_from_infos(infos: Mapping) -> dict:
+    """Fields of [`MAttNetConfig`] that the weights do not tell: the training's options and the attributes' words."""
+    given = infos.get("opt") or {}
+    options = {ours: given[theirs] for theirs, ours in OPTIONS.items() if theirs in given}
+    if "with_st" in given:
+        options["same_category_neighbours"] = bool(given["with_st"])
+    if att_to_ix := infos.get("att_to_ix"):
+        options["attribute_labels"] = sorted(att_to_ix, key=att_to_ix.get)
+    if att_to_cnt := infos.get("att_to_cnt"):
+        options["attribute_weights"] = attribute_weights([att_to_cnt[word] for word in options["attribute_labels"]])
+    return options
+
+
+def tokenizer_from_infos(infos: Mapping, config: MAttNetConfig) -> TokenizersBackend:
+    """
+    The tokenizer of a checkpoint: the demo's rule over its `word_to_ix`.
+
+    Raises:
+        ValueError: there are more or fewer words than the embedding has rows.
+    """
+    words = infos["word_to_ix"]
+    if len(words) != config.vocab_size:
+        raise ValueError(
+            f"word_to_ix has {len(words)} words and the checkpoint's embedding {config.vocab_size} rows: the JSON is "
+            "not this checkpoint's"
+        )
+    return build_blank_split_tokenizer(words, config.max_length)
+
+
 def load_matching(checkpoint: Mapping[str, np.ndarray] | str | Path, **options) -> MAttNetMatching:
     """
     The matching, in eval mode, with the weights of an original checkpoint; its `config` has their sizes.
 
     Args:
-        options: fields of [`MAttNetConfig`] that the weights do not tell.
+        checkpoint: see [`read_named_arrays`].
+        options: fields of [`MAttNetConfig`] that the weights do not tell, see `options_from_infos`.
 
     Raises:
         ValueError: a tensor is missing or unknown; the names are listed.
     """
-    arrays = checkpoint
+    arrays = read_named_arrays(checkpoint)
     config = infer_config(arrays, **options)
-    unused = {name for name in arrays if name.endswith(".num_batches_tracked")}
-    state_dict = build_state_dict(arrays, matching_sources(config), unused)
     with torch.device("meta"):
-        model = MAttNetMatching(config)
-    for name in model.state_dict():
-        if name.endswith(".num_batches_tracked"):
-            state_dict[name] = torch.zeros((), dtype=torch.long)
-    model.load_state_dict(state_dict, strict=True, assign=True)
-    return model.eval()
+        matching = MAttNetMatching(config)
+    matching.load_state_dict(matching_state_dict(arrays, config), strict=True, assign=True)
+    return matching.eval()
+
+
+def matching_state_dict(arrays: Mapping[str, np.ndarray], config: MAttNetConfig) -> dict[str, torch.Tensor]:
+    """Every tensor of a [`MAttNetMatching`]; raises ValueError where one is missing or unknown."""
+    counters = {name for name in arrays if name.endswith(COUNTER)}
+    state_dict = build_state_dict(arrays, matching_sources(config), unused=counters)
+    norms = [name.removesuffix("running_mean") for name in state_dict if name.endswith(".running_mean")]
+    return state_dict | {norm + COUNTER: torch.zeros((), dtype=torch.long) for norm in norms}

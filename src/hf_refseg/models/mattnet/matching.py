@@ -114,7 +114,7 @@ class MAttNetMatching(nn.Module):
         Args:
             features: of B images, from `encode_regions`.
             input_ids: (N, T).
-            attention_mask: (N, T), 0 at padding; made from the padding's id if not given.
+            attention_mask: (N, T), 0 at padding; the padding's id is skipped wherever it stands.
             image_index: (N,) image of each expression; needed unless B = 1 or B = N.
             output_attentions: return the weights of words and cells.
         """
@@ -192,9 +192,8 @@ class MAttNetMatching(nn.Module):
 
     def _check_words(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
-        if attention_mask is None:
-            attention_mask = input_ids != self.config.pad_token_id
-        return attention_mask.bool()
+        is_word = input_ids != self.config.pad_token_id
+        return is_word if attention_mask is None else is_word & attention_mask.bool()
 
 
 def check_regions(config, region_maps, head_maps, boxes, categories, region_mask, image_sizes) -> None:

@@ -21,7 +21,6 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions
-from ...layers.language_encoder import LanguageEncoder
 from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
@@ -95,11 +94,13 @@ class MAttNetPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         """PyTorch's defaults, as the original has them, but 1 for the batch normalisations (there U(0, 1))."""
         super()._init_weights(module)
-        if isinstance(module, nn.Linear):
-            limit = module.in_features**-0.5
-            init.uniform_(module.weight, -limit, limit)
-            init.uniform_(module.bias, -limit, limit)
-        elif isinstance(module, NormalizeScale | LanguageEncoder):
+        if isinstance(module, nn.Linear | nn.LSTM):
+            limit = (module.in_features if isinstance(module, nn.Linear) else module.hidden_size) ** -0.5
+            for parameter in module.parameters():
+                init.uniform_(parameter, -limit, limit)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif isinstance(module, NormalizeScale):
             module.initialise()
 
 
