@@ -18,7 +18,13 @@ from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
 from .evaluation import commands as evaluation
 
-CONVERTERS = {"rmi": "hf_refseg.models.rmi.convert_rmi", "lstm-cnn": "hf_refseg.models.lstm_cnn.convert_lstm_cnn"}
+# Of each system its converter, and the file that it needs beside the checkpoint.
+CONVERTERS = {
+    "lstm-cnn": ("hf_refseg.models.lstm_cnn.convert_lstm_cnn", "vocabulary"),
+    "mask-rcnn": ("hf_refseg.models.mask_rcnn.convert_mask_rcnn", None),
+    "mattnet": ("hf_refseg.models.mattnet.convert_mattnet", "detector"),
+    "rmi": ("hf_refseg.models.rmi.convert_rmi", "vocabulary"),
+}
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -64,9 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
     convert.add_argument("system", choices=sorted(CONVERTERS), help="which model the checkpoint is of")
-    convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow checkpoint or .npz")
+    convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow or PyTorch checkpoint, or .npz")
     convert.add_argument(
-        "--vocabulary", required=True, metavar="FILE", help="the words the model was trained with, one per line"
+        "--vocabulary", metavar="FILE", help="rmi, lstm-cnn: the words the model was trained with, one per line"
+    )
+    convert.add_argument(
+        "--detector", metavar="CKPT", help="mattnet: checkpoint of its detector, or a folder that was converted"
     )
     convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder for the model")
     convert.set_defaults(run=run_convert)
@@ -116,8 +125,14 @@ def run_demo(options: argparse.Namespace) -> None:
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    converter = importlib.import_module(CONVERTERS[options.system])
-    print(f"wrote {converter.convert(options.checkpoint, options.vocabulary, options.output)}")
+    module, needed = CONVERTERS[options.system]
+    given = {name: getattr(options, name) for name in ("vocabulary", "detector") if getattr(options, name) is not None}
+    if needed is not None and needed not in given:
+        raise ValueError(f"a checkpoint of {options.system} needs --{needed} too")
+    if extra := given.keys() - {needed}:
+        raise ValueError(f"a checkpoint of {options.system} has no use for --{extra.pop()}")
+    converter = importlib.import_module(module)
+    print(f"wrote {converter.convert(options.checkpoint, output=options.output, **given)}")
 
 
 def run_checkpoints(options: argparse.Namespace) -> None:

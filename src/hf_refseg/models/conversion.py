@@ -50,18 +50,29 @@ def save_converted(
         FileExistsError: the folder exists.
         ValueError: the vocabulary has another number of lines than the embedding has rows.
     """
-    output = Path(output)
-    if output.exists():
-        raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
+    require_new(output)
     lines, rows = len(processor.tokenizer), model.config.vocab_size
     if lines != rows:
         raise ValueError(
             f"{vocabulary} has {lines} lines and the checkpoint's embedding {rows} rows: it is not this "
             "checkpoint's vocabulary (ReferIt has 8803 words; Google's RefCOCOg, UNC and UNC+ 12112)"
         )
+    return write_folder([model, processor], output)
+
+
+def require_new(output: str | Path) -> None:
+    """Raises FileExistsError where the folder to be written is there already."""
+    if Path(output).exists():
+        raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
+
+
+def write_folder(parts: list, output: str | Path) -> Path:
+    """Write what has a `save_pretrained` into a new folder, which appears only once it is complete."""
+    output = Path(output)
+    require_new(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        model.save_pretrained(Path(folder) / output.name)
-        processor.save_pretrained(Path(folder) / output.name)
+        for part in parts:
+            part.save_pretrained(Path(folder) / output.name)
         (Path(folder) / output.name).rename(output)
     return output

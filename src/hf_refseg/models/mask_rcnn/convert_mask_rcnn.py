@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ...data.coco_categories import NOUNS
-from ...tensorflow_checkpoints import Source, as_given, build_state_dict, read_arrays
+from ...tensorflow_checkpoints import Source, as_given, build_state_dict
+from ...torch_checkpoints import read_named_arrays
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
-from ..conversion import build_model
+from ..conversion import build_model, require_new, write_folder
 from .configuration_mask_rcnn import MaskRcnnConfig
 from .modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 
@@ -92,12 +93,26 @@ def load_original(checkpoint: Mapping[str, np.ndarray] | str | Path) -> MaskRcnn
     The model with the weights of an original checkpoint, in eval mode.
 
     Args:
-        checkpoint: a mapping of arrays, an `.npz`, or the `.pth` state dict of the original.
+        checkpoint: the `.pth` state dict of the original, or see [`read_named_arrays`].
 
     Raises:
         FileNotFoundError, ValueError: no such file; not such a checkpoint; missing or unknown arrays, listed.
     """
-    arrays = read_arrays(checkpoint)
+    arrays = read_named_arrays(checkpoint)
     config = infer_config(arrays)
     state_dict = build_state_dict(arrays, mask_rcnn_sources(config), unused_names(arrays))
     return build_model(MaskRcnnForInstanceSegmentation, config, state_dict)
+
+
+def convert(checkpoint: Mapping[str, np.ndarray] | str | Path, output: str | Path) -> Path:
+    """
+    Write a folder that `AutoModel` and `AutoImageProcessor` load.
+
+    Args:
+        checkpoint: as of `load_original`.
+        output: the new folder; it must not exist.
+    """
+    from .image_processing_mask_rcnn import MaskRcnnImageProcessor
+
+    require_new(output)
+    return write_folder([load_original(checkpoint), MaskRcnnImageProcessor()], output)

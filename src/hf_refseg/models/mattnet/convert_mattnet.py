@@ -12,6 +12,7 @@ from ...losses import attribute_weights
 from ...processing.tokenization import build_blank_split_tokenizer
 from ...tensorflow_checkpoints import Source, as_given, build_state_dict
 from ...torch_checkpoints import read_named_arrays
+from ..conversion import require_new, write_folder
 from .configuration_mattnet import MODULES, MAttNetConfig
 from .matching import MAttNetMatching
 
@@ -194,3 +195,32 @@ def matching_state_dict(arrays: Mapping[str, np.ndarray], config: MAttNetConfig)
     state_dict = build_state_dict(arrays, matching_sources(config), unused=counters)
     norms = [name.removesuffix("running_mean") for name in state_dict if name.endswith(".running_mean")]
     return state_dict | {norm + COUNTER: torch.zeros((), dtype=torch.long) for norm in norms}
+
+
+def convert(
+    checkpoint: str | Path, output: str | Path, detector: str | Path, infos: str | Path | None = None
+) -> Path:
+    """
+    Write a folder that `AutoModel` and `AutoProcessor` load.
+
+    Args:
+        checkpoint: the original `.pth`.
+        output: the new folder; it must not exist.
+        detector: the original checkpoint of the detector, or a folder of ours that holds one.
+        infos: the JSON of the checkpoint; None: the one beside it with its name.
+    """
+    from ..mask_rcnn.convert_mask_rcnn import load_original
+    from ..mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
+    from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+    from .modeling_mattnet import MAttNetForReferringSegmentation
+    from .processing_mattnet import MAttNetProcessor
+
+    require_new(output)
+    content = read_infos(checkpoint, infos)
+    if Path(detector).is_dir():
+        found = MaskRcnnForInstanceSegmentation.from_pretrained(detector)
+    else:
+        found = load_original(detector)
+    matching = load_matching(checkpoint, detector_config=found.config, **options_from_infos(content))
+    processor = MAttNetProcessor(MaskRcnnImageProcessor(), tokenizer_from_infos(content, matching.config))
+    return write_folder([MAttNetForReferringSegmentation.from_parts(found.eval(), matching), processor], output)
