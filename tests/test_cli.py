@@ -102,11 +102,11 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
     from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 
     calls = []
-    monkeypatch.setattr(convert_lstm_cnn, "convert", lambda *arguments: calls.append(arguments) or arguments[2])
+    monkeypatch.setattr(convert_lstm_cnn, "convert", lambda *given, **by_name: calls.append((given, by_name)) or "DIR")
     arguments = ["convert", "lstm-cnn", "a.npz", "--vocabulary", "words.txt", "--output", str(tmp_path / "new")]
     assert cli.main(arguments) == 0
-    assert calls == [("a.npz", "words.txt", tmp_path / "new")]
-    assert capsys.readouterr().out == f"wrote {tmp_path / 'new'}\n"
+    assert calls == [(("a.npz",), {"vocabulary": "words.txt", "output": tmp_path / "new"})]
+    assert capsys.readouterr().out == "wrote DIR\n"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,9 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
         (["segment", "PHOTO", "the dog", "the cat", "--word-maps", "a.png"], "draws one expression, not 2"),
         (["segment", "PHOTO", "the dog", "--output", "a.png", "--word-maps", "a.png"], "both name a.png"),
         (["convert", "rmi", "gone.ckpt", "--vocabulary", "gone.txt", "--output", "new"], "no vocabulary file gone.txt"),
+        (["convert", "rmi", "a.npz", "--output", "new"], "a checkpoint of rmi needs --vocabulary too"),
+        (["convert", "mattnet", "a.pth", "--output", "new"], "a checkpoint of mattnet needs --detector too"),
+        (["convert", "mask-rcnn", "a.pth", "--detector", "b", "--output", "new"], "mask-rcnn has no use for --detector"),
         (["demo", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
     ],
 )

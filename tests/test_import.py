@@ -51,6 +51,11 @@ def test_import_is_light():
         "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
         "from hf_refseg.models.mobilenet_v2 import modeling_mobilenet_v2; from transformers import AutoModel",
         "from hf_refseg.models.rmi.processing_rmi import RmiProcessor; from transformers import AutoModel",
+        "from hf_refseg.models.caffe_resnet import modeling_caffe_resnet; from transformers import AutoModel",
+        "from hf_refseg.models.mask_rcnn import modeling_mask_rcnn; from transformers import AutoModel",
+        "from hf_refseg.models.mask_rcnn import image_processing_mask_rcnn; from transformers import AutoModel",
+        "from hf_refseg.models.mattnet import modeling_mattnet; from transformers import AutoModel",
+        "from hf_refseg.models.mattnet import processing_mattnet; from transformers import AutoModel",
     ],
 )
 def test_registered_whatever_comes_first(imports):
@@ -60,18 +65,19 @@ def test_registered_whatever_comes_first(imports):
         "from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING\n"
         "from transformers.models.auto.processing_auto import PROCESSOR_MAPPING\n"
         "from transformers.pipelines import PIPELINE_REGISTRY\n"
-        "from hf_refseg import LstmCnnConfig, RmiConfig\n"
+        "from hf_refseg import LstmCnnConfig, MaskRcnnConfig, MAttNetConfig, RmiConfig\n"
         "from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig\n"
         "from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config\n"
         "from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig\n"
         "backbones = [CaffeResNetConfig, RefSegMobileNetV2Config, VggFcnConfig]\n"
-        "for config in (LstmCnnConfig, RmiConfig):\n"
+        "print(MaskRcnnConfig in AutoModel._model_mapping, MaskRcnnConfig in IMAGE_PROCESSOR_MAPPING)\n"
+        "for config in (LstmCnnConfig, MAttNetConfig, RmiConfig):\n"
         "    print(config in AutoModel._model_mapping)\n"
         "    print(config in PROCESSOR_MAPPING, config in IMAGE_PROCESSOR_MAPPING)\n"
         "print(all(config in AutoBackbone._model_mapping for config in backbones))\n"
         "print('referring-image-segmentation' in PIPELINE_REGISTRY.get_supported_tasks())"
     )
-    assert output.split() == ["True"] * 8
+    assert output.split() == ["True"] * 13
 
 
 def test_public_names_load():

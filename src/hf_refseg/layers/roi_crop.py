@@ -6,13 +6,13 @@ from torchvision.ops import roi_align
 
 
 def crop_regions(
-    features: torch.Tensor, boxes: list[torch.Tensor], stride: int, size: int = 7, method: str = "grid"
+    maps: torch.Tensor, boxes: list[torch.Tensor], stride: int, size: int = 7, method: str = "grid"
 ) -> torch.Tensor:
     """
     The part of its image's feature map that each box covers, at a fixed size.
 
     Args:
-        features: (B, C, h, w).
+        maps: (B, C, h, w).
         boxes: per image (R_i, 4) [x1, y1, x2, y2] in pixels of the network's input, both corners inside. They get no
             gradient.
         stride: pixels per cell of the map.
@@ -25,22 +25,34 @@ def crop_regions(
         (R, C, S, S) of all images one after the other, R = sum of R_i.
     """
     if method == "align":
-        outside = [torch.cat([box[:, :2], box[:, 2:] + 1], dim=1).to(features) for box in boxes]
-        return roi_align(features, outside, size, spatial_scale=1 / stride, sampling_ratio=2, aligned=True)
-    height, width = features.shape[-2:]
-    steps = torch.linspace(0, 1, size, device=features.device)
-    crops = []
-    for image, box in zip(features, boxes, strict=True):
-        corners = box.detach().float() / stride  # (R_i, 4)
-        low, extent = corners[:, :2], corners[:, 2:] - corners[:, :2]  # (R_i, 4) -> (R_i, 2) both
-        x = low[:, :1] + extent[:, :1] * steps  # (R_i, 1) -> (R_i, S)
-        y = low[:, 1:] + extent[:, 1:] * steps
-        # from cells to the -1 .. 1 between the outermost cell centres; a map of one cell has no extent to divide by
-        x, y = x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1
-        grid = torch.stack(  # 2 x (R_i, S, S) -> (R_i, S, S, 2)
-            [x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1
-        )
-        grid = grid.flatten(0, 1)[None].to(features.dtype)  # (R_i, S, S, 2) -> (1, R_i * S, S, 2)
-        crop = F.grid_sample(image[None], grid, align_corners=True)[0]  # -> (C, R_i * S, S)
-        crops.append(crop.unflatten(1, (len(box), size)).transpose(0, 1))  # -> (R_i, C, S, S)
-    return torch.cat(crops)
+        outside = [torch.cat([box[:, :2], box[:, 2:] + 1], dim=1).to(maps) for box in boxes]
+        return roi_align(maps, outside, size, spatial_scale=1 / stride, sampling_ratio=2, aligned=True)
+    batch, channels, height, width = maps.shape
+    corners = torch.cat(boxes).detach().float() / stride  # (R, 4)
+    steps = torch.linspace(0, 1, size, device=maps.device)
+    (columns, across), (rows, down) = (  # (R, S, 2) each
+        interpolation(low[:, None] + (high - low)[:, None] * steps, length)
+        for low, high, length in ((corners[:, 0], corners[:, 2], width), (corners[:, 1], corners[:, 3], height))
+    )
+    counts = torch.tensor([len(box) for box in boxes], device=maps.device)
+    image = torch.arange(batch, device=maps.device).repeat_interleave(counts, output_size=len(corners))
+    rows = rows + image[:, None, None] * height  # of all maps below one another
+    cells = rows[:, :, None, :, None] * width + columns[:, None, :, None, :]  # -> (R, S, S, 2, 2)
+    weights = down[:, :, None, :, None] * across[:, None, :, None, :]
+    # Sums of weighted rows: five times as fast on a CPU as grid_sample, which gathers channel by channel.
+    crops = F.embedding_bag(  # (B * h * w, C) -> (R * S * S, C)
+        cells.view(-1, 4),
+        maps.permute(0, 2, 3, 1).reshape(-1, channels),
+        per_sample_weights=weights.view(-1, 4).to(maps.dtype),
+        mode="sum",
+    )
+    return crops.view(-1, size, size, channels).permute(0, 3, 1, 2)  # -> (R, C, S, S), channels last in memory
+
+
+def interpolation(position: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two cells around each position (...,) on an axis, and their weights, 0 outside of it: (..., 2) both."""
+    lower = position.floor()
+    cells = torch.stack([lower, lower + 1], -1)
+    weights = torch.stack([lower + 1 - position, position - lower], -1)
+    inside = (cells >= 0) & (cells < length)
+    return cells.clamp(0, length - 1).long(), weights * inside

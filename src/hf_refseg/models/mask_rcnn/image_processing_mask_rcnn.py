@@ -5,14 +5,12 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from transformers.image_processing_utils import BatchFeature
-from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.processing_utils import Unpack
 
 from ...processing.image_processing import RefSegImageProcessor, RefSegImageProcessorKwargs
 from ...processing.mask_pasting import paste_masks
 from ...processing.resizing import Letterbox, check_protocol, opencv_resize
 from .boxes import exclusive_to_inclusive, inclusive_to_exclusive
-from .configuration_mask_rcnn import MaskRcnnConfig
 
 
 class MaskRcnnImageProcessor(RefSegImageProcessor):
@@ -169,9 +167,5 @@ def annotation_labels(annotations, sizes: torch.Tensor, scales: list[float], can
         labels.append({"boxes": inclusive_to_exclusive(corners), "masks": masks, "class_labels": class_labels})
     return labels
 
-
-AutoImageProcessor.register(
-    MaskRcnnConfig, image_processor_classes={"torchvision": MaskRcnnImageProcessor}, exist_ok=True
-)
 
 __all__ = ["MaskRcnnImageProcessor"]

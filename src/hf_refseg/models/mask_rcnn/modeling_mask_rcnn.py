@@ -17,13 +17,12 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import load_backbone
-from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
+from ...layers.caffe_resnet_unit import residual_stage
 from ...layers.frozen_convolution import FrozenBatchNorm2d
 from ...layers.inputs import check_pixel_values
 from ...layers.roi_crop import crop_regions
-from ..caffe_resnet.modeling_caffe_resnet import residual_stage
 from .boxes import (
     clip_boxes,
     clip_boxes_outwards,
@@ -123,7 +122,7 @@ class RegionHead(nn.Module):
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """(R, C, S, S) -> (R, D, S, S)."""
-        return self.stage(crops.contiguous(memory_format=torch.channels_last))
+        return self.stage(crops)
 
     def predict(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(R, D, S, S) -> logits (R, K + 1) and deltas (R, K + 1, 4), these divided by `config.box_std`."""
@@ -454,7 +453,5 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         scales = torch.ones(len(sizes), device=device) if image_scales is None else image_scales.to(device).float()
         return self.detect(image_features, scales, original_sizes, score_threshold, at_least_one)
 
-
-AutoModel.register(MaskRcnnConfig, MaskRcnnForInstanceSegmentation, exist_ok=True)
 
 __all__ = ["MaskRcnnForInstanceSegmentation", "MaskRcnnImageFeatures", "MaskRcnnOutput", "MaskRcnnPreTrainedModel"]
