@@ -31,12 +31,13 @@ class TestMAttNet(ModelTester):
         }
 
     def with_labels(self, inputs, labels):
+        """Right pairs, the same words with another region, and the same regions with other words."""
         generator = torch.Generator().manual_seed(3)
+        wrong = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
         return {
-            **inputs,
-            "target_regions": torch.tensor([2, 0, 3]),
-            "negative_regions": torch.tensor([1, 1, 0]),
-            "negative_input_ids": torch.randint(4, VOCAB_SIZE, (3, 5), generator=generator),
+            **{name: value for name, value in inputs.items() if name not in ("image_index", "attention_mask")},
+            "input_ids": torch.cat([inputs["input_ids"], inputs["input_ids"], wrong]),
+            "region_index": torch.tensor([6, 0, 7, 5, 1, 4, 6, 0, 7]),
             "attribute_labels": torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1]]),
         }
 
@@ -109,14 +110,27 @@ class TestMAttNet(ModelTester):
         with pytest.raises(ValueError, match=message):
             model(**{**inputs, **changes})
 
-    @pytest.mark.parametrize("name", ["region_boxes", "region_labels", "negative_regions", "negative_input_ids"])
-    def test_a_training_step_needs_regions_and_negatives(self, model, inputs, name):
-        with pytest.raises(ValueError, match=f"needs {name} too"):
-            model(**{**self.with_labels(inputs, None), name: None})
+    @pytest.mark.parametrize("name", ["pixel_values", "region_boxes", "region_labels"])
+    def test_a_training_step_needs_images_and_regions(self, model, inputs, name):
+        features = model.get_image_features(inputs["pixel_values"])
+        with pytest.raises(ValueError, match="needs pixel_values, region_boxes and region_labels too"):
+            model(**{**self.with_labels(inputs, None), "image_features": features, name: None})
 
-    def test_a_target_that_is_no_region_is_refused(self, model, inputs):
-        with pytest.raises(ValueError, match=r"of which there are \[4, 4, 4\]; got \[2, 0, 4\]"):
-            model(**{**self.with_labels(inputs, None), "target_regions": torch.tensor([2, 0, 4])})
+    def test_pairs_that_do_not_fit_are_refused(self, model, inputs):
+        step = self.with_labels(inputs, None)
+        with pytest.raises(ValueError, match="names 3 pairs, input_ids holds 9"):
+            model(**{**step, "region_index": torch.tensor([0, 1, 2])})
+        with pytest.raises(ValueError, match="runs from 0 to 8, but there are 8 regions"):
+            model(**{**step, "region_index": torch.arange(9)})
+
+    def test_padded_regions_are_no_candidates(self, model, inputs):
+        mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
+        padded = model(**inputs, region_mask=mask)
+        lists = {
+            "region_boxes": [boxes[keep] for boxes, keep in zip(inputs["region_boxes"], mask, strict=True)],
+            "region_labels": [labels[keep] for labels, keep in zip(inputs["region_labels"], mask, strict=True)],
+        }
+        assert torch.equal(padded.scores, model(**{**inputs, **lists}).scores)
 
     def test_the_detector_never_trains(self, model, inputs):
         before = {name: tensor.clone() for name, tensor in model.detector.state_dict().items()}

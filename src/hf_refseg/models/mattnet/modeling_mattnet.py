@@ -255,40 +255,24 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         return probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
 
     def compute_loss(
-        self,
-        region_inputs: dict,
-        labels: torch.Tensor,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        negative_regions: torch.Tensor,
-        negative_input_ids: torch.Tensor,
-        negative_attention_mask: torch.Tensor | None,
-        attribute_labels: torch.Tensor | None,
-    ) -> tuple[dict[str, torch.Tensor], MAttNetMatches]:
+        self, scores: torch.Tensor, attribute_logits: torch.Tensor | None, attribute_labels: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
         """
         The ranking loss of right pairs against wrong regions and wrong sentences (Eq. 10), and the attribute loss.
 
         Args:
-            labels, negative_regions: (N,) rows of the right and of the wrong region among all M.
+            scores: (3P,) of the right pairs, those with a wrong region and those with a wrong sentence.
+            attribute_logits, attribute_labels: (3P, A) and (P, A).
         """
-        masks = None
-        if attention_mask is not None:
-            wrong = negative_attention_mask
-            wrong = negative_input_ids != self.config.pad_token_id if wrong is None else wrong
-            masks = torch.cat(match_lengths(attention_mask, attention_mask, wrong.to(attention_mask)))
-        words = torch.cat(match_lengths(input_ids, input_ids, negative_input_ids, value=self.config.pad_token_id))
-        rows = torch.cat([labels, negative_regions, labels])  # 3 x (N,) -> (3N,)
-        matches = self.matching.match_pairs(region_inputs, rows, words, masks)
-        config, losses = self.config, {}
-        losses["rank"] = ranking_loss(
-            matches.scores, config.rank_margin, config.visual_rank_weight, config.language_rank_weight
-        )
-        if attribute_labels is not None and matches.attribute_logits is not None:
+        config = self.config
+        weights = (config.rank_margin, config.visual_rank_weight, config.language_rank_weight)
+        losses = {"rank": ranking_loss(scores, *weights)}
+        if attribute_labels is not None and attribute_logits is not None:
             weights = config.attribute_weights
-            weights = None if weights is None else torch.tensor(weights, device=rows.device)
-            loss = attribute_loss(matches.attribute_logits[: len(labels)], attribute_labels, weights)
+            weights = None if weights is None else torch.tensor(weights, device=scores.device)
+            loss = attribute_loss(attribute_logits[: len(attribute_labels)], attribute_labels, weights)
             losses["attributes"] = config.attribute_loss_weight * loss
-        return losses, matches
+        return losses
 
     @can_return_tuple
     def forward(
@@ -304,10 +288,8 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
         region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
         region_masks: Sequence[torch.Tensor] | None = None,
-        target_regions: torch.Tensor | None = None,
-        negative_regions: torch.Tensor | None = None,
-        negative_input_ids: torch.Tensor | None = None,
-        negative_attention_mask: torch.Tensor | None = None,
+        region_mask: torch.Tensor | None = None,
+        region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
@@ -326,32 +308,33 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             region_labels: their categories, per image (R_i,); the detector's own guess if not given. They decide which
                 regions are of the same kind, and which of the detector's masks is drawn.
             region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size; drawn if not given.
-            target_regions: to train, (N,) the region each expression means, counted in its image.
-            negative_regions: (N,) a wrong region of the same image.
-            negative_input_ids, negative_attention_mask: (N, T') a wrong expression for the right region.
-            attribute_labels: (N, A) in {0, 1}; rows of zeros take no part.
+            region_mask: (B, R) bool, False where `region_boxes` (B, R, 4) are padding.
+            region_index: to train, (3P,) the region of each pair, counted over all images without padding: P right ones,
+                P wrong ones, and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong
+                expressions. [`MAttNetCollator`] makes them.
+            attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
             output_attentions: return [`MAttNetAttentions`].
 
         Returns:
             `logits` (N, H, W), `pred_boxes`, `scores` (N, R), `region_masks`; in training `loss`, `losses` ("rank",
-            "attributes") and `scores` (3N,) of the right pairs, those with a wrong region and with a wrong sentence.
+            "attributes") and `scores` (3P,).
 
         Raises:
-            ValueError: input that does not fit, an image without any region, or a training step without regions or
-                negatives.
+            ValueError: input that does not fit, an image without any region, or a training step without regions.
         """
         if input_ids is None:
             raise ValueError("the model needs input_ids: what to look for")
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
         if image_features is None and pixel_values is None:
             raise ValueError("give pixel_values or image_features")
-        if target_regions is not None:
-            return self._training_step(
-                (pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels),
-                (input_ids, attention_mask, image_index),
-                (target_regions, negative_regions),
-                (negative_input_ids, negative_attention_mask, attribute_labels),
-            )
+        if region_mask is not None:
+            region_boxes = [boxes[mask] for boxes, mask in zip(region_boxes, region_mask.bool(), strict=True)]
+            if region_labels is not None:
+                region_labels = [labels[mask] for labels, mask in zip(region_labels, region_mask.bool(), strict=True)]
+        if region_index is not None:
+            images = (pixel_values, pixel_mask, original_sizes, image_scales)
+            regions = (region_boxes, region_labels, region_index)
+            return self._training_step(images, regions, (input_ids, attention_mask), attribute_labels)
         if image_features is None:
             image_features = self.get_image_features(
                 pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels, region_masks
@@ -374,45 +357,28 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             attentions=describe_choice(matches, chosen, regions) if output_attentions else None,
         )
 
-    def _training_step(self, images: tuple, words: tuple, pairs: tuple, others: tuple) -> ReferringSegmentationOutput:
-        pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels = images
-        input_ids, attention_mask, image_index = words
-        target_regions, negative_regions = pairs
-        negative_input_ids, negative_attention_mask, attribute_labels = others
-        missing = {
-            "pixel_values": pixel_values,
-            "region_boxes": region_boxes,
-            "region_labels": region_labels,
-            "negative_regions": negative_regions,
-            "negative_input_ids": negative_input_ids,
-        }
-        if missing := [name for name, value in missing.items() if value is None]:
-            raise ValueError(f"a training step (target_regions) needs {', '.join(missing)} too; MAttNetCollator makes them")
-        sizes, scales = self._image_geometry(pixel_values, pixel_mask, original_sizes, image_scales)
-        _, regions, crops, head_maps = self.find_regions(
+    def _training_step(self, images: tuple, regions: tuple, words: tuple, attribute_labels) -> ReferringSegmentationOutput:
+        region_boxes, region_labels, region_index = regions
+        if images[0] is None or region_boxes is None or region_labels is None:
+            raise ValueError("a training step (region_index) needs pixel_values, region_boxes and region_labels too")
+        pixel_values, pixel_mask, *geometry = images
+        sizes, scales = self._image_geometry(pixel_values, pixel_mask, *geometry)
+        _, found, crops, head_maps = self.find_regions(
             pixel_values, pixel_mask, sizes, scales, region_boxes, region_labels
         )
-        image_index = resolve_image_index(image_index, len(sizes), len(input_ids), input_ids.device)
-        rows = [regions.rows(image_index, chosen) for chosen in (target_regions, negative_regions)]
-        losses, matches = self.compute_loss(
-            self._region_inputs(regions, crops, head_maps, sizes),
-            rows[0],
-            input_ids,
-            attention_mask,
-            rows[1],
-            negative_input_ids,
-            negative_attention_mask,
-            attribute_labels,
-        )
-        return ReferringSegmentationOutput(
-            loss=sum(losses.values()), losses=losses, scores=matches.scores, image_index=image_index
-        )
-
-
-def match_lengths(*tensors: torch.Tensor, value: int = 0) -> list[torch.Tensor]:
-    """Pad (N, T_i) on the right to the longest of them."""
-    length = max(tensor.shape[1] for tensor in tensors)
-    return [nn.functional.pad(tensor, (0, length - tensor.shape[1]), value=value) for tensor in tensors]
+        if len(region_index) != len(words[0]) or len(region_index) % 3:
+            raise ValueError(
+                f"region_index names {len(region_index)} pairs, input_ids holds {len(words[0])} expressions; give three "
+                "times as many of each as there are right pairs"
+            )
+        if region_index.device.type == "cpu" and not 0 <= region_index.min() <= region_index.max() < len(crops):
+            raise ValueError(
+                f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {len(crops)} regions"
+            )
+        inputs = self._region_inputs(found, crops, head_maps, sizes)
+        matches = self.matching.match_pairs(inputs, region_index, *words)
+        losses = self.compute_loss(matches.scores, matches.attribute_logits, attribute_labels)
+        return ReferringSegmentationOutput(loss=sum(losses.values()), losses=losses, scores=matches.scores)
 
 
 def describe_choice(matches: MAttNetMatches, chosen: torch.Tensor, regions: Regions) -> MAttNetAttentions:

@@ -43,18 +43,6 @@ class Regions:
         padded = torch.zeros(self.mask.shape, dtype=torch.long, device=labels.device)
         return replace(self, labels=padded.masked_scatter(self.mask, labels))
 
-    def rows(self, image_index: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
-        """Which of all M regions is region (N,) of image (N,)."""
-        slots = self.mask.flatten().cumsum(0).view_as(self.mask) - 1  # (B, R)
-        region = region.to(self.mask.device)
-        on_cpu = region.device.type == "cpu" and not torch.compiler.is_compiling()
-        if on_cpu and not bool(((region >= 0) & (region < self.mask.sum(1)[image_index])).all()):
-            raise ValueError(
-                f"target_regions and negative_regions count the regions of an image, of which there are "
-                f"{self.mask.sum(1)[image_index].tolist()}; got {region.tolist()}"
-            )
-        return slots[image_index, region]
-
     def require_some(self, image_index: torch.Tensor) -> None:
         """Raises ValueError where an expression speaks of an image without regions (looked at on a CPU only)."""
         if self.mask.device.type != "cpu" or torch.compiler.is_compiling():
