@@ -17,27 +17,13 @@ import sys
 from pathlib import Path
 
 import yaml
-from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
 import hf_refseg  # noqa: F401  (registers the models)
-from hf_refseg.training import ReferringSegmentationTrainer
-from hf_refseg.training.build import (
-    DataArguments,
-    ModelArguments,
-    ProcessorArguments,
-    build_collators,
-    build_model,
-    build_processor,
-    build_rows,
-    training_sentences,
-)
-from hf_refseg.training.build_detector import build_detection_collators, build_detector, is_detector
-from hf_refseg.training.checkpointing import last_complete_checkpoint, require_fresh
+from hf_refseg.training.checkpointing import require_fresh
 from hf_refseg.training.curve import plot_training_curve
-from hf_refseg.training.detection import DetectionTrainer
 from hf_refseg.training.recipe import load_recipe
-from hf_refseg.training.word_naming import name_words
+from hf_refseg.training.tasks import build_task
 
 DEFAULT_RECIPE = Path(__file__).parent / "configs" / "tiny_refshapes.yaml"
 logger = transformers_logging.get_logger("hf_refseg.train")
@@ -66,36 +52,19 @@ def main(words: list[str] | None = None) -> dict[str, float]:
     logging.basicConfig(format="%(message)s")
     transformers_logging.set_verbosity(args.get_process_log_level())
 
-    data = DataArguments(**recipe.data)
-    model_arguments = ModelArguments.from_section(recipe.model)
-    train_rows = build_rows(data, data.train_split, data.train_samples, data.expression_types)
-    eval_types = data.eval_expression_types or data.expression_types
-    eval_rows = build_rows(data, data.eval_split, data.eval_samples, eval_types)
-    processor_arguments = ProcessorArguments(**recipe.processor)
-    set_seed(args.seed)  # the same initial weights whatever was read before
-    if is_detector(model_arguments):
-        trainer_class = DetectionTrainer
-        processor, model = build_detector(data, processor_arguments, model_arguments, train_rows, args.freeze)
-        train_collator, eval_collator = build_detection_collators(data, processor, model, args.seed)
-    else:
-        trainer_class = ReferringSegmentationTrainer
-        processor = build_processor(processor_arguments, model_arguments, training_sentences(data, train_rows))
-        model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
-        if args.naming_steps and not (options.resume and last_complete_checkpoint(args.output_dir)):
-            name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
-        train_collator, eval_collator = build_collators(data, processor, model, args.seed)
-    trainer = trainer_class(
-        model=model,
+    task = build_task(recipe, args, options.resume)
+    trainer = task.trainer_class(
+        model=task.model,
         args=args,
-        processing_class=processor,
-        train_dataset=train_rows,
-        eval_dataset=eval_rows,
-        data_collator=train_collator,
-        eval_collator=eval_collator,
+        processing_class=task.processor,
+        train_dataset=task.train_rows,
+        eval_dataset=task.eval_rows,
+        data_collator=task.train_collator,
+        eval_collator=task.eval_collator,
     )
     trainer.train(resume_from_checkpoint=options.resume)
     trainer.save_model()
-    metrics = trainer.evaluate() if eval_collator is not None else {}
+    metrics = trainer.evaluate() if task.eval_collator is not None else {}
     if trainer.is_world_process_zero():
         output_dir = Path(args.output_dir)
         (output_dir / "recipe.yaml").write_text(yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False))

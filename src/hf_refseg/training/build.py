@@ -39,6 +39,8 @@ class DataArguments:
         eval_expression_types: expression types of RefShapes that are evaluated; None is all of the dialect.
         flip_probability: of the horizontal flip, which swaps left and right in the words too.
         sentence: which sentence of a row a training step reads: `"random"`, `"first"` or `"all"`.
+        refs_per_scene, sentences_per_ref: of MAttNet, references asked for in each scene of RefShapes, and pairs made of
+            each reference.
     """
 
     dataset: str = "refshapes"
@@ -59,6 +61,8 @@ class DataArguments:
     shapes_seed: int = 0
     flip_probability: float = 0.0
     sentence: str = "random"
+    refs_per_scene: int = 3
+    sentences_per_ref: int = 3
 
 
 @dataclass
@@ -90,6 +94,7 @@ class ModelArguments:
         checkpoint: folder or name of a model and processor to go on training; the configuration is the checkpoint's.
         initialise_from: folder of the previous stage, whose weights and vocabulary this model takes over (Hu et al.).
         backbone_checkpoint: folder of a backbone, or of a model of ours whose backbone and visual projection are taken.
+        detector_checkpoint: folder of MAttNet's trained detector.
         word_vectors: name or file of word vectors the embedding starts from, e.g. `"glove-wiki-gigaword-50"`.
     """
 
@@ -97,6 +102,7 @@ class ModelArguments:
     checkpoint: str | None = None
     initialise_from: str | None = None
     backbone_checkpoint: str | None = None
+    detector_checkpoint: str | None = None
     word_vectors: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
 

@@ -189,7 +189,8 @@ class ReferringSegmentationTrainer(Trainer):
                 protocol=self.args.mask_protocol,
             )
             samples += batch_samples(results, batch, protocol)
-            losses.append((outputs.loss.item(), len(results)))
+            if outputs.loss is not None:  # a system that chooses among regions has no loss of masks
+                losses.append((outputs.loss.item(), len(results)))
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
         metric = RefSegMetric(protocol.name)
@@ -198,7 +199,8 @@ class ReferringSegmentationTrainer(Trainer):
                 metric.add_sample(sample)
         losses = gather_object(losses)
         numbers = metric.compute()
-        numbers["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
+        if losses:
+            numbers["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in numbers.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=numbers["num"])
 
