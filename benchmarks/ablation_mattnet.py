@@ -1,0 +1,26 @@
+"""MAttNet's modules one after the other on RefShapes, as in the paper's ablation: same detector, data and steps.
+
+    python train.py configs/mask_rcnn_refshapes.yaml
+    python benchmarks/ablation_mattnet.py --detector_checkpoint runs/mask_rcnn_refshapes
+
+trains the four recipes `configs/mattnet_refshapes*.yaml` once per seed, one after the other, each on one core, and
+writes `results.json`, `table.md` and `ablation.png` into the output folder (`--output`, runs/ablation_mattnet). A
+finished run is not repeated, and one that was killed goes on from its last complete checkpoint. `--seeds 0 1 2` are the
+seeds; further words override keys of all recipes.
+"""
+
+from ablation import run
+
+if __name__ == "__main__":
+    run(
+        __doc__,
+        {
+            "mattnet_refshapes_subject.yaml": "subject",
+            "mattnet_refshapes_location.yaml": "+ location",
+            "mattnet_refshapes_relationship.yaml": "+ relationship",
+            "mattnet_refshapes.yaml": "+ attributes",
+        },
+        {"accuracy": "accuracy (objects)", "box_acc": "accuracy (detections)", "oIoU": "oIoU", "mIoU": "mIoU"},
+        "runs/ablation_mattnet",
+        needed=("detector_checkpoint",),
+    )
