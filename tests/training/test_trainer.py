@@ -127,7 +127,7 @@ def test_a_stream_can_not_be_evaluated(make_trainer):
 
 def test_unknown_names_are_listed(tmp_path):
     for name, known in (
-        ("schedule", "polynomial, staircase, constant"),
+        ("schedule", "polynomial, staircase, exponential, constant"),
         ("optimizer", "adam, sgd"),
         ("weight_decay_scope", "conv_kernels, weights, all"),
         ("freeze", "none, backbone, vgg_convolutions, backbone_and_projection"),
@@ -155,3 +155,21 @@ def test_the_state_of_a_run_is_json(make_trainer, tmp_path):
     trainer.train()
     history = json.loads((tmp_path / "run" / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
     assert [entry["eval_protocol"] for entry in history if "eval_oIoU" in entry] == ["hu2016", "hu2016"]
+
+
+def test_gradient_clamp_limits_every_number_of_the_accumulated_gradient(make_trainer):
+    trainer = make_trainer(
+        gradient_clamp=1e-3,
+        gradient_accumulation_steps=2,
+        optimizer="sgd",
+        momentum=0.0,
+        learning_rate=1.0,
+        max_steps=1,
+    )
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train()
+    moved = {
+        name: (parameter - before[name]).abs().max().item() for name, parameter in trainer.model.named_parameters()
+    }
+    assert max(moved.values()) == pytest.approx(1e-3, rel=1e-3)
+    assert all(step <= 1.001e-3 for step in moved.values())

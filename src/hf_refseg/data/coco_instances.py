@@ -1,5 +1,6 @@
 """instances.json, COCO's file of images and annotations, and COCO's segmentations as masks of the schema."""
 
+from functools import cached_property
 from pathlib import Path
 
 from pycocotools import mask as coco_mask
@@ -27,6 +28,14 @@ class CocoInstances:
         self.annotations = by_id(content["annotations"], f"{file}, annotations")
         categories = by_id(content["categories"], f"{file}, categories")
         self.categories = {number: category["name"] for number, category in categories.items()}
+
+    @cached_property
+    def annotations_of_image(self) -> dict[int, list[int]]:
+        """Ids of the annotations of each image that has any, in the order of the file."""
+        found = {}
+        for ann_id, annotation in self.annotations.items():
+            found.setdefault(annotation["image_id"], []).append(ann_id)
+        return found
 
     def image_record(self, image_id: int) -> dict:
         image = self.images[image_id]

@@ -149,6 +149,17 @@ class ReferFolder(ReferringRows):
         # The ref's own file_name ends in "_<n>" in the official files; the picture's name is that of instances.json.
         return self.instances.image_record(self.refs[index]["image_id"])
 
+    def instances_of(self, index: int) -> list[dict]:
+        return [
+            {
+                "ann_id": ann_id,
+                "category": self.instances.category(ann_id),
+                "attributes": [],
+                "box": self.instances.box(ann_id),
+            }
+            for ann_id in self.instances.annotations_of_image[self.refs[index]["image_id"]]
+        ]
+
     def row(self, index: int) -> dict:
         ref, record = self.refs[index], self.image_record(index)
         ann_ids = self.ann_ids(ref)

@@ -42,6 +42,11 @@ class ReferringRows(Sequence):
         """image_id, file_name, height and width (and coco_id where the data set tells it), without making a mask."""
         raise NotImplementedError
 
+    def instances_of(self, index: int) -> list[dict] | None:
+        """Every annotated object of a row's image as {"ann_id", "category", "attributes", "box"}, without making masks;
+        None where the files do not tell, or the rows have the field `instances` themselves."""
+        return None
+
     def sentences(self) -> Iterator[str]:
         """Every expression, without opening a picture: what vocabularies are made of."""
         return (sentence["sent"] for index in range(len(self)) for sentence in self.row(index)["sentences"])

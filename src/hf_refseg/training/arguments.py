@@ -26,11 +26,15 @@ class RefSegTrainingArguments(TrainingArguments):
     of `report_to` where it is installed.
 
     Args:
-        schedule (`str`, *optional*): `"polynomial"` (RMI), `"staircase"` (Hu et al.) or `"constant"`.
+        schedule (`str`, *optional*): `"polynomial"` (RMI), `"staircase"` (Hu et al.), `"exponential"` (MAttNet) or
+            `"constant"`.
         lr_end (`float`): rate at the end of the polynomial decay.
         lr_power (`float`): its exponent.
         lr_decay_steps (`int`, *optional*): its length in optimiser steps; `max_steps` if not given.
-        lr_decay_factor (`float`), lr_decay_every (`int`, *optional*): the staircase: times factor every so many steps.
+        lr_decay_factor (`float`), lr_decay_every (`int`, *optional*): the staircase: times factor every so many steps;
+            the exponential: as much, but continuously.
+        lr_decay_start (`int`): steps before the exponential decay begins.
+        gradient_clamp (`float`): limit of every single number of the gradient (MAttNet: 0.1); 0: none.
         optimizer (`str`, *optional*): `"adam"`, TensorFlow's Adam with the L2 term inside the gradient as in the papers
             (not AdamW), or `"sgd"`.
         momentum (`float`): of `"sgd"`.
@@ -60,8 +64,10 @@ class RefSegTrainingArguments(TrainingArguments):
     lr_end: float = field(default=0.0, metadata={"help": "Rate at the end of the polynomial decay."})
     lr_power: float = field(default=1.0, metadata={"help": "Exponent of the polynomial decay."})
     lr_decay_steps: int | None = field(default=None, metadata={"help": "Length of the polynomial decay in steps."})
-    lr_decay_factor: float = field(default=0.1, metadata={"help": "Factor of one stair of the staircase."})
-    lr_decay_every: int | None = field(default=None, metadata={"help": "Steps between two stairs of the staircase."})
+    lr_decay_factor: float = field(default=0.1, metadata={"help": "Of the staircase and the exponential."})
+    lr_decay_every: int | None = field(default=None, metadata={"help": "Steps in which the rate falls by the factor."})
+    lr_decay_start: int = field(default=0, metadata={"help": "Steps before the exponential decay begins."})
+    gradient_clamp: float = field(default=0.0, metadata={"help": "Limit of every number of the gradient; 0: none."})
     optimizer: str | None = field(default=None, metadata={"help": f"One of {OPTIMIZERS}."})
     momentum: float = field(default=0.9, metadata={"help": "Momentum of sgd."})
     weight_decay_scope: str | None = field(default=None, metadata={"help": f"One of {tuple(DECAY_SCOPES)}."})

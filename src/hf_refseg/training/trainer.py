@@ -35,6 +35,16 @@ class CollatorEpoch(TrainerCallback):
         self.collator.set_epoch(int(state.epoch or 0))
 
 
+class GradientClamp(TrainerCallback):
+    """Limits every number of the accumulated gradient just before the optimiser sees it."""
+
+    def __init__(self, accelerator, limit: float):
+        self.accelerator, self.limit = accelerator, limit
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.accelerator.clip_grad_value_(model.parameters(), self.limit)
+
+
 class ReferringSegmentationTrainer(Trainer):
     """
     Trains and evaluates any model that takes a [`ReferringSegmentationCollator`]'s batches.
@@ -83,6 +93,8 @@ class ReferringSegmentationTrainer(Trainer):
         )
         # Our forwards take and ignore extra keywords, which Trainer would take for a loss normalised by token counts.
         self.model_accepts_loss_kwargs = False
+        if args.gradient_clamp:
+            self.add_callback(GradientClamp(self.accelerator, args.gradient_clamp))
 
     # ---- Optimisation ----
 
@@ -103,6 +115,7 @@ class ReferringSegmentationTrainer(Trainer):
                 decay_steps=self.args.lr_decay_steps,
                 factor=self.args.lr_decay_factor,
                 every=self.args.lr_decay_every,
+                start=self.args.lr_decay_start,
                 warmup_steps=self.args.get_warmup_steps(num_training_steps),
             )
             self._created_lr_scheduler = True

@@ -9,16 +9,20 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from ..schema import OPTIONAL_FIELDS, row_features, text_rle, union_masks
-from .dialects import DIALECTS, Described, describe, draw_kind, vocabulary
+from .dialects import DIALECTS, Described, Dialect, describe, draw_kind, vocabulary
 from .drawing import draw
 from .scene import SPLITS, Shape, sample_scene
-from .semantics import Expression, Phrase, Thing, matching
+from .semantics import Thing
+from .statements import stated_fields
 from .wording import say
 
 NUM_SAMPLES = {"train": 20_000, "val": 1_000, "test": 1_000}
 MIN_SIZE = 48
 # Ids of the annotations and sentences of sample i start at i * ID_STRIDE.
 ID_STRIDE = 16
+# Further references to a scene have ids far above those of the samples.
+EXTRA_REF_ID = 1 << 40
+TRIES_PER_REF = 4
 
 
 class RefShapes:
@@ -95,6 +99,15 @@ class RefShapes:
         Raises:
             IndexError: the index is not in [-len, len).
         """
+        return self.scene(index, 1)[0]
+
+    def scene(self, index: int, num_refs: int) -> list[dict]:
+        """Rows of several references to the scene of sample `index`: its own row, and up to `num_refs - 1` that mean
+        something else in it, with `ref_id` and `sent_id` of their own. Fewer where the scene does not give more.
+
+        Raises:
+            IndexError: the index is not in [-len, len).
+        """
         if not -self.num_samples <= index < self.num_samples:
             raise IndexError(f"Sample {index} of a RefShapes with {self.num_samples} samples.")
         index = int(index) % self.num_samples
@@ -102,8 +115,7 @@ class RefShapes:
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         dialect = DIALECTS[self.dialect]
         # The kind is drawn before the scene, so that hard kinds are as frequent as the dialect says.
-        kind = draw_kind({name: dialect.expression_types[name] for name in self.expression_types}, rng)
-        target = draw_kind(dialect.targets, rng)
+        kind, target = self._draw_kinds(dialect, rng)
         while True:
             shapes = sample_scene(rng, self.split)
             image, masks = draw(shapes, self.size, rng)
@@ -113,11 +125,27 @@ class RefShapes:
             described = describe(things, dialect, kind, target, rng)
             if described is not None:
                 break
-        sentences = dict.fromkeys(say(described.expression, dialect.style, rng) for _ in range(dialect.wordings))
-        rles = [text_rle(rle) for rle in encoded]
-        return self._row(index, Image.fromarray(image), things, rles, boxes, described, list(sentences))
+        rles, rows, meant = [text_rle(rle) for rle in encoded], [], []
+        for _ in range(TRIES_PER_REF * num_refs):
+            if described is not None and described.referents not in meant:
+                meant.append(described.referents)
+                sentences = list(
+                    dict.fromkeys(say(described.expression, dialect.style, rng) for _ in range(dialect.wordings))
+                )
+                rows.append(
+                    self._row(index, len(rows), Image.fromarray(image), things, rles, boxes, described, sentences)
+                )
+            if len(rows) == num_refs:
+                break
+            described = describe(things, dialect, *self._draw_kinds(dialect, rng), rng)
+        return rows
 
-    def _row(self, index, image, things, rles, boxes, described: Described, sentences: list[str]) -> dict:
+    def _draw_kinds(self, dialect: Dialect, rng: np.random.Generator) -> tuple[str, str]:
+        """What singles the referents out, and how many there are."""
+        kind = draw_kind({name: dialect.expression_types[name] for name in self.expression_types}, rng)
+        return kind, draw_kind(dialect.targets, rng)
+
+    def _row(self, index, number, image, things, rles, boxes, described: Described, sentences: list[str]) -> dict:
         first_id = index * ID_STRIDE
         categories = {things[i].category for i in described.referents}
         return {
@@ -126,18 +154,18 @@ class RefShapes:
             "file_name": f"refshapes_{self.dialect}_{self.split}_{self.seed}_{index:08d}.png",
             "height": self.size,
             "width": self.size,
-            "ref_id": index,
+            "ref_id": index + number * EXTRA_REF_ID,
             "ann_ids": [first_id + i for i in described.referents],
             "category": categories.pop() if len(categories) == 1 else "",
             "boxes": [boxes[i] for i in described.referents],
             "mask": union_masks([rles[i] for i in described.referents], self.size, self.size),
             "sentences": [
-                {"sent_id": first_id + i, "sent": sentence, "tokens": sentence.split()}
+                {"sent_id": first_id + i + number * EXTRA_REF_ID, "sent": sentence, "tokens": sentence.split()}
                 for i, sentence in enumerate(sentences)
             ],
             "split": self.split,
             "source": f"refshapes/{self.dialect}",
-            **_stated(described.expression, things, first_id),
+            **stated_fields(described.expression, things, first_id),
             "expression_type": described.expression_type,
             "instances": [
                 {
@@ -208,26 +236,3 @@ def _encoded_rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[di
 def _thing(shape: Shape, box: list[float], size: int) -> Thing:
     x0, y0, x1, y1 = (side / size for side in box)
     return Thing(shape.category, shape.color, shape.size, shape.pattern, x0, y0, x1, y1)
-
-
-def _stated(expression: Expression, things: Sequence[Thing], first_id: int) -> dict:
-    """The fields attributes, relations and phrase_structure: what an expression says about its referents."""
-    attributes, relations = [], []
-    for phrase in expression.phrases:
-        attributes += [a for a in (phrase.size, phrase.pattern, phrase.color, phrase.location) if a]
-        for predicate, landmark in phrase.relations:
-            ids = [first_id + i for i in matching(landmark, things)]
-            relations.append({"predicate": predicate, "object": _name(landmark), "object_ann_ids": ids})
-    structure = None
-    if len(expression.phrases) == 1:
-        structure = {
-            "name": _name(expression.phrases[0]),
-            "attributes": attributes,
-            "relation_descriptions": [{"predicate": r["predicate"], "object": r["object"]} for r in relations],
-            "type": "relation" if relations else "attribute" if attributes else "name",
-        }
-    return {"attributes": attributes, "relations": relations, "phrase_structure": structure}
-
-
-def _name(phrase: Phrase) -> str:
-    return phrase.category or "shape"

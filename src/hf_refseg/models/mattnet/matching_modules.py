@@ -19,6 +19,11 @@ from ...layers.phrase_attention import PhraseAttention
 from .configuration_mattnet import MAttNetConfig
 from .outputs_mattnet import MAttNetRegionFeatures
 
+# Numbers of the subject's hidden layer that are made at once on a CPU: what fits its cache costs a tenth of what does
+# not, whose memory is mapped anew each time.
+CACHED_NUMBERS = 2**18
+
+
 # ---- Language (Sec. 3.1) ----
 
 
@@ -141,12 +146,23 @@ class SubjectModule(nn.Module):
             encoded["attribute_logits"] = self.attribute_classifier(pooled)  # (M, D) -> (M, A)
         return encoded
 
+    def attend(self, projection: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+        """Visual part (N, R, G, D) and phrase's part (N, D) of the hidden layer to attention (N, R, G), Eq. 3."""
+        step = len(query)
+        if query.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            step = max(1, CACHED_NUMBERS // max(1, projection[0].numel()))
+        hidden = (
+            fast_tanh(some + part[:, None, None])  # (n, R, G, D) + (n, D) -> (n, R, G, D)
+            for some, part in zip(projection.split(step), query.split(step), strict=True)
+        )
+        scores = torch.cat([self.attention_score(some)[..., 0] for some in hidden])  # (n, R, G, D) -> (N, R, G)
+        return scores.softmax(-1)
+
     def score(self, regions: MAttNetRegionFeatures, phrase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and attention over the cells (N, R, G)."""
         query = self.phrase_normalizer(phrase)
         query = F.linear(query, self.attention_hidden.weight[:, -query.shape[-1] :], self.attention_hidden.bias)
-        hidden = fast_tanh(regions.attention_projection + query[:, None, None])  # (N|1, R, G, D) -> (N, R, G, D)
-        attention = self.attention_score(hidden)[..., 0].softmax(-1)  # (N, R, G, D) -> (N, R, G)
+        attention = self.attend(regions.attention_projection.expand(len(query), -1, -1, -1), query)
         pooled = torch.einsum("nrg,nrgv->nrv", attention, regions.visual)  # Eq. 4: -> (N, R, V)
         language = self.language_embedding(phrase)  # (N, E) -> (N, D)
         return torch.einsum("nrd,nd->nr", self.visual_embedding(pooled), language), attention
