@@ -1,4 +1,4 @@
-"""What the ablations share: one training per system and seed, each on one core, and a table and a picture of them all."""
+"""What the ablations share: one training per system and seed, and a table and a picture of them all."""
 
 import argparse
 import json
@@ -61,7 +61,12 @@ def picture(results: dict[str, list[dict]], metrics: dict[str, str], path: Path)
             axis.bar(place, statistics.mean(values), width=0.6, alpha=0.4)
             axis.plot([place] * len(values), values, "o", color="black", markersize=4)
         axis.set_title(heading)
-        axis.set_xticks(range(len(results)), results, rotation=30 if len(results) > 2 else 0, ha="right" if len(results) > 2 else "center")
+        axis.set_xticks(
+            range(len(results)),
+            results,
+            rotation=30 if len(results) > 2 else 0,
+            ha="right" if len(results) > 2 else "center",
+        )
     figure.savefig(path, dpi=120)
 
 

@@ -124,7 +124,10 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
         (["convert", "rmi", "gone.ckpt", "--vocabulary", "gone.txt", "--output", "new"], "no vocabulary file gone.txt"),
         (["convert", "rmi", "a.npz", "--output", "new"], "a checkpoint of rmi needs --vocabulary too"),
         (["convert", "mattnet", "a.pth", "--output", "new"], "a checkpoint of mattnet needs --detector too"),
-        (["convert", "mask-rcnn", "a.pth", "--detector", "b", "--output", "new"], "mask-rcnn has no use for --detector"),
+        (
+            ["convert", "mask-rcnn", "a.pth", "--detector", "b", "--output", "new"],
+            "mask-rcnn has no use for --detector",
+        ),
         (["demo", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
     ],
 )

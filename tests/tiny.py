@@ -53,8 +53,19 @@ def tiny_mask_rcnn(**kwargs) -> MaskRcnnForInstanceSegmentation:
 
 
 def tiny_mattnet_config(**kwargs) -> MAttNetConfig:
-    sizes = {"word_embedding_size": 10, "word_vec_size": 10, "hidden_size": 12, "matching_size": 14, "num_attributes": 6}
-    defaults = {"detector_config": tiny_mask_rcnn_config(), "vocab_size": VOCAB_SIZE, "region_size": 16, "head_size": 24}
+    sizes = {
+        "word_embedding_size": 10,
+        "word_vec_size": 10,
+        "hidden_size": 12,
+        "matching_size": 14,
+        "num_attributes": 6,
+    }
+    defaults = {
+        "detector_config": tiny_mask_rcnn_config(),
+        "vocab_size": VOCAB_SIZE,
+        "region_size": 16,
+        "head_size": 24,
+    }
     return MAttNetConfig(**{**defaults, **sizes, **kwargs})
 
 

@@ -31,8 +31,8 @@ class ReferringSegmentationOutput(ModelOutput):
         image_index (`torch.LongTensor` of shape `(N,)`):
             Which image of the batch each expression speaks of.
         attentions (`tuple[torch.FloatTensor]`, *optional*, returned when `output_attentions=True`):
-            What the paper draws; RMI: T maps of shape `(N, h, w)`, the mean multimodal state after each word. MAttNet: a
-            [`MAttNetAttentions`].
+            What the paper draws; RMI: T maps of shape `(N, h, w)`, the mean multimodal state after each word. MAttNet:
+            a [`MAttNetAttentions`].
         losses (`dict[str, torch.FloatTensor]`, *optional*):
             The terms of `loss`, each of shape `()`.
     """

@@ -179,7 +179,9 @@ def plot_modules(image: ImageSource, words: Sequence[str], attentions, row: int 
     weights = attentions.word_attentions[row].detach().float().cpu().numpy()  # (S, T)
     if not words or weights.shape[1] < len(words):
         raise ValueError(f"{weights.shape[1]} weights for {len(words)} words; ask the model for output_attentions=True")
-    modules = list(MODULE_COLORS) if len(weights) == len(MODULE_COLORS) else [f"module {n + 1}" for n in range(len(weights))]
+    modules = (
+        list(MODULE_COLORS) if len(weights) == len(MODULE_COLORS) else [f"module {n + 1}" for n in range(len(weights))]
+    )
     boxes = attentions.region_boxes[image_index].detach().float().cpu().numpy()  # (R, 4)
     chosen = int(attentions.chosen[row])
     neighbour = -1 if attentions.neighbours is None else int(attentions.neighbours[row])
@@ -206,7 +208,9 @@ def plot_modules(image: ImageSource, words: Sequence[str], attentions, row: int 
     counts = attentions.module_weights[row].detach().float().cpu().tolist()
     table.imshow(weights[:, : len(words)], cmap="Blues", vmin=0, vmax=1, aspect="auto")
     table.set_xticks(range(len(words)), words, rotation=35, ha="right")
-    table.set_yticks(range(len(modules)), [f"{name}\n{weight:.2f}" for name, weight in zip(modules, counts, strict=True)])
+    table.set_yticks(
+        range(len(modules)), [f"{name}\n{weight:.2f}" for name, weight in zip(modules, counts, strict=True)]
+    )
     for (line, column), weight in np.ndenumerate(weights[:, : len(words)]):
         table.text(column, line, f"{weight:.2f}", ha="center", va="center", color="white" if weight > 0.5 else "black")
     table.set_title("weight of each word, and of the module")

@@ -114,9 +114,7 @@ class ModelTester:
         features = model.get_image_features(**image)
         for row in range(3):
             alone = {name: value[row, None] for name, value in words.items()}
-            torch.testing.assert_close(
-                model(**image, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
-            )
+            torch.testing.assert_close(model(**image, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(
                 model(image_features=features, **alone).logits[0], together[row], rtol=1e-4, atol=1e-5
             )
@@ -189,7 +187,9 @@ class ModelTester:
             loss.backward()
             without = [name for name, parameter in self.trained(model).items() if parameter.grad is None]
             with torch.no_grad():
-                torch.testing.assert_close(model(**self.with_labels(inputs, labels)).loss, expected, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(
+                    model(**self.with_labels(inputs, labels)).loss, expected, rtol=1e-4, atol=1e-5
+                )
         finally:
             distributed.destroy_process_group()
         assert blocks and torch.equal(loss, expected)

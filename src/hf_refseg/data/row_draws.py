@@ -7,10 +7,10 @@ import torch
 
 
 class RowDraws:
-    """Gives every row a random generator of its own, made from (seed, epoch, source, split, ref_id) alone.
+    """Gives every row a random generator of its own, made from (seed, epoch, source, split, its id) alone.
 
-    So a run that is killed and resumed, or that uses another number of workers, draws the same. Call `set_epoch` when an
-    epoch begins, or every epoch repeats the first one's draws.
+    So a run that is killed and resumed, or that uses another number of workers, draws the same. Call `set_epoch` when
+    an epoch begins, or every epoch repeats the first one's draws.
     """
 
     def __init__(self, seed: int = 0):
@@ -22,6 +22,6 @@ class RowDraws:
         """Make the draws of this epoch."""
         self._epoch.fill_(epoch)
 
-    def draws_of(self, row: dict) -> np.random.Generator:
+    def draws_of(self, row: dict, id_field: str = "ref_id") -> np.random.Generator:
         stream = zlib.crc32(f"{row['source']}/{row['split']}".encode())
-        return np.random.default_rng([self.seed, int(self._epoch), stream, row["ref_id"]])
+        return np.random.default_rng([self.seed, int(self._epoch), stream, row[id_field]])

@@ -120,9 +120,7 @@ class RefSegImageProcessor(TorchvisionBackend):
         sizes = [image.shape[-2:] for image in images]
         height, width = (max(side) for side in zip(*sizes, strict=True))
         borders = [(0, width - w, 0, height - h) for h, w in sizes]
-        data = {
-            "pixel_values": torch.stack([F.pad(image, by) for image, by in zip(images, borders, strict=True)])
-        }
+        data = {"pixel_values": torch.stack([F.pad(image, by) for image, by in zip(images, borders, strict=True)])}
         if len(set(sizes)) > 1:
             ones = [torch.ones(size, dtype=torch.int64, device=images[0].device) for size in sizes]
             data["pixel_mask"] = torch.stack([F.pad(mask, by) for mask, by in zip(ones, borders, strict=True)])

@@ -1,8 +1,8 @@
 """From a detector's small mask in a box to a mask of the photo, in two ways.
 
 `clean`: the probabilities are interpolated at the pixels of the box, and a pixel counts above the threshold.
-`paper`: what MAttNet and CAC did with scipy's old `imresize`: each small mask is first stretched so that its least value
-becomes 0 and its largest 255, rounded to 8 bits, resized by Pillow to the whole number of pixels of the box, and cut at
+`paper`: what MAttNet and CAC did with scipy's old `imresize`: each small mask is first stretched so that its least
+value becomes 0 and its largest 255, rounded to 8 bits, resized by Pillow to the whole number of pixels of the box, and cut at
 122: every box gets some mask, however unlikely, and the threshold is relative to the mask's own range.
 """
 
@@ -65,7 +65,7 @@ def paste_probabilities(probabilities: torch.Tensor, boxes: torch.Tensor, size: 
 
 
 def _axis_weights(low: torch.Tensor, high: torch.Tensor, pixels: int, cells: int) -> torch.Tensor:
-    """How much each of the cells between `low` and `high` (R,) counts at the centre of each pixel: (R, pixels, cells)."""
+    """How much each of the cells from `low` to `high` (R,) counts at the centre of each pixel: (R, pixels, cells)."""
     centre = torch.arange(pixels, device=low.device) + 0.5
     low, high = low.float()[:, None], high.float()[:, None]
     # beyond the outermost cell's centre its value goes on: a mask does not fade at the edge of its box

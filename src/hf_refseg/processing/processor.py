@@ -170,8 +170,8 @@ class ReferringSegmentationProcessor(ProcessorMixin):
 
         Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
             probability inside of the mask (0 for an empty mask), the network's even where a CRF drew the mask, since
-            a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's own
-            where it has one, else that of the mask, None for an empty one; `image_index` int.
+            a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's
+            own where it has one, else that of the mask, None for an empty one; `image_index` int.
 
         Raises ValueError for an unknown `refine` or `protocol`, for a `threshold` that is no probability, and where
             `target_sizes` or `images` do not fit the `outputs` or each other.

@@ -39,8 +39,8 @@ class DataArguments:
         eval_expression_types: expression types of RefShapes that are evaluated; None is all of the dialect.
         flip_probability: of the horizontal flip, which swaps left and right in the words too.
         sentence: which sentence of a row a training step reads: `"random"`, `"first"` or `"all"`.
-        refs_per_scene, sentences_per_ref: of MAttNet, references asked for in each scene of RefShapes, and pairs made of
-            each reference.
+        refs_per_scene, sentences_per_ref: of MAttNet, references asked for in each scene of RefShapes, and pairs made
+            of each reference.
     """
 
     dataset: str = "refshapes"

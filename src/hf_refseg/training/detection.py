@@ -130,7 +130,9 @@ class DetectionTrainer(ReferringSegmentationTrainer):
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         images = [image for _, image in sorted(dict(gather_object(images)).items())]
         categories = list(self.eval_collator.labels)
-        numbers = {f"{metric_key_prefix}_{name}": value for name, value in average_precision(images, categories).items()}
+        numbers = {
+            f"{metric_key_prefix}_{name}": value for name, value in average_precision(images, categories).items()
+        }
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=numbers, num_samples=len(images))
 
     @staticmethod

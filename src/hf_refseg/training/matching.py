@@ -13,8 +13,8 @@ class MatchingTrainer(ReferringSegmentationTrainer):
     """
     Trains [`MAttNetForReferringSegmentation`] on batches of a [`MAttNetCollator`].
 
-    `evaluate()` reports what `ReferringSegmentationTrainer` does, for masks of the model's own detections ("dets" in the
-    original), and `eval_accuracy`: how often the right one of the annotated objects is chosen ("easy"), of the
+    `evaluate()` reports what `ReferringSegmentationTrainer` does, for masks of the model's own detections ("dets" in
+    the original), and `eval_accuracy`: how often the right one of the annotated objects is chosen ("easy"), of the
     sentences that mean exactly one.
     """
 
@@ -51,9 +51,9 @@ def comprehension(model, processor, rows: Sequence[dict], device: torch.device |
     if not rows:
         return []
     texts = [[sentence["sent"] for sentence in row["sentences"]] for row in rows]
-    inputs = processor(
-        images=[row["image"] for row in rows], text=texts, allow_unknown=True, return_tensors="pt"
-    ).to(device)
+    inputs = processor(images=[row["image"] for row in rows], text=texts, allow_unknown=True, return_tensors="pt").to(
+        device
+    )
     labels = {name: label for label, name in model.config.detector_config.id2label.items()}
     boxes = [torch.tensor([thing["box"] for thing in row["instances"]], device=device) for row in rows]
     kinds = [torch.tensor([labels[thing["category"]] for thing in row["instances"]], device=device) for row in rows]

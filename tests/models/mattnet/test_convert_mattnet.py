@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_mattnet_config, tiny_regions
+from tiny import tiny_matching_config, tiny_regions
 from transformers import AutoTokenizer
 
 from hf_refseg.losses import attribute_weights
@@ -30,7 +30,7 @@ WORDS = {"<PAD>": 0, "the": 1, "left": 2, "red": 3, "man's": 4, "<UNK>": 5, "<BO
 def arrays() -> dict[str, np.ndarray]:
     """Arrays under the original's names, of a miniature MAttNet."""
     torch.manual_seed(0)
-    config = tiny_mattnet_config(vocab_size=len(WORDS))
+    config = tiny_matching_config(vocab_size=len(WORDS))
     tensors, arrays = MAttNetMatching(config).state_dict(), {}
     for name, source in matching_sources(config).items():
         values = torch.randn(tensors[name].shape).numpy()
@@ -88,7 +88,7 @@ def test_counters_of_a_later_pytorch_are_no_unknown_tensors(arrays):
 
 
 def test_tokenizer_follows_the_demo(checkpoint, tmp_path):
-    tokenizer = tokenizer_from_infos(read_infos(checkpoint), tiny_mattnet_config(vocab_size=len(WORDS)))
+    tokenizer = tokenizer_from_infos(read_infos(checkpoint), tiny_matching_config(vocab_size=len(WORDS)))
     tokenizer.save_pretrained(tmp_path)
     for loaded in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
         batch = loaded(["  The left\tRED  man's <PAD> zebra red. ", "red"], padding=True)
@@ -100,7 +100,7 @@ def test_tokenizer_follows_the_demo(checkpoint, tmp_path):
 
 def test_unknown_words_are_skipped_where_the_vocabulary_has_no_unk():
     words = {"<PAD>": 0, "red": 1}
-    tokenizer = tokenizer_from_infos({"word_to_ix": words}, tiny_mattnet_config(vocab_size=2))
+    tokenizer = tokenizer_from_infos({"word_to_ix": words}, tiny_matching_config(vocab_size=2))
     assert tokenizer("red zebra red")["input_ids"] == [1, 0, 1]
 
 
@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_named(arrays, checkpoint, tmp_path):
     with pytest.raises(ValueError, match=r"lacks \['word_to_ix'\]; it has \['opt'\]"):
         read_infos(tmp_path / "model.pth")
     with pytest.raises(ValueError, match="word_to_ix has 8 words and the checkpoint's embedding 9 rows"):
-        tokenizer_from_infos(read_infos(checkpoint), tiny_mattnet_config(vocab_size=9))
+        tokenizer_from_infos(read_infos(checkpoint), tiny_matching_config(vocab_size=9))
     for words, message in (({"red": 0}, "<PAD> at None"), ({"<PAD>": 0, "red": 2}, "not 0 to 1, each once")):
         with pytest.raises(ValueError, match=message):
-            tokenizer_from_infos({"word_to_ix": words}, tiny_mattnet_config(vocab_size=len(words)))
+            tokenizer_from_infos({"word_to_ix": words}, tiny_matching_config(vocab_size=len(words)))

@@ -95,9 +95,18 @@ class TestMAttNet(ModelTester):
             ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
             ({"region_boxes": torch.tensor([BOXES])}, "region_boxes are of 1 images, but there are 2"),
             ({"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]}, r"shape \(2, 4, 3\); give \(B, R, 4\)"),
-            ({"region_labels": torch.tensor([[0, 1], [1, 2]])}, r"has \[2, 2\] entries per image, region_boxes \[4, 4\]"),
-            ({"region_boxes": [torch.tensor([[5.0, 5, 5, 9]]), torch.tensor(BOXES)]}, r"\[5.0, 5.0, 5.0, 9.0\] has no area"),
-            ({"region_boxes": [torch.tensor(BOXES), torch.tensor([[70.0, 5, 90, 9]])]}, "lies outside its image of 64 x 64"),
+            (
+                {"region_labels": torch.tensor([[0, 1], [1, 2]])},
+                r"has \[2, 2\] entries per image, region_boxes \[4, 4\]",
+            ),
+            (
+                {"region_boxes": [torch.tensor([[5.0, 5, 5, 9]]), torch.tensor(BOXES)]},
+                r"\[5.0, 5.0, 5.0, 9.0\] has no area",
+            ),
+            (
+                {"region_boxes": [torch.tensor(BOXES), torch.tensor([[70.0, 5, 90, 9]])]},
+                "lies outside its image of 64 x 64",
+            ),
             ({"region_boxes": [torch.zeros(0, 4), torch.tensor(BOXES)]}, "image 0 has no region to choose from"),
             ({"region_masks": [torch.ones(4, 8, 8), torch.ones(4, 8, 8)]}, r"are \[8, 8\], their image \[64, 64\]"),
         ],
@@ -190,9 +199,7 @@ def test_callers_masks_come_back_as_they_are(model, image):
     masks[0, 20:90, 30:70], masks[1, 100:, 150:] = True, True
     boxes = torch.tensor([[30.0, 20, 70, 90], [150, 100, 192, 160]])
     sizes, scales = torch.tensor([[160, 192]]), torch.tensor([0.5])
-    outputs = model(
-        image, WORDS, original_sizes=sizes, image_scales=scales, region_boxes=[boxes], region_masks=[masks]
-    )
+    outputs = model(image, WORDS, original_sizes=sizes, image_scales=scales, region_boxes=[boxes], region_masks=[masks])
     for mask, box, logits, scores in zip(
         outputs.region_masks, outputs.pred_boxes, outputs.logits, outputs.scores, strict=True
     ):
@@ -226,9 +233,10 @@ def test_attentions_are_what_the_paper_draws(model, image):
     torch.testing.assert_close(attentions.module_weights.sum(-1), torch.ones(2))
     assert attentions.grid_attention.shape == (2, 7, 7)
     torch.testing.assert_close(attentions.grid_attention.sum((1, 2)), torch.ones(2))
-    assert attentions.chosen.tolist() == attentions.module_scores.mul(attentions.module_weights[:, None]).sum(-1).argmax(
-        1
-    ).tolist()
+    assert (
+        attentions.chosen.tolist()
+        == attentions.module_scores.mul(attentions.module_weights[:, None]).sum(-1).argmax(1).tolist()
+    )
 
 
 @pytest.mark.parametrize("modules", [["subject"], ["subject", "location"], ["location", "relationship"]])
@@ -240,7 +248,9 @@ def test_every_row_of_the_ablation_runs(image, modules):
 
 
 def test_sizes_that_do_not_fit_the_detector_are_refused():
-    with pytest.raises(StrictDataclassClassValidationError, match="head_size is 32, but the detector's regions have 24"):
+    with pytest.raises(
+        StrictDataclassClassValidationError, match="head_size is 32, but the detector's regions have 24"
+    ):
         tiny_mattnet(head_size=32)
     with pytest.raises(ValueError, match="region_size is 8, but the detector's feature map has 16 channels"):
         tiny_mattnet(region_size=8)

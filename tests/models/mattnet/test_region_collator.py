@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import tiny_mattnet_config
+from tiny import tiny_matching_config
 
 from hf_refseg.data import RefShapes
 from hf_refseg.data.image_references import SceneReferences
@@ -60,7 +60,7 @@ def test_rows_of_a_batch():
     assert batch["pixel_values"].shape[0] == 2
     assert batch["region_mask"].tolist() == [[True] * 5, [True, True, False, False, False]]
     assert batch["region_boxes"][1, 1].tolist() == [6, 0, 16, 20]
-    categories = batch["region_categories"]
+    categories = batch["region_labels"]
     assert categories[0, 0] == categories[0, 1] == categories[1, 0] != categories[0, 2] and categories[1, 2] == 0
     right, wrong, again = batch["region_index"].view(3, 9)
     assert right.tolist() == again.tolist() == [0] * 3 + [2] * 3 + [6] * 3
@@ -128,13 +128,13 @@ def test_refshapes_make_rows_that_the_matching_trains_on():
     assert (batch["attribute_labels"][:, :2].sum(1) == 1).all(), "every shape is small or large"
     num_regions = int(batch["region_mask"].sum())
     boxes = batch["region_boxes"]
-    matching = MAttNetMatching(tiny_mattnet_config(vocab_size=len(words)))
+    matching = MAttNetMatching(tiny_matching_config(vocab_size=len(words)))
     matches = matching.match_pairs(
         {
             "region_maps": torch.rand(num_regions, 6, 3, 3),
             "head_maps": torch.rand(num_regions, 8, 3, 3),
             "boxes": torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1),
-            "categories": batch["region_categories"],
+            "categories": batch["region_labels"],
             "region_mask": batch["region_mask"],
             "image_sizes": torch.tensor([[48, 48]] * 3),
         },

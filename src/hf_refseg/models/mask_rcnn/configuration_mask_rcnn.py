@@ -108,8 +108,8 @@ class MaskRcnnConfig(PreTrainedConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; it is above 0 and at most 1")
         if self.rpn_negative_iou > self.rpn_positive_iou:
             raise ValueError(
-                f"rpn_negative_iou {self.rpn_negative_iou} is above rpn_positive_iou {self.rpn_positive_iou}: an anchor "
-                "would be both"
+                f"rpn_negative_iou {self.rpn_negative_iou} is above rpn_positive_iou {self.rpn_positive_iou}: an "
+                "anchor would be both"
             )
 
 

@@ -120,7 +120,9 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
         """
         protocol = self.protocol if protocol is None else protocol
         check_protocol(protocol)
-        sizes = target_sizes.tolist() if isinstance(target_sizes, torch.Tensor) else [list(size) for size in target_sizes]
+        sizes = (
+            target_sizes.tolist() if isinstance(target_sizes, torch.Tensor) else [list(size) for size in target_sizes]
+        )
         images = outputs.image_index
         if len(images) and int(images.max()) >= len(sizes):
             raise ValueError(

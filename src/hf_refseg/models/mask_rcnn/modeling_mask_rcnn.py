@@ -71,8 +71,10 @@ class MaskRcnnOutput(ModelOutput):
             Of the category's mask in its box.
         image_index (`torch.LongTensor` of shape `(R,)`):
             Which image of the batch.
-        crops (`torch.FloatTensor` of shape `(R, C, S, S)`), head_features (`torch.FloatTensor` of shape `(R, D, S, S)`):
-            Of the returned boxes, the feature map's crop and the head's output, for models that build on them.
+        crops (`torch.FloatTensor` of shape `(R, C, S, S)`):
+            Of the feature map, at the returned boxes, for models that build on them.
+        head_features (`torch.FloatTensor` of shape `(R, D, S, S)`):
+            The head's output over these crops.
         image_features ([`MaskRcnnImageFeatures`]):
             What the detections were made of.
         losses (`dict[str, torch.FloatTensor]`, *optional*):
@@ -288,9 +290,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
 
     def crop(self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor]) -> torch.Tensor:
         """Crops at boxes (R_i, 4) per image, both corners inside, in pixels of the network's input: (R, C, S, S)."""
-        return crop_regions(
-            features.maps, boxes, self.config.feature_stride, self.config.crop_size, self.config.crop
-        )
+        return crop_regions(features.maps, boxes, self.config.feature_stride, self.config.crop_size, self.config.crop)
 
     def describe_regions(
         self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor], image_scales: torch.Tensor
@@ -306,9 +306,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         Returns:
             (R, C, S, S) and (R, D, S, S), R over all images.
         """
-        scaled = [
-            exclusive_to_inclusive(box.float()) * scale for box, scale in zip(boxes, image_scales, strict=True)
-        ]
+        scaled = [exclusive_to_inclusive(box.float()) * scale for box, scale in zip(boxes, image_scales, strict=True)]
         crops = self.crop(features, scaled)
         return crops, self.head(crops.to(features.maps.dtype))
 

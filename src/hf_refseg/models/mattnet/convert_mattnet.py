@@ -13,6 +13,7 @@ from ...processing.tokenization import build_blank_split_tokenizer
 from ...tensorflow_checkpoints import Source, as_given, build_state_dict
 from ...torch_checkpoints import read_named_arrays
 from ..conversion import require_new, write_folder
+from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from .configuration_mattnet import MODULES, MAttNetConfig
 from .matching import MAttNetMatching
 
@@ -105,13 +106,16 @@ def infer_config(arrays: Mapping[str, np.ndarray], **options) -> MAttNetConfig:
         shapes = {name: np.shape(arrays[name]) for name in arrays}
         vocab_size, word_embedding_size = shapes["rnn_encoder.embedding.weight"]
         num_attributes, matching_size = shapes["sub_encoder.att_fc.weight"]
+        head_size = shapes["sub_encoder.fc7_normalizer.weight"][1]
+        crop_size = options.get("grid_size", MAttNetConfig.grid_size)
+        options.setdefault("detector_config", MaskRcnnConfig(head_size=head_size, crop_size=crop_size))
         return MAttNetConfig(
             vocab_size=vocab_size,
             word_embedding_size=word_embedding_size,
             word_vec_size=shapes["rnn_encoder.mlp.0.weight"][0],
             hidden_size=shapes["rnn_encoder.rnn.weight_hh_l0"][1],
             region_size=shapes["sub_encoder.pool5_normalizer.weight"][1],
-            head_size=shapes["sub_encoder.fc7_normalizer.weight"][1],
+            head_size=head_size,
             matching_size=matching_size,
             num_attributes=num_attributes,
             num_neighbours=shapes["loc_encoder.dif_lfeat_normalizer.weight"][1] // 5,
@@ -197,9 +201,7 @@ def matching_state_dict(arrays: Mapping[str, np.ndarray], config: MAttNetConfig)
     return state_dict | {norm + COUNTER: torch.zeros((), dtype=torch.long) for norm in norms}
 
 
-def convert(
-    checkpoint: str | Path, output: str | Path, detector: str | Path, infos: str | Path | None = None
-) -> Path:
+def convert(checkpoint: str | Path, output: str | Path, detector: str | Path, infos: str | Path | None = None) -> Path:
     """
     Write a folder that `AutoModel` and `AutoProcessor` load.
 

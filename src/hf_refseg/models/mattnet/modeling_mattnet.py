@@ -238,7 +238,11 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         return self.detector.mask_branch(features.head_maps[rows], labels).sigmoid()
 
     def mask_logits(
-        self, features: MAttNetImageFeatures, masks: torch.Tensor | tuple, boxes: torch.Tensor, image_index: torch.Tensor
+        self,
+        features: MAttNetImageFeatures,
+        masks: torch.Tensor | tuple,
+        boxes: torch.Tensor,
+        image_index: torch.Tensor,
     ) -> torch.Tensor:
         """The chosen masks in the network's input: (N, H, W) logits, those of no chance outside the boxes."""
         scales = features.image_scales[image_index]
@@ -309,8 +313,8 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
                 regions are of the same kind, and which of the detector's masks is drawn.
             region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size; drawn if not given.
             region_mask: (B, R) bool, False where `region_boxes` (B, R, 4) are padding.
-            region_index: to train, (3P,) the region of each pair, counted over all images without padding: P right ones,
-                P wrong ones, and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong
+            region_index: to train, (3P,) the region of each pair, counted over all images without padding: P right
+                ones, P wrong ones, and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong
                 expressions. [`MAttNetCollator`] makes them.
             attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
             output_attentions: return [`MAttNetAttentions`].
@@ -357,7 +361,9 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             attentions=describe_choice(matches, chosen, regions) if output_attentions else None,
         )
 
-    def _training_step(self, images: tuple, regions: tuple, words: tuple, attribute_labels) -> ReferringSegmentationOutput:
+    def _training_step(
+        self, images: tuple, regions: tuple, words: tuple, attribute_labels
+    ) -> ReferringSegmentationOutput:
         region_boxes, region_labels, region_index = regions
         if images[0] is None or region_boxes is None or region_labels is None:
             raise ValueError("a training step (region_index) needs pixel_values, region_boxes and region_labels too")
@@ -368,12 +374,13 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         )
         if len(region_index) != len(words[0]) or len(region_index) % 3:
             raise ValueError(
-                f"region_index names {len(region_index)} pairs, input_ids holds {len(words[0])} expressions; give three "
-                "times as many of each as there are right pairs"
+                f"region_index names {len(region_index)} pairs, input_ids holds {len(words[0])} expressions; give "
+                "three times as many of each as there are right pairs"
             )
         if region_index.device.type == "cpu" and not 0 <= region_index.min() <= region_index.max() < len(crops):
             raise ValueError(
-                f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {len(crops)} regions"
+                f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {len(crops)} "
+                "regions"
             )
         inputs = self._region_inputs(found, crops, head_maps, sizes)
         matches = self.matching.match_pairs(inputs, region_index, *words)

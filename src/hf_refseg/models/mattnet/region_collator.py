@@ -1,13 +1,14 @@
 """Batches of MAttNet's training: images with their objects, right pairs, and a wrong region and sentence for each."""
 
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
+from ...data.row_draws import RowDraws
 
-class MAttNetCollator:
+
+class MAttNetCollator(RowDraws):
     """
     Turns items of [`hf_refseg.data.image_references.ImageReferences`] into a training batch.
 
@@ -30,7 +31,7 @@ class MAttNetCollator:
         seed: another seed, other draws.
 
     Returns (on call), for B images with M objects in all and P right pairs: the processor's tensors of the images;
-    region_boxes (B, R, 4) xyxy in pixels of the original image, float64; region_categories (B, R), which agree where
+    region_boxes (B, R, 4) xyxy in pixels of the original image, float64; region_labels (B, R), which agree where
     categories do; region_mask (B, R) bool; region_index (3P,) of the M objects: right, wrong, right; input_ids and
     attention_mask (3P, T): right, right, wrong; attribute_labels (P, A).
 
@@ -51,13 +52,8 @@ class MAttNetCollator:
         if sentences_per_ref < 1:
             raise ValueError(f"sentences_per_ref={sentences_per_ref}: a reference needs at least one sentence")
         self.processor, self.attribute_labels = processor, attribute_labels
-        self.sentences_per_ref, self.same_category_ratio, self.seed = sentences_per_ref, same_category_ratio, seed
-        # In shared memory, so that workers that outlive an epoch see the new number too.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the draws of this epoch."""
-        self._epoch.fill_(epoch)
+        self.sentences_per_ref, self.same_category_ratio = sentences_per_ref, same_category_ratio
+        super().__init__(seed)
 
     def __call__(self, items: Sequence[dict]) -> dict[str, torch.Tensor]:
         objects = [(image, instance) for image, item in enumerate(items) for instance in item["instances"]]
@@ -68,7 +64,7 @@ class MAttNetCollator:
         categories = [instance["category"] for _, instance in objects]
         object_images, ref_images = ([image for image, _ in things] for things in (objects, refs))
         right, wrong, sentences, wrong_sentences, labels = [], [], [], [], []
-        generators = [self._generator(item) for item in items]
+        generators = [self.draws_of(item, "image_id") for item in items]
         for own, (image, ref) in enumerate(refs):
             rng, row = generators[image], place[image, ref["ann_id"]]
             for sentence in self._sentences(ref, rng):
@@ -89,10 +85,6 @@ class MAttNetCollator:
             batch["attribute_labels"] = torch.tensor(labels, dtype=torch.float32)
         return batch
 
-    def _generator(self, item: dict) -> np.random.Generator:
-        stream = zlib.crc32(f"{item['source']}/{item['split']}".encode())
-        return np.random.default_rng([self.seed, int(self._epoch), stream, item["image_id"]])
-
     def _sentences(self, ref: dict, rng: np.random.Generator) -> list[str]:
         """As many sentences as wanted: different ones, or all and some of them again."""
         sentences, wanted = ref["sentences"], self.sentences_per_ref
@@ -112,7 +104,7 @@ class MAttNetCollator:
 
 
 def pad_regions(instances: Sequence[list[dict]]) -> dict[str, torch.Tensor]:
-    """region_boxes (B, R, 4) xyxy, region_categories (B, R) and region_mask (B, R) of the objects of B images."""
+    """region_boxes (B, R, 4) xyxy, region_labels (B, R) and region_mask (B, R) of the objects of B images."""
     width = max(map(len, instances))
     names = sorted({instance["category"] for of_image in instances for instance in of_image})
     numbers = {name: number for number, name in enumerate(names, 1)}
@@ -122,4 +114,4 @@ def pad_regions(instances: Sequence[list[dict]]) -> dict[str, torch.Tensor]:
         for column, instance in enumerate(of_image):
             boxes[image, column] = torch.tensor(instance["box"], dtype=torch.float64)
             categories[image, column] = numbers[instance["category"]]
-    return {"region_boxes": boxes, "region_categories": categories, "region_mask": categories > 0}
+    return {"region_boxes": boxes, "region_labels": categories, "region_mask": categories > 0}
