@@ -15,7 +15,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def train(recipe: str, seed: int, folder: Path, overrides: list[str]) -> dict:
+def train(recipe: str, seed: int, folder: Path, overrides: list[str], threads: int) -> dict:
     """One training in a process of its own; returns its metrics and its CPU time in seconds."""
     record = folder / "ablation.json"
     if not record.is_file():
@@ -25,7 +25,7 @@ def train(recipe: str, seed: int, folder: Path, overrides: list[str]) -> dict:
         with open(folder / "log.txt", "a") as log:
             subprocess.run(
                 [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / recipe), *words],
-                env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdout=log, stderr=log, check=True,
             )  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         metrics = json.loads((folder / "eval_results.json").read_text())
@@ -70,7 +70,14 @@ def picture(results: dict[str, list[dict]], metrics: dict[str, str], path: Path)
     figure.savefig(path, dpi=120)
 
 
-def run(doc: str, systems: dict[str, str], metrics: dict[str, str], output: str, needed: Sequence[str] = ()) -> None:
+def run(
+    doc: str,
+    systems: dict[str, str],
+    metrics: dict[str, str],
+    output: str,
+    needed: Sequence[str] = (),
+    threads: int = 1,
+) -> None:
     """
     The command line of an ablation.
 
@@ -79,6 +86,7 @@ def run(doc: str, systems: dict[str, str], metrics: dict[str, str], output: str,
         metrics: keys of `eval_results.json` without "eval_", and their headings.
         output: default folder.
         needed: recipe keys that the caller must give, e.g. `detector_checkpoint`.
+        threads: of each training.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path(output))
@@ -90,7 +98,7 @@ def run(doc: str, systems: dict[str, str], metrics: dict[str, str], output: str,
     runs = [(seed, recipe) for seed in options.seeds for recipe in systems]
     for seed, recipe in tqdm(runs, "trainings"):
         folder = options.output / f"{Path(recipe).stem}_{seed}"
-        results[systems[recipe]].append(train(recipe, seed, folder, overrides))
+        results[systems[recipe]].append(train(recipe, seed, folder, overrides, threads))
     (options.output / "results.json").write_text(json.dumps(results, indent=1))
     (options.output / "table.md").write_text(table(results, metrics) + "\n")
     picture(results, metrics, options.output / "ablation.png")

@@ -3,7 +3,7 @@
     python train.py configs/mask_rcnn_refshapes.yaml
     python benchmarks/ablation_mattnet.py --detector_checkpoint runs/mask_rcnn_refshapes
 
-trains the four recipes `configs/mattnet_refshapes*.yaml` once per seed, one after the other, each on one core, and
+trains the four recipes `configs/mattnet_refshapes*.yaml` once per seed, one after the other, each on two cores, and
 writes `results.json`, `table.md` and `ablation.png` into the output folder (`--output`, runs/ablation_mattnet). A
 finished run is not repeated, and one that was killed goes on from its last complete checkpoint. `--seeds 0 1 2` are the
 seeds; further words override keys of all recipes.
@@ -23,4 +23,5 @@ if __name__ == "__main__":
         {"accuracy": "accuracy (objects)", "box_acc": "accuracy (detections)", "oIoU": "oIoU", "mIoU": "mIoU"},
         "runs/ablation_mattnet",
         needed=("detector_checkpoint",),
+        threads=2,
     )

@@ -2,8 +2,8 @@
 
 `clean`: the probabilities are interpolated at the pixels of the box, and a pixel counts above the threshold.
 `paper`: what MAttNet and CAC did with scipy's old `imresize`: each small mask is first stretched so that its least
-value becomes 0 and its largest 255, rounded to 8 bits, resized by Pillow to the whole number of pixels of the box, and cut at
-122: every box gets some mask, however unlikely, and the threshold is relative to the mask's own range.
+value becomes 0 and its largest 255, rounded to 8 bits, resized by Pillow to the whole number of pixels of the box, and
+cut at 122: every box gets some mask, however unlikely, and the threshold is relative to the mask's own range.
 """
 
 import numpy as np
