@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from hf_refseg.data.phrasecut import polygons_to_mask
 from hf_refseg.metrics import (
     PHRASECUT_SUBSETS,
     PRECISION_THRESHOLDS,
@@ -28,6 +29,7 @@ def run(case: GoldenCase) -> list[Comparison]:
     predictions = {name.removeprefix("pred/"): mask for name, mask in case.inputs.items()}
     targets = dict(np.load(case.folder / "gt_masks.npz"))
     return [
+        *compare_targets(case, expected, targets),
         *compare_subsets(case, expected, targets),
         *compare_phrasecut(case, expected, extra, predictions, targets),
         *compare_score_maps(expected, predictions, targets),
@@ -36,6 +38,20 @@ def run(case: GoldenCase) -> list[Comparison]:
         *compare_rela(expected, extra, predictions, targets),
         *compare_threshold_search(expected),
     ]
+
+
+def compare_targets(case: GoldenCase, expected: dict, targets: dict) -> list[Comparison]:
+    """Our drawing of every task's polygons, that of tasks without prediction included."""
+    tasks, images = records(case)
+    results = []
+    for name, target in targets.items():
+        image = images[tasks[name]["image_id"]]
+        polygons = [polygon for instance in tasks[name]["Polygons"] for polygon in instance]
+        drawn = polygons_to_mask(polygons, image["height"], image["width"])
+        results.append(compare(f"{name}/gt_mask", drawn, target, EXACT))
+        if name in expected["per_task"]:
+            results.append(compare(f"{name}/gt_area", drawn.sum(), expected["per_task"][name]["gt_area"], EXACT))
+    return results
 
 
 def compare_subsets(case: GoldenCase, expected: dict, targets: dict) -> list[Comparison]:
