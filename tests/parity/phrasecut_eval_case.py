@@ -175,9 +175,11 @@ def compare_threshold_search(expected: dict) -> list[Comparison]:
 
 def compare_masks(name: str, numbers: dict, original: dict) -> list[Comparison]:
     shares = [numbers[f"Pr@{t}"] for t in original["pred_mask_acc"]]
+    # nan where every union is empty, there as here; -1 equals nothing else
+    overall = [np.nan_to_num(value, nan=-1.0) for value in (numbers["oIoU"], original["cum_mask_iou"])]
     return [
         compare(f"{name}/mean_mask_iou", numbers["mIoU"], original["mean_mask_iou"], FLOAT),
-        compare(f"{name}/cum_mask_iou", numbers["oIoU"], original["cum_mask_iou"], FLOAT),
+        compare(f"{name}/cum_mask_iou", *overall, FLOAT),
         compare(f"{name}/pred_mask_acc", shares, list(original["pred_mask_acc"].values()), FLOAT),
     ]
 
