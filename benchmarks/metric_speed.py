@@ -3,8 +3,10 @@ How many pairs of masks the metric counts per second on one core: `python benchm
 
 Pairs of 640 x 480 with outlines like those of annotated objects (a blob with a wavy border, an eighth of the image, and
 a prediction that is off by some pixels). The ways take turns over several rounds; each figure is that of the median
-round, with the slowest and the fastest beside it. `decoded` is what an evaluation loop has at hand; `rle` is what files
-of predictions hold, with every check and without decoding; `rle, decoded` decodes both masks with pycocotools first.
+round, with the slowest and the fastest beside it, per second of processor time: what other programs take of the core
+meanwhile is not ours, though their share of its caches still shows. `decoded` is what an evaluation loop has at hand;
+`rle` is what files of predictions hold, with every check and without decoding; `rle, decoded` decodes both masks with
+pycocotools first.
 """
 
 import argparse
@@ -68,9 +70,9 @@ def main():
     for _ in range(options.rounds):
         for name, (protocol, way, pairs) in ways.items():
             metric = RefSegMetric(protocol)
-            start = time.perf_counter()
+            start = time.process_time()
             way(metric, pairs)
-            seconds[name].append((time.perf_counter() - start) / len(pairs))
+            seconds[name].append((time.process_time() - start) / len(pairs))
             states[name] = metric.state_dict()["samples"]
     assert states["decoded"] == states["rle"] == states["rle, decoded"]
     bytes_per_mask = statistics.mean(len(rle["counts"]) for pair in encoded for rle in pair)

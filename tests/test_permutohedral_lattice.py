@@ -55,6 +55,19 @@ def test_groups_do_not_see_each_other():
         torch.testing.assert_close(together[group == index], alone)
 
 
+def test_ghosts_have_vertices_and_no_values():
+    features, values = points(3, 400, 20.0), torch.randn(400, 2)
+    alone = PermutohedralLattice(features).filter(values)
+    beside = PermutohedralLattice(torch.cat([features, features[:, :5]], dim=1), num_ghosts=5).filter(values)
+    assert torch.equal(beside, alone)  # their vertices are there already
+    ghosts = features + 0.5
+    between = PermutohedralLattice(torch.cat([features, ghosts], dim=1), num_ghosts=400)
+    everyone = PermutohedralLattice(torch.cat([features, ghosts], dim=1))
+    expected = everyone.filter(torch.cat([values, torch.zeros(400, 2)]))[:400]
+    torch.testing.assert_close(between.filter(values), expected)
+    assert not torch.allclose(expected, alone)
+
+
 def test_rows_are_found_even_where_keys_share_a_slot():
     generator = torch.Generator().manual_seed(0)
     every = torch.randint(0, 2**40, (60000,), generator=generator).unique()

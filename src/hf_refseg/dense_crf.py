@@ -81,7 +81,10 @@ class DenseCrf:
         )
         positions = torch.stack([column.flatten(), row.flatten()]).float()  # (B, H, W) each -> (2, P)
         colours = batch.transpose(0, 1).flatten(1).float()  # (B, 3, H, W) -> (3, P)
-        picture = picture.flatten() if num_images > 1 else None  # (B, H, W) -> (P,)
+        # The C++ program works on four pixels at a time and fills up the last four with black ones in the first corner.
+        # They have no weight, but dark pixels see farther through their vertices, by up to 0.04 in a probability.
+        num_ghosts = num_images if height * width % 4 else 0  # one of each picture is enough, G in all
+        picture = torch.cat([picture.flatten(), picture[:num_ghosts, 0, 0]])  # (B, H, W) -> (P + G,)
         p, kernels = self.parameters, []
         if p.gaussian_weight:
             kernels.append((p.gaussian_weight, positions / positions.new_tensor(p.gaussian_sxy)))
@@ -90,9 +93,10 @@ class DenseCrf:
             kernels.append((p.bilateral_weight, torch.cat([positions, colours]) / widths[:, None]))  # (5, P)
         self.kernels = []
         for weight, features in kernels:
-            lattice = PermutohedralLattice(features, picture)
+            features = F.pad(features, (0, num_ghosts))  # (d, P) -> (d, P + G)
+            lattice = PermutohedralLattice(features, picture if num_images > 1 else None, num_ghosts)
             # of each pixel, what it is divided by before and after, so that no pixel's neighbours count for more
-            norm = lattice.filter(features.new_ones(features.shape[1], 1)).add_(1e-20).rsqrt_()  # (P, 1)
+            norm = lattice.filter(features.new_ones(num_images * height * width, 1)).add_(1e-20).rsqrt_()  # (P, 1)
             self.kernels.append((weight, lattice, norm))
 
     @torch.no_grad()
@@ -116,7 +120,8 @@ class DenseCrf:
         labels, height, width = shape[-3:]
         unary = probabilities.float().clamp(min=LEAST_PROBABILITY).log()
         unary = unary.reshape(leading, -1, labels, height * width).permute(0, 3, 1, 2)  # -> (B, H * W, N, L)
-        unary = unary.reshape(leading * height * width, -1, labels)  # (B, H * W, N, L) -> (P, N, L)
+        # in memory as in shape: every gather of the iterations then reads one short row, 1.5 times as fast for ten maps
+        unary = unary.reshape(leading * height * width, -1, labels).contiguous()  # (B, H * W, N, L) -> (P, N, L)
         logits = self.mean_field(unary[..., 1:] - unary[..., :1])  # (P, N, L - 1)
         if labels == 2:
             marginals = torch.cat([-logits, logits], dim=-1).sigmoid()  # (P, N, 1) -> (P, N, 2)

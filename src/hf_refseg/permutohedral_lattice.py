@@ -4,7 +4,8 @@ A point in d dimensions lies in a simplex of d + 1 lattice vertices. Filtering i
 splat onto its vertices with its barycentric weights, the vertices are blurred along the d + 1 lattice directions, and
 every point is sliced back out of its vertices. The cost is linear in the number of points, whatever the width.
 
-Letters of this file: P points, d dimensions, V vertices that some point touches, C values per point.
+Letters of this file: P points with values, G without, d dimensions, V vertices that some point touches, C values per
+point.
 """
 
 import math
@@ -17,28 +18,35 @@ class PermutohedralLattice:
     """The lattice of one set of points: built once, then filters any number of values, always in the same order.
 
     Args:
-        features: (d, P) float32; the positions divided by the standard deviation of the Gaussian in each dimension.
-        group: (P,) int64 from 0, which set each point belongs to: sets do not see each other. None: there is one set.
+        features: (d, P + G) float32; the positions divided by the standard deviation of the Gaussian in each dimension.
+        group: (P + G,) int64 from 0, which set each point belongs to: sets do not see each other. None: there is one.
+        num_ghosts: G, how many points at the end have no value. Nothing is splat from them or sliced for them, but
+            their vertices are there, and the blur passes through vertices only.
 
     Raises ValueError where the points spread over more lattice cells than 64 bits can number.
     """
 
-    def __init__(self, features: torch.Tensor, group: torch.Tensor | None = None):
-        weights, keys, radix, strides = _enclosing_simplices(features, group)  # (d + 1, P) both
+    def __init__(self, features: torch.Tensor, group: torch.Tensor | None = None, num_ghosts: int = 0):
+        weights, keys, radix, strides = _enclosing_simplices(features, group)  # (d + 1, P + G) both
         num_corners, num_points = keys.shape
+        num_valued = num_points - num_ghosts  # P
         # a stable sort, so that every vertex adds its points in one order, that of the points
-        sorted_keys, order = keys.view(-1).sort(stable=True)  # (d + 1, P) -> ((d + 1) * P,)
+        sorted_keys, order = keys.view(-1).sort(stable=True)  # (d + 1, P + G) -> ((d + 1) * (P + G),)
         # the remainder is a key's first digit, so that the rows were sorted each for itself, one after the other
         points = order.view_as(keys) - num_points * torch.arange(num_corners, device=keys.device)[:, None]
         keys, vertex, counts = sorted_keys.unique_consecutive(return_inverse=True, return_counts=True)
         ends = counts.cumsum(0).int()  # (V,)
         self.splat_points = points.view(-1).int()
         self.splat_weights = weights.gather(1, points).view(-1)
+        if num_ghosts:  # they have no row among the values; of some row that is there, nothing is added
+            ghosts = self.splat_points >= num_valued
+            self.splat_points.masked_fill_(ghosts, 0)
+            self.splat_weights.masked_fill_(ghosts, 0)
         self.splat_starts = torch.cat([ends.new_zeros(1), ends, ends[-1:]])  # (V + 2,): one more vertex, without points
         vertices = torch.empty_like(points, dtype=torch.int32).scatter_(1, points, vertex.view_as(points).int())
-        self.slice_vertices = vertices.T.contiguous()  # (d + 1, P) -> (P, d + 1)
+        self.slice_vertices = vertices[:, :num_valued].T.contiguous()  # (d + 1, P + G) -> (P, d + 1)
         # the blur leaves a vertex 1 + 2^-d of itself, for steps along all directions lead back; divided by, as usual
-        self.slice_weights = weights.T / (1 + 2.0 ** (1 - num_corners))  # (d + 1, P) -> (P, d + 1)
+        self.slice_weights = weights[:, :num_valued].T / (1 + 2.0 ** (1 - num_corners))  # (d + 1, P + G) -> (P, d + 1)
         self.slice_weights = self.slice_weights.contiguous()
         self.neighbours = _blur_neighbours(keys, radix, strides)
 

@@ -64,7 +64,8 @@ def test_differing_counts_say_expected_and_found():
 def test_another_partition_in_the_archive_is_recognised(tmp_path, monkeypatch):
     root = write_refer(tmp_path, "refcoco", "google")
     (root / "refcoco" / "refs(google).p").rename(root / "refcoco" / "refs(unc).p")
-    with pytest.raises(WrongArchiveError, match=r"refs\(unc\).p has the splits \['test', 'train', 'val'\].*'testA'"):
+    message = r"refs\(unc\).p has the splits \['test', 'train', 'val'\].*'testA'.*: give the archive of refcoco_unc"
+    with pytest.raises(WrongArchiveError, match=message):
         find_dataset("refcoco_unc").open_splits(root)
     counts = {split: (images, 2 * images, 3 * images) for split, images in GOOGLE_SPLITS.items()}
     google = find_dataset("refcoco_google")
@@ -83,6 +84,13 @@ def test_layouts_and_folders(tmp_path):
     assert official_layout(write_phrasecut(tmp_path / "c") / "VGPhraseCut_v0") == "phrasecut"
     assert official_layout(write_referit(tmp_path / "d")) == "referit"
     assert [part.name for part in partitions_of("refcocog")] == ["refcocog_google", "refcocog_umd"]
+
+
+def test_the_annotation_files_of_referit_are_found_in_all_of_its_folders(tmp_path):
+    raw = write_referit(tmp_path)
+    names = {file.name for file in find_dataset("referit").official_files(raw)}
+    assert {"referit_bbox.json", "referit_imsize.json", "referit_query_val.json", "referit_val_imlist.txt"} <= names
+    assert not any(name.endswith((".mat", ".jpg")) for name in names)
 
 
 def test_unknown_names_list_the_known_ones():

@@ -1,8 +1,22 @@
 import importlib.util
+import runpy
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from official_copies import image_name
+from official_copies import (
+    LEFT,
+    box_mask,
+    image_name,
+    write_grefcoco,
+    write_phrasecut,
+    write_refclef,
+    write_refer,
+    write_referit,
+)
+
+from hf_refseg.data import load
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "dataset_scripts"
 
@@ -38,11 +52,37 @@ def test_statistics_are_printed(built, capsys):
     assert "/nowhere/build.json is missing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "family", ["refcoco", "refcocoplus", "refcocog", "refclef", "referit", "phrasecut", "grefcoco"]
-)
-def test_every_family_has_its_script(family, capsys):
-    from hf_refseg.data.catalogue import partitions_of
+TRAIN2014 = "images/mscoco/images/train2014"
 
-    source = (SCRIPTS / f"build_{family}.py").read_text()
-    assert f'main("{family}", __doc__)' in source and partitions_of(family)
+
+@pytest.mark.parametrize(
+    ("family", "write", "pictures", "rows"),
+    [
+        ("refcoco", write_refer, TRAIN2014, 4),
+        ("refcocoplus", lambda root: write_refer(root, "refcoco+"), TRAIN2014, 4),
+        ("refcocog", lambda root: write_refer(root, "refcocog", "umd"), TRAIN2014, 4),
+        ("refclef", write_refclef, "images/saiapr_tc-12", 4),
+        ("referit", write_referit, "exp-referit/referit-dataset/images", 4),
+        ("phrasecut", write_phrasecut, "VGPhraseCut_v0/images", 4),
+        ("grefcoco", write_grefcoco, TRAIN2014, 6),
+    ],
+)
+def test_every_build_script_explains_itself_and_builds(family, write, pictures, rows, tmp_path, monkeypatch, capsys):
+    def run(*arguments) -> int:
+        monkeypatch.setattr(sys, "argv", [f"build_{family}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPTS / f"build_{family}.py"), run_name="__main__")
+        return ended.value.code
+
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    for option in ("--raw DIR", "--out DIR", "--with-images", "--exclude-images FILE", "--push", "DIR of"):
+        assert option in told
+    raw, out = write(tmp_path / "raw"), tmp_path / "out"
+    command = ("--raw", raw, "--out", out, "--with-images", "--images", raw / pictures)
+    assert run(*command) == 2 and not out.exists()
+    assert "The counts are not the published ones" in capsys.readouterr().err
+    assert run(*command, "--allow-other-counts") == 0
+    built = load(out, "val")
+    assert len(built) == rows and built[0]["image"].size == (40, 30)
+    np.testing.assert_array_equal(np.asarray(built[0]["mask"]), box_mask(LEFT))

@@ -176,6 +176,9 @@ def test_broken_json_is_named(folder):
         ({"segmentation": [[1.0, 1.0, 5.0, 5.0]]}, "annotation 1: a polygon of 4 numbers.*3 points"),
         ({"segmentation": []}, "annotation 1: its segmentation is empty"),
         ({"category_id": 5}, "annotation 1: no category 5"),
+        ({"bbox": [1, 2, 3]}, r"annotation 1, its bbox: it is \[1, 2, 3\], expected 4 numbers"),
+        ({"bbox": [1, 2, "3", 4]}, "annotation 1, its bbox: .* expected 4 numbers"),
+        ({"bbox": [1, 2, -3, 4]}, "annotation 1: its bbox is .* none of them below 0"),
     ],
 )
 def test_broken_records_are_named(folder, changes, message):
@@ -193,11 +196,30 @@ def test_missing_fields_are_named(folder):
         ),
         (ref | {"sentences": [{"sent_id": 1, "sent": "the box"}]}, r"ref_id 1, a sentence lacks \['tokens'\]"),
         (ref | {"sentences": []}, "ref_id 1 has no sentences"),
+        (ref | {"sentences": [{"sent_id": 1, "sent": None, "tokens": []}]}, "ref_id 1, sent_id 1: sent is None"),
+        (ref | {"sentences": [{"sent_id": 1, "sent": "a", "tokens": "a"}]}, "sent_id 1: sent is 'a', tokens are 'a'"),
+        (ref | {"split": None}, "ref_id 1: its split is None, its image_id 7, expected a name and a number"),
+        (ref | {"ann_id": "1"}, "ref_id 1: its annotation is '1', expected a number"),
+        (ref | {"ref_id": [1]}, r"refs number 0: its ref_id is \[1\], expected a number"),
     ]
     for broken, message in cases:
         write_refs(folder, [broken])
         with pytest.raises(ValueError, match=message):
             load_refer_folder(folder)
+    write_refs(folder, [ref])
+    content = json.loads((folder / "instances.json").read_text())
+    for changes, message in [
+        ({"height": 0}, r"instances.json, image 7: its height and width are \(0, 30\), expected whole numbers above 0"),
+        ({"width": "30"}, r"image 7: its height and width are \(20, '30'\)"),
+        ({"file_name": None}, "image 7: its file_name is None"),
+    ]:
+        broken = content | {"images": [content["images"][0] | changes]}
+        (folder / "instances.json").write_text(json.dumps(broken))
+        with pytest.raises(ValueError, match=message):
+            load_refer_folder(folder)
+    (folder / "instances.json").write_text(json.dumps(content | {"categories": [{"id": 4}]}))
+    with pytest.raises(ValueError, match=r"instances.json, category 4 lacks \['name'\]"):
+        load_refer_folder(folder)
     (folder / "instances.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(ValueError, match=r"instances.json lacks \['categories'\]"):
         load_refer_folder(folder)
@@ -265,9 +287,14 @@ def test_sentence_ids_used_twice_and_sentences_without_a_word_are_counted(folder
     ("segmentation", "message"),
     [
         ([compressed(np.ones((30, 20), np.uint8))], r"annotation 1: its mask is \[30, 20\], its image \[20, 30\]"),
-        ({"size": [20, 30], "counts": [5, 5]}, "annotation 1: its run lengths add up to 10 pixels, its image has 600"),
+        ({"size": [20, 30], "counts": [5, 5]}, "annotation 1: .* whose runs hold 10 pixels instead of 600"),
+        ({"size": [20, 30], "counts": "zz"}, "annotation 1: 'zz' is no end of a run-length string"),
         ([{"size": [20, 30]}], r"annotation 1, its run lengths lacks \['counts'\]"),
         ([[1.0, 1.0, 5.0, 5.0, 3.0, 3.0, 7.0]], "annotation 1: a polygon of 7 numbers"),
+        ([[1.0, 1.0, 5.0, float("nan"), 3.0, 3.0]], "annotation 1, a polygon: it is .*nan.*, expected 6 numbers"),
+        # pycocotools ends the process over this one
+        ([[0.0, 0.0, 1e9, 0.0, 1e9, 1e9]], "annotation 1, a polygon: .* of at most 100,000 pixels"),
+        ([5, 6, 7], "annotation 1: a part of its segmentation is 5, expected a polygon or run lengths"),
     ],
 )
 def test_masks_that_do_not_fit_are_named(folder, segmentation, message):

@@ -50,6 +50,8 @@ def test_every_place_of_the_files(raw):
         ("referit_query_val.json", {"103_1": []}, "region '103_1' has .*expected a list of expressions"),
         ("referit_query_val.json", {"103_1": ["the man", "  "]}, "region '103_1' has an empty expression"),
         ("referit_query_val.json", {"abc": ["x"]}, "region 'abc'.*<image>_<number>"),
+        ("referit_bbox.json", {"103_1": [1, 2, 3]}, "region '103_1', its box in referit_bbox.json: it is .1, 2, 3."),
+        ("referit_imsize.json", {"103.jpg": None}, "the size of 103.jpg in referit_imsize.json: it is None"),
         ("referit_query_val.json", {"101_1": ["x"]}, "referit_val_imlist.txt does not list 1 images .*101"),
     ],
 )

@@ -3,7 +3,8 @@ Compare our model with what an original program computed: `python tests/parity/c
 
 Builds the original checkpoint from the case's manifest, runs the public converter and the model, prints one line per
 compared array (name, largest absolute and relative error, tolerance, verdict) and a count. Exit status 1 if any array
-failed or none was compared. A folder with text.json or resize.json is a case of text and image preparation.
+failed or none was compared. A folder with text.json or resize.json is a case of text and image preparation, one whose
+manifest has the kernels of a CRF one of the dense CRF.
 """
 
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.parity import evaltext_case, lstm_cnn_case, mattnet_case, phrasecut_eval_case, rmi_case  # noqa: E402
+from tests.parity import (  # noqa: E402
+    densecrf_case,
+    evaltext_case,
+    lstm_cnn_case,
+    mattnet_case,
+    phrasecut_eval_case,
+    rmi_case,
+)
 from tests.parity.golden_case import Comparison, GoldenCase  # noqa: E402
 
 SYSTEMS = {
@@ -19,6 +27,7 @@ SYSTEMS = {
     "lstmcnn": lstm_cnn_case.run,
     "mattnet": mattnet_case.run,
     "phrasecut_eval": phrasecut_eval_case.run,
+    "densecrf": densecrf_case.run,
 }
 
 
@@ -29,7 +38,7 @@ def check(folder: Path) -> list[Comparison]:
             return results
         raise FileNotFoundError(f"{folder} holds no manifest.json, text.json or resize.json: it is no golden case")
     case = GoldenCase(folder)
-    system = case.manifest["system"]
+    system = case.manifest.get("system", "densecrf" if densecrf_case.is_case(case.manifest) else None)
     if system not in SYSTEMS:
         raise ValueError(f"{folder} is a case of {system!r}; there are checks for {', '.join(SYSTEMS)}")
     return SYSTEMS[system](case)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from hf_refseg.data.phrasecut import polygons_to_mask
 from hf_refseg.metrics import (
     PHRASECUT_SUBSETS,
     PRECISION_THRESHOLDS,
@@ -28,6 +29,7 @@ def run(case: GoldenCase) -> list[Comparison]:
     predictions = {name.removeprefix("pred/"): mask for name, mask in case.inputs.items()}
     targets = dict(np.load(case.folder / "gt_masks.npz"))
     return [
+        *compare_targets(case, expected, targets),
         *compare_subsets(case, expected, targets),
         *compare_phrasecut(case, expected, extra, predictions, targets),
         *compare_score_maps(expected, predictions, targets),
@@ -36,6 +38,20 @@ def run(case: GoldenCase) -> list[Comparison]:
         *compare_rela(expected, extra, predictions, targets),
         *compare_threshold_search(expected),
     ]
+
+
+def compare_targets(case: GoldenCase, expected: dict, targets: dict) -> list[Comparison]:
+    """Our drawing of every task's polygons, that of tasks without prediction included."""
+    tasks, images = records(case)
+    results = []
+    for name, target in targets.items():
+        image = images[tasks[name]["image_id"]]
+        polygons = [polygon for instance in tasks[name]["Polygons"] for polygon in instance]
+        drawn = polygons_to_mask(polygons, image["height"], image["width"])
+        results.append(compare(f"{name}/gt_mask", drawn, target, EXACT))
+        if name in expected["per_task"]:
+            results.append(compare(f"{name}/gt_area", drawn.sum(), expected["per_task"][name]["gt_area"], EXACT))
+    return results
 
 
 def compare_subsets(case: GoldenCase, expected: dict, targets: dict) -> list[Comparison]:
@@ -159,9 +175,11 @@ def compare_threshold_search(expected: dict) -> list[Comparison]:
 
 def compare_masks(name: str, numbers: dict, original: dict) -> list[Comparison]:
     shares = [numbers[f"Pr@{t}"] for t in original["pred_mask_acc"]]
+    # nan where every union is empty, there as here; -1 equals nothing else
+    overall = [np.nan_to_num(value, nan=-1.0) for value in (numbers["oIoU"], original["cum_mask_iou"])]
     return [
         compare(f"{name}/mean_mask_iou", numbers["mIoU"], original["mean_mask_iou"], FLOAT),
-        compare(f"{name}/cum_mask_iou", numbers["oIoU"], original["cum_mask_iou"], FLOAT),
+        compare(f"{name}/cum_mask_iou", *overall, FLOAT),
         compare(f"{name}/pred_mask_acc", shares, list(original["pred_mask_acc"].values()), FLOAT),
     ]
 

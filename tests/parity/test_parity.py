@@ -1,5 +1,7 @@
 """Every golden case of the systems we have, through the same code as `check.py`."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,8 @@ CASES = [
     "mattnet/a",
     "evaltext",
     "phrasecut_eval",
+    "densecrf/case0",
+    "densecrf/case1",
 ]
 
 
@@ -34,3 +38,32 @@ def test_comparison_fails_for_what_is_not_equal():
     assert not compare("other", expected + 5e-4, expected).passed
     assert not compare("nan", np.full((1, 2), np.nan), expected).passed
     assert not compare("shape", expected[0], expected).passed
+
+
+def test_a_crf_case_of_other_labels_size_and_parameters(tmp_path):
+    densecrf = pytest.importorskip("pydensecrf.densecrf", reason="pip install pydensecrf2 (the extra dev has it)")
+    rng = np.random.default_rng(0)
+    height, width, labels = 41, 53, 4  # pixels that are no multiple of four
+    image = rng.integers(0, 90, (height // 8 + 1, width // 8 + 1, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    image = np.ascontiguousarray(image[:height, :width])
+    probabilities = rng.dirichlet(np.ones(labels), (height, width)).transpose(2, 0, 1).astype(np.float32)
+    crf = densecrf.DenseCRF2D(width, height, labels)
+    crf.setUnaryEnergy(-np.log(probabilities).reshape(labels, -1).copy())
+    crf.addPairwiseBilateral(sxy=9, srgb=7, rgbim=image, compat=4)
+    outputs = {"Q_after_2_iterations": np.array(crf.inference(2)), "Q": np.array(crf.inference(7))}
+    outputs["Q"] = outputs["Q"].reshape(labels, height, width)
+    outputs["argmax"] = outputs["Q"].argmax(0)
+
+    def check_case(outputs: dict) -> list[bool]:
+        np.savez(tmp_path / "inputs.npz", image_uint8_rgb=image, prob=probabilities)
+        np.savez(tmp_path / "outputs.npz", **outputs)
+        params = {"bilateral": {"sxy": 9, "srgb": 7, "compat": 4}, "iterations": 7}
+        (tmp_path / "manifest.json").write_text(json.dumps({"params": params}))
+        return [result.passed for result in check(tmp_path)]
+
+    assert check_case(outputs) == [True, True, True]
+    worse = {"Q": outputs["Q"].copy(), "argmax": (outputs["argmax"] + 1) % labels}
+    worse["Q"][:, :2] = 0.5  # two rows of 41
+    assert check_case(worse) == [False, False]
+    with pytest.raises(ValueError, match="holds 'energy'; there are checks for argmax, Q and Q_fg"):
+        check_case({"energy": outputs["Q"]})

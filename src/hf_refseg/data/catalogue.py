@@ -74,6 +74,13 @@ class PublishedDataset:
         names = (official, self.family, "VGPhraseCut_v0") if self.family == "phrasecut" else (official, self.family)
         return next((raw / name for name in names if (raw / name).is_dir()), raw)
 
+    def official_files(self, raw: Path) -> list[Path]:
+        """Its annotation files; ReferIt's masks, one file each, are not among them."""
+        folder = self.folder(raw)
+        places = PLACES if self.layout == "referit" else (".",)
+        found = {file for place in places for file in (folder / place).glob("*")}
+        return sorted(file for file in found if file.suffix in (".json", ".p", ".txt"))
+
     def open(self, raw: str | Path, split: str | None = None, images: str | Path | bool | None = False):
         """Rows of an official split.
 
@@ -97,9 +104,11 @@ class PublishedDataset:
         # RefCLEF marks refs "testAB", which belong to testA and testB.
         if [split for split in unknown if not (split.startswith("test") and split[:5] in self.splits.values())]:
             found = {split: rows.select(split).counts() for split in sorted(rows.splits)}
+            told = recognised(found)
             raise WrongArchiveError(
-                f"{rows.file} has the splits {list(found)}, {self.name} has {list(self.splits.values())}"
-                f"{_instead(found)}."
+                f"{rows.file} has the splits {list(found)}, {self.name} has {list(self.splits.values())}: "
+                + (f"these are the splits and counts of {told}; " if told else "")
+                + f"give the archive of {self.name}."
             )
         return {split: rows.select(split) for split in self.splits.values()}
 
@@ -237,10 +246,11 @@ def differing_counts(dataset: PublishedDataset, found: dict[str, Counts]) -> lis
     return lines
 
 
-def _instead(found: dict[str, Counts]) -> str:
-    """What a wrong archive really is, by its counts."""
+def recognised(found: dict[str, Counts]) -> str | None:
+    """Name of the data set whose splits and published counts these are, whatever the archive is called."""
+    splits = found.keys() - {"all"}
     for dataset in DATASETS.values():
-        published = {split for split in dataset.published if split != "all"}
-        if published and published == set(found) and not differing_counts(dataset, found):
-            return f": these are the splits and counts of {dataset.name}"
-    return ""
+        published = dataset.published.keys() - {"all"}
+        if published and published == splits and not differing_counts(dataset, found):
+            return dataset.name
+    return None

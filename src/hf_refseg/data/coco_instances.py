@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from .official_files import by_id, read_json, require
+from .official_files import by_id, check_numbers, read_json, require
+from .run_lengths import check_rle
 from .schema import text_rle, union_masks
 
 IMAGE_FIELDS = ("id", "file_name", "height", "width")
@@ -27,6 +28,8 @@ class CocoInstances:
         self.images = by_id(content["images"], f"{file}, images")
         self.annotations = by_id(content["annotations"], f"{file}, annotations")
         categories = by_id(content["categories"], f"{file}, categories")
+        for number, category in categories.items():
+            require(category, ("name",), f"{file}, category {number}")
         self.categories = {number: category["name"] for number, category in categories.items()}
 
     @cached_property
@@ -58,10 +61,16 @@ class CocoInstances:
             raise ValueError(f"{self.file}, annotation {ann_id}: {error}") from error
 
     def check_image(self, image_id: int, where: str) -> None:
-        """Raises ValueError if the image a record names is not there, or lacks a field."""
+        """Raises ValueError if the image a record names is not there, lacks a field, or has no size."""
         if image_id not in self.images:
             raise ValueError(f"{where}: its image {image_id} is not in {self.file}.")
-        require(self.images[image_id], IMAGE_FIELDS, f"{self.file}, image {image_id}")
+        image, here = self.images[image_id], f"{self.file}, image {image_id}"
+        require(image, IMAGE_FIELDS, here)
+        sides = image["height"], image["width"]
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise ValueError(f"{here}: its height and width are {sides}, expected whole numbers above 0.")
+        if not isinstance(image["file_name"], str):
+            raise ValueError(f"{here}: its file_name is {image['file_name']!r}, expected the name of its picture.")
 
     def check_annotation(self, ann_id: int, image_id: int, where: str) -> None:
         """Find out now, not an hour into a training, what would make the mask of a record impossible."""
@@ -74,6 +83,9 @@ class CocoInstances:
             raise ValueError(f"{where} is on image {image_id}, its annotation {ann_id} on {annotation['image_id']}.")
         if annotation["category_id"] not in self.categories:
             raise ValueError(f"{here}: no category {annotation['category_id']}.")
+        check_numbers(annotation["bbox"], 4, f"{here}, its bbox")
+        if min(annotation["bbox"][2:]) < 0:
+            raise ValueError(f"{here}: its bbox is {annotation['bbox']}; [x, y, width, height], none of them below 0.")
         image = self.images[image_id]
         _check_segmentation(annotation["segmentation"], image["height"], image["width"], here)
 
@@ -88,12 +100,16 @@ def _check_segmentation(segmentation: list | dict, height: int, width: int, wher
                 raise ValueError(
                     f"{where}: its mask is {list(part['size'])}, its image {[height, width]} (height, width)."
                 )
-            if isinstance(part["counts"], list) and sum(part["counts"]) != height * width:
-                raise ValueError(
-                    f"{where}: its run lengths add up to {sum(part['counts'])} pixels, its image has {height * width}."
-                )
+            try:
+                check_rle(part)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}.") from error
+        elif not isinstance(part, list):
+            raise ValueError(f"{where}: a part of its segmentation is {part!r}, expected a polygon or run lengths.")
         elif len(part) < 6 or len(part) % 2:
             raise ValueError(f"{where}: a polygon of {len(part)} numbers; 3 points or more, x and y each, are needed.")
+        else:
+            check_numbers(part, len(part), f"{where}, a polygon")
 
 
 def segmentation_rle(segmentation: list | dict, height: int, width: int) -> dict:

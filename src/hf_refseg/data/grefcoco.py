@@ -37,6 +37,8 @@ class GRefFolder(ReferFolder):
     def ann_ids(self, ref: dict) -> list[int]:
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
         ann_ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+        if not all(isinstance(ann_id, int) for ann_id in ann_ids):
+            raise ValueError(f"{where}: ann_id is {ref['ann_id']!r}, expected numbers.")
         if not ann_ids or (NO_TARGET in ann_ids and ann_ids != [NO_TARGET]):
             raise ValueError(f"{where}: ann_id is {ann_ids}; no target is written as [{NO_TARGET}].")
         if len(set(ann_ids)) < len(ann_ids):

@@ -12,6 +12,8 @@ from pathlib import Path
 CHUNK_BYTES = 1 << 20
 # No record of any official file comes near this; a broken file must not be read into memory to find its end.
 LARGEST_RECORD = 1 << 26
+# Nor is a picture of any of them as wide or high, in pixels.
+FARTHEST = 100_000
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -182,6 +184,19 @@ def require(record: dict, fields: tuple[str, ...], where: str) -> None:
         raise ValueError(f"{where} lacks {missing}; it has {sorted(record)}.")
 
 
+def check_numbers(value, count: int, where: str) -> None:
+    """Raises ValueError naming `where` unless `value` is a list of so many numbers that can be places in a picture.
+
+    pycocotools takes a place that is no number for some number, and ends the process over one that is far away.
+    """
+    if not (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(number, (int, float)) and -FARTHEST <= number <= FARTHEST for number in value)
+    ):
+        raise ValueError(f"{where}: it is {str(value)[:80]}, expected {count} numbers of at most {FARTHEST:,} pixels.")
+
+
 def by_id(records: list[dict], where: str, field: str = "id") -> dict:
     """Records by their id.
 
@@ -191,6 +206,8 @@ def by_id(records: list[dict], where: str, field: str = "id") -> dict:
     found = {}
     for number, record in enumerate(records):
         require(record, (field,), f"{where} number {number}")
+        if not isinstance(record[field], int | str):
+            raise ValueError(f"{where} number {number}: its {field} is {record[field]!r}, expected a number.")
         if record[field] in found:
             raise ValueError(f"{where}: {field} {record[field]} is there twice, second at number {number}.")
         found[record[field]] = record

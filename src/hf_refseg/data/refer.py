@@ -78,11 +78,11 @@ class ReferFolder(ReferringRows):
         for number, ref in enumerate(refs):
             require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
         by_id(refs, f"{refs_file}, refs", "ref_id")
+        for ref in refs:
+            self._check(ref)
         self.splits = dict(Counter(ref["split"] for ref in refs))
         partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
         self.source = refs_file.parent.name + (f"/{partition[1]}" if partition else "")
-        for ref in refs:
-            self._check(ref)
         sentences = [sentence for ref in refs for sentence in ref["sentences"]]
         # The REFER API keeps the last sentence of an id in its table; rows keep every sentence.
         repeated = len(sentences) - len({sentence["sent_id"] for sentence in sentences})
@@ -118,12 +118,24 @@ class ReferFolder(ReferringRows):
 
     def _check(self, ref: dict) -> None:
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
+        if not isinstance(ref["split"], str) or not isinstance(ref["image_id"], int):
+            raise ValueError(
+                f"{where}: its split is {ref['split']!r}, its image_id {ref['image_id']!r}, expected a name and a "
+                "number."
+            )
         if not ref["sentences"]:
             raise ValueError(f"{where} has no sentences: leave it out.")
         for sentence in ref["sentences"]:
             require(sentence, SENTENCE_FIELDS, f"{where}, a sentence")
+            if not isinstance(sentence["sent"], str) or not isinstance(sentence["tokens"], list):
+                raise ValueError(
+                    f"{where}, sent_id {sentence['sent_id']}: sent is {sentence['sent']!r}, tokens are "
+                    f"{sentence['tokens']!r}; expected the expression and the list of its words."
+                )
         self.instances.check_image(ref["image_id"], where)
         for ann_id in self.ann_ids(ref):
+            if not isinstance(ann_id, int):
+                raise ValueError(f"{where}: its annotation is {ann_id!r}, expected a number.")
             self.instances.check_annotation(ann_id, ref["image_id"], where)
 
     def ann_ids(self, ref: dict) -> list[int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from .image_sources import ImageFolder, find_image_folder
-from .official_files import read_json
+from .official_files import check_numbers, read_json
 from .rows import Counts, ReferringRows
 from .schema import encode_mask
 
@@ -93,6 +93,8 @@ class ReferItFolder(ReferringRows):
                 raise ValueError(f"{where} has no box in referit_bbox.json.")
             if image not in self.sizes:
                 raise ValueError(f"{where}: {image} has no size in referit_imsize.json.")
+            check_numbers(self.boxes[region], 4, f"{where}, its box in referit_bbox.json")
+            check_numbers(self.sizes[image], 2, f"{where}, the size of {image} in referit_imsize.json")
             if not isinstance(expressions, list) or not expressions or not all(isinstance(e, str) for e in expressions):
                 raise ValueError(f"{where} has {expressions!r}, expected a list of expressions.")
             if not all(expression.strip() for expression in expressions):

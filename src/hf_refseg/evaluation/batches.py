@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from ..data.run_lengths import check_rle
 from ..data.schema import decode_mask
 from ..metrics import Protocol, Sample, make_sample
-from ..metrics.counts import check_rle
 
 
 class NumberedRows(Dataset):

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Of a run-length string: five bits of a number per character, then one that says whether more follow (pycocotools).
-RLE_FIRST, RLE_BITS, RLE_MORE, RLE_SIGN = 48, 5, 0x20, 0x10
+from ..data.run_lengths import check_rle
 
 
 class Sample(NamedTuple):
@@ -51,52 +50,6 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
     # counting is several times faster than summing, and a union needs no pixels of its own
     areas = [int(np.count_nonzero(mask)) for mask in (pred, target)]
     return _sample(int(np.count_nonzero(pred & target)), *areas)
-
-
-def check_rle(rle: dict) -> dict:
-    """A COCO RLE (counts as str, bytes or list) in compressed form.
-
-    Raises:
-        ValueError: if the runs do not fill the size, as those of a string that was cut off.
-    """
-    from pycocotools import mask as coco_mask
-
-    if not {"size", "counts"} <= rle.keys():
-        raise ValueError(f"an RLE has size and counts, got {sorted(rle)}")
-    height, width = (int(side) for side in rle["size"])
-    counts = rle["counts"]
-    runs = np.asarray(counts) if isinstance(counts, (list, np.ndarray)) else run_lengths(counts)
-    if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(
-            f"an RLE of size [{height}, {width}] whose runs hold {int(runs.sum())} pixels instead of {height * width}: "
-            "it is damaged or cut off; encode the mask again"
-        )
-    if isinstance(counts, (list, np.ndarray)):
-        return coco_mask.frPyObjects({"size": [height, width], "counts": [int(run) for run in counts]}, height, width)
-    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
-
-
-def run_lengths(counts: str | bytes) -> np.ndarray:
-    """The runs (R,) int64 of a compressed RLE, background first.
-
-    Raises:
-        ValueError: if the string ends inside a number, or holds a character that no RLE has.
-    """
-    characters = np.frombuffer(counts.encode("ascii") if isinstance(counts, str) else counts, np.uint8)
-    codes = characters.astype(np.int64) - RLE_FIRST
-    if ((codes < 0) | (codes >= 64)).any() or (len(codes) and codes[-1] & RLE_MORE):
-        raise ValueError(f"{counts[-20:]!r} is no end of a run-length string: it is damaged or cut off")
-    last = (codes & RLE_MORE) == 0
-    ends = np.flatnonzero(last)
-    starts = np.append(0, ends[:-1] + 1)[: len(ends)]
-    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)  # which five bits of its number
-    values = np.add.reduceat((codes & 0x1F) << (RLE_BITS * place), starts) if len(ends) else codes
-    values -= np.where(codes[ends] & RLE_SIGN, 1 << (RLE_BITS * (place[ends] + 1)), 0)
-    # from the fourth on, each run is written as the difference to the one before the last
-    runs = values.copy()
-    runs[1::2] = np.cumsum(values[1::2])
-    runs[2::2] = np.cumsum(values[2::2])
-    return runs
 
 
 def _rle_counts(pred: dict, target: dict) -> Sample:

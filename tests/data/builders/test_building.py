@@ -110,7 +110,7 @@ def test_counts_that_differ_stop_the_build_before_anything_is_written(refer, tmp
         build([find_dataset("refcoco_unc")], BuildOptions(raw=refer, out=tmp_path / "out"))
     assert f"{refer / 'refcoco' / 'refs(unc).p'}: refcoco_unc testA: expected 1,975 refs, found 4" in str(told.value)
     assert "refcoco_unc all: expected 142,210 sentences, found 24" in str(told.value)
-    assert not list((tmp_path / "out").rglob("*.parquet"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_published_counts_build_without_a_flag(refer, tmp_path, monkeypatch):
@@ -127,6 +127,26 @@ def test_another_partition_under_the_name_of_this_one(tmp_path):
     (raw / "refcoco" / "refs(google).p").rename(raw / "refcoco" / "refs(unc).p")
     with pytest.raises(WrongArchiveError, match=r"refs\(unc\).p has the splits"):
         build_unc(raw, tmp_path / "out")
+
+
+def test_an_archive_with_the_splits_of_this_one_and_the_counts_of_another(refer, tmp_path, monkeypatch):
+    """RefCOCO+ in the folder of RefCOCO."""
+    plus = find_dataset("refcocoplus_unc")
+    figures = {split: (2, 4, 6) for split in ("train", "val", "testA", "testB")} | {"all": (8, 16, 24)}
+    monkeypatch.setitem(DATASETS, plus.name, type(plus)(**(vars(plus) | {"published": figures})))
+    message = "These are the splits and counts of refcocoplus_unc: give the archive of refcoco_unc"
+    with pytest.raises(CountsDifferError, match=message):
+        build([find_dataset("refcoco_unc")], BuildOptions(raw=refer, out=tmp_path / "out"))
+
+
+def test_other_official_files_do_not_go_on_with_a_build(tmp_path):
+    raw, out = write_referit(tmp_path / "raw"), tmp_path / "out"
+    options = {"raw": raw, "out": out, "allow_other_counts": True}
+    build([find_dataset("referit")], BuildOptions(**options))
+    file = raw / "exp-referit" / "data" / "referit_query_test.json"
+    file.write_text(file.read_text().replace("blue box", "the blue box"))
+    with pytest.raises(ValueError, match="holds a build of other raw; give another --out"):
+        build([find_dataset("referit")], BuildOptions(**options))
 
 
 def test_a_stopped_build_goes_on_and_makes_nothing_twice(refer, tmp_path, monkeypatch):

@@ -61,6 +61,7 @@ def test_a_push_without_permission_is_refused_before_the_build(tmp_path, capsys)
     [
         (["--private"], "--private says how to --push"),
         (["--with-images"], "--with-images needs --images DIR"),
+        (["--images", "."], "--images is read by --with-images only"),
         (["--num-proc", "0"], "--num-proc is 0"),
         (["--raw", "/nowhere"], "--raw /nowhere is not a folder"),
     ],

@@ -50,6 +50,13 @@ def test_the_older_name_of_the_image_list(raw):
     assert len(load_phrasecut(raw, "miniv", images=False)) == 4
 
 
+def test_a_relation_of_one_word(raw):
+    structure = json.loads((raw / "refer_val.json").read_text())[0]["phrase_structure"]
+    change(raw, "refer_val.json", phrase_structure=structure | {"relation_descriptions": [["on"]]})
+    with pytest.raises(ValueError, match=r"task 2003__501: its relation_descriptions hold \['on'\], expected"):
+        load_phrasecut(raw, "val", images=False)
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
@@ -58,6 +65,10 @@ def test_the_older_name_of_the_image_list(raw):
         ({"Polygons": []}, "task 2003__501 has 0 lists of polygons for 1 boxes"),
         ({"phrase": " "}, "task 2003__501 has an empty phrase"),
         ({"task_id": "2003__501_502"}, "task 2003__501_502 is there twice"),
+        ({"phrase": None}, "task 2003__501: its phrase is 'None', expected str"),
+        ({"image_id": [1]}, "task 2003__501: its image_id is .*, expected int"),
+        ({"Polygons": [5]}, "task 2003__501: its Polygons are no lists of instances, polygons and points"),
+        ({"instance_boxes": [[1, 2, 3]]}, r"task 2003__501, one of its instance_boxes: it is \[1, 2, 3\], expected 4"),
         ({"phrase_structure": {"name": "box"}}, r"task 2003__501, its phrase_structure lacks \['attributes'"),
     ],
 )
@@ -73,8 +84,9 @@ def test_lacking_fields_are_named(raw):
         load_phrasecut(raw, "val", images=False)
 
 
-def test_a_polygon_that_is_none(raw):
-    change(raw, "refer_val.json", Polygons=[[[[1, 2], [float("nan"), 4], [5, 6]]]])
+@pytest.mark.parametrize("polygon", [[[1, 2], [float("nan"), 4], [5, 6]], [[1, 2], [3], [5, 6]], [[1]]])
+def test_a_polygon_that_is_none(raw, polygon):
+    change(raw, "refer_val.json", Polygons=[[polygon]])
     rows = load_phrasecut(raw, "val", images=False)
     with pytest.raises(ValueError, match="refer_val.json, task 2003__501: a polygon can't be drawn"):
         rows[0]

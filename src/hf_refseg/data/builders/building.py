@@ -18,7 +18,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..cards import write_card
-from ..catalogue import PublishedDataset, differing_counts
+from ..catalogue import PublishedDataset, differing_counts, recognised
 from ..image_sources import ImageFolder
 from ..leaks import read_identities
 from ..phrasecut import read_skipped
@@ -76,8 +76,9 @@ def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
     if options.exclude_images is not None:
         exclude = frozenset(read_identities(options.exclude_images))
     opened = {part.name: split_rows(part.name, str(options.raw)) for part in parts}
-    report = _begin(parts, options, exclude)
-    report["differences"] = _check_counts(parts, opened, options)
+    # Refused files leave nothing in OUT that would refuse the right ones afterwards.
+    differences = _check_counts(parts, opened, options)
+    report = _begin(parts, options, exclude) | {"differences": differences}
     pictures: dict[int, dict] = {}
     for part in parts:
         report["datasets"][part.name] = _build_annotations(part, opened[part.name], options, exclude, pictures)
@@ -115,8 +116,7 @@ def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: fr
         "raw": {
             str(file.relative_to(options.raw)): file.stat().st_size
             for part in parts
-            for file in sorted(part.folder(options.raw).glob("*"))
-            if file.suffix in (".json", ".p", ".txt")
+            for file in part.official_files(options.raw)
         },
         "excluded_images": sorted(exclude),
         "with_images": options.images is not None,
@@ -149,10 +149,12 @@ def _write_state(out: Path, report: dict) -> None:
 
 def _check_counts(parts, opened: dict[str, dict[str, ReferringRows]], options: BuildOptions) -> list[str]:
     """What differs, each line beginning with the name of its file, for the card; it is refused unless allowed."""
-    lines = []
+    lines, others = [], []
     for part in parts:
         splits = opened[part.name]
         found = {split: rows.counts() for split, rows in splits.items()}
+        if (told := recognised(found)) not in (None, part.name):
+            others.append(f"\nThese are the splits and counts of {told}: give the archive of {part.name}.")
         if "all" in part.published:
             found["all"] = next(iter(splits.values())).select(None).counts()
         for split, line in differing_counts(part, found):
@@ -161,7 +163,7 @@ def _check_counts(parts, opened: dict[str, dict[str, ReferringRows]], options: B
         raise CountsDifferError(
             "The counts are not the published ones:\n  "
             + "\n  ".join(f"{file}: {line}" for file, line in lines)
-            + f"\n(published figures: {'; '.join(part.counts_from for part in parts)})\n"
+            + f"\n(published figures: {'; '.join(part.counts_from for part in parts)}){''.join(others)}\n"
             "Is the archive complete, and of this partition? --allow-other-counts builds it all the same and writes "
             "the differences into the card."
         )

@@ -29,6 +29,11 @@ def _run(family: str, options: argparse.Namespace) -> None:
         raise ValueError("--private says how to --push; give --push USER/NAME as well")
     if options.with_images and options.images is None:
         raise ValueError("--with-images needs --images DIR, the folder of the pictures")
+    if options.images is not None and not options.with_images:
+        raise ValueError(
+            "--images is read by --with-images only; a build without pixels needs no pictures, "
+            "hf_refseg.data.load(..., images=DIR) joins them to its rows"
+        )
     if options.num_proc < 1:
         raise ValueError(f"--num-proc is {options.num_proc}; it is a number of processes, 1 or more")
     if not options.raw.is_dir():

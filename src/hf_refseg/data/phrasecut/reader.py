@@ -18,13 +18,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..image_sources import ImageFolder, find_image_folder
-from ..official_files import by_id, iterate_json_list, read_json, require
+from ..official_files import by_id, check_numbers, iterate_json_list, read_json, require
 from ..rows import Counts, ReferringRows
 from ..schema import encode_mask, union_masks
 from .polygons import polygons_to_mask
 
 SPLITS = ("train", "val", "test", "miniv")
 TASK_FIELDS = ("task_id", "image_id", "ann_ids", "phrase", "instance_boxes", "Polygons", "phrase_structure")
+KINDS = {"task_id": str, "image_id": int, "ann_ids": list, "Polygons": list, "instance_boxes": list, "phrase": str}
 STRUCTURE_FIELDS = ("name", "attributes", "relation_ids", "relation_descriptions", "type")
 IMAGE_FIELDS = ("image_id", "width", "height", "split")
 IMAGE_FILES = ("image_data_split.json", "image_data_split3000.json")
@@ -76,9 +77,15 @@ class PhraseCutFolder(ReferringRows):
         for start, end, task in iterate_json_list(self.file):
             self._check(task, task_ids)
             task_ids.add(task["task_id"])
-            for polygon in (polygon for instance in task["Polygons"] for polygon in instance):
-                faults["polygons of one point, not drawn"] += len(polygon) < 2
-                faults["polygons of two points, drawn as lines"] += len(polygon) == 2
+            try:
+                points = [len(polygon) for instance in task["Polygons"] for polygon in instance]
+            except TypeError as error:
+                raise ValueError(
+                    f"{self.file}, task {task['task_id']}: its Polygons are no lists of instances, polygons and "
+                    f"points: {error}"
+                ) from error
+            faults["polygons of one point, not drawn"] += sum(number < 2 for number in points)
+            faults["polygons of two points, drawn as lines"] += points.count(2)
             self.start.append(start)
             self.end.append(end)
             self.image_ids.append(task["image_id"])
@@ -89,9 +96,17 @@ class PhraseCutFolder(ReferringRows):
     def _check(self, task: dict, seen: set[str]) -> None:
         require(task, TASK_FIELDS, f"{self.file}, record number {len(seen)}")
         where = f"{self.file}, task {task['task_id']}"
+        for field, kind in KINDS.items():
+            if not isinstance(task[field], kind):
+                raise ValueError(f"{where}: its {field} is {str(task[field])[:40]!r}, expected {kind.__name__}.")
         if task["task_id"] in seen:
             raise ValueError(f"{where} is there twice.")
         require(task["phrase_structure"], STRUCTURE_FIELDS, f"{where}, its phrase_structure")
+        for pair in task["phrase_structure"]["relation_descriptions"]:
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise ValueError(f"{where}: its relation_descriptions hold {pair}, expected [predicate, object].")
+        for box in task["instance_boxes"]:
+            check_numbers(box, 4, f"{where}, one of its instance_boxes")
         image = self.info.get(task["image_id"])
         if image is None:
             raise ValueError(f"{where}: its image {task['image_id']} is not in {IMAGE_FILES[0]}.")
@@ -143,6 +158,9 @@ class PhraseCutFolder(ReferringRows):
         height, width = record["height"], record["width"]
         try:
             masks = [encode_mask(polygons_to_mask(polygons, height, width)) for polygons in task["Polygons"]]
+            polygons = [
+                [[[float(x), float(y)] for x, y in polygon] for polygon in polygons] for polygons in task["Polygons"]
+            ]
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.file}, task {task['task_id']}: a polygon can't be drawn: {error}") from error
         sentence = {"sent_id": index, "sent": task["phrase"], "tokens": task["phrase"].split()}
@@ -155,9 +173,7 @@ class PhraseCutFolder(ReferringRows):
             "boxes": [[float(x), float(y), float(x + w), float(y + h)] for x, y, w, h in task["instance_boxes"]],
             "mask": masks[0] if len(masks) == 1 else union_masks(masks, height, width),
             "instance_masks": masks,
-            "polygons": [
-                [[[float(x), float(y)] for x, y in polygon] for polygon in polygons] for polygons in task["Polygons"]
-            ],
+            "polygons": polygons,
             "sentences": [sentence],
             "phrase_structure": {
                 "name": structure["name"],
@@ -176,6 +192,7 @@ def _read_image_info(path: Path) -> dict[int, dict]:
     images = by_id(read_json(file, list), f"{file}, images", "image_id")
     for image_id, image in images.items():
         require(image, IMAGE_FIELDS, f"{file}, image {image_id}")
+        check_numbers([image["width"], image["height"]], 2, f"{file}, image {image_id}, its width and height")
     return images
 
 

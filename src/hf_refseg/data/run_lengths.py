@@ -1,0 +1,61 @@
+"""COCO's run lengths, checked: pycocotools decodes a damaged string to a wrong mask, or ends the process."""
+
+import numpy as np
+
+# Of a run-length string: five bits of a number per character, then one that says whether more follow (pycocotools).
+RLE_FIRST, RLE_BITS, RLE_MORE, RLE_SIGN = 48, 5, 0x20, 0x10
+
+
+def check_rle(rle: dict) -> dict:
+    """A COCO RLE (counts as str, bytes or list) in compressed form.
+
+    Raises:
+        ValueError: if the runs do not fill the size, as those of a string that was cut off, or are no numbers.
+    """
+    from pycocotools import mask as coco_mask
+
+    if not {"size", "counts"} <= rle.keys():
+        raise ValueError(f"an RLE has size and counts, got {sorted(rle)}")
+    height, width = (int(side) for side in rle["size"])
+    counts = rle["counts"]
+    if not isinstance(counts, (str, bytes, list, np.ndarray)):
+        raise ValueError(f"the counts of an RLE are a {type(counts).__name__}; they are a string or a list of numbers")
+    if isinstance(counts, (str, bytes)):
+        runs = run_lengths(counts)
+    else:
+        runs = np.asarray(counts) if len(counts) else np.zeros(0, int)
+    if runs.ndim != 1 or runs.dtype.kind not in "iu" or (runs < 0).any():
+        raise ValueError(
+            f"the runs of an RLE are {str(counts)[:40]}; they are whole numbers, none below 0: it is damaged or cut off"
+        )
+    if runs.sum() != height * width:
+        raise ValueError(
+            f"an RLE of size [{height}, {width}] whose runs hold {int(runs.sum())} pixels instead of {height * width}: "
+            "it is damaged or cut off; encode the mask again"
+        )
+    if isinstance(counts, (list, np.ndarray)):
+        return coco_mask.frPyObjects({"size": [height, width], "counts": [int(run) for run in counts]}, height, width)
+    return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+
+
+def run_lengths(counts: str | bytes) -> np.ndarray:
+    """The runs (R,) int64 of a compressed RLE, background first.
+
+    Raises:
+        ValueError: if the string ends inside a number, or holds a character that no RLE has.
+    """
+    characters = np.frombuffer(counts.encode("ascii") if isinstance(counts, str) else counts, np.uint8)
+    codes = characters.astype(np.int64) - RLE_FIRST
+    if ((codes < 0) | (codes >= 64)).any() or (len(codes) and codes[-1] & RLE_MORE):
+        raise ValueError(f"{counts[-20:]!r} is no end of a run-length string: it is damaged or cut off")
+    last = (codes & RLE_MORE) == 0
+    ends = np.flatnonzero(last)
+    starts = np.append(0, ends[:-1] + 1)[: len(ends)]
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)  # which five bits of its number
+    values = np.add.reduceat((codes & 0x1F) << (RLE_BITS * place), starts) if len(ends) else codes
+    values -= np.where(codes[ends] & RLE_SIGN, 1 << (RLE_BITS * (place[ends] + 1)), 0)
+    # from the fourth on, each run is written as the difference to the one before the last
+    runs = values.copy()
+    runs[1::2] = np.cumsum(values[1::2])
+    runs[2::2] = np.cumsum(values[2::2])
+    return runs
