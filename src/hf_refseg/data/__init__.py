@@ -13,6 +13,7 @@ _MODULE_OF = {
     "encode_mask": "schema",
     "flip_row": "augment",
     "load": "loading",
+    "load_coco_images": "coco_images",
     "load_grefcoco_folder": "grefcoco",
     "load_phrasecut": "phrasecut",
     "load_refer_folder": "refer",

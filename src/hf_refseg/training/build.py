@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, AutoModel, A
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
-from ..data import ReferringSegmentationCollator, RefShapes, load, load_refer_folder
+from ..data import ReferringSegmentationCollator, RefShapes, load, load_coco_images, load_refer_folder
 from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
 from .initial_weights import load_backbone_weights, require_pretrained, require_same_config
@@ -25,10 +25,12 @@ class DataArguments:
     """Where the rows come from.
 
     Args:
-        dataset: `"refshapes"` (drawn from a seed), `"refer_folder"` (RefCOCO's layout) or `"published"`, whatever
-            `hf_refseg.data.load` finds: built data sets, official files, the Hub.
-        path: folder of a `refer_folder`; name or folder of a `published` one, e.g. `"refcoco_unc"`.
+        dataset: `"refshapes"` (drawn from a seed), `"refer_folder"` (RefCOCO's layout), `"coco"` (images with objects,
+            for the detector) or `"published"`, whatever `hf_refseg.data.load` finds: built data sets, official files,
+            the Hub.
+        path: folder of a `refer_folder` or of `coco`; name or folder of a `published` one, e.g. `"refcoco_unc"`.
         images: folder of its pictures; None looks in `path/images` and where the REFER API keeps them.
+        exclude_images: of `coco`, text file of images to leave out, see `load_coco_images`.
         partition: which `refs(<partition>).p` of the folder, e.g. `"unc"`; None where it has one only.
         streaming: read the training shards of a built data set one after the other, in the order of a buffer of
             `shuffle_buffer` rows, instead of mapping them into memory; needs `max_steps`.
@@ -46,6 +48,7 @@ class DataArguments:
     dataset: str = "refshapes"
     path: str | None = None
     images: str | None = None
+    exclude_images: str | None = None
     partition: str | None = None
     streaming: bool = False
     shuffle_buffer: int = 1_000
@@ -134,11 +137,18 @@ def _open_rows(arguments: DataArguments, split: str, samples: int | None, expres
             seed=arguments.shapes_seed,
             expression_types=expression_types,
         )
-    if arguments.dataset not in ("refer_folder", "published"):
-        raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes or refer_folder, or published")
+    if arguments.dataset not in ("refer_folder", "coco", "published"):
+        raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes, refer_folder, coco or published")
     if arguments.path is None:
-        wanted = {"refer_folder": "the folder of refs and instances.json", "published": "its name or folder"}
+        wanted = {
+            "refer_folder": "the folder of refs and instances.json",
+            "coco": "COCO's folder",
+            "published": "its name or folder",
+        }
         raise ValueError(f"dataset {arguments.dataset} needs data.path: {wanted[arguments.dataset]}")
+    if arguments.dataset == "coco":
+        rows = load_coco_images(arguments.path, split, arguments.images, arguments.exclude_images)
+        return rows if samples is None else rows.select(range(min(samples, len(rows))))
     place = {"images": arguments.images, "partition": arguments.partition}
     if arguments.dataset == "refer_folder":
         rows = load_refer_folder(arguments.path, split=split, **place)

@@ -1,9 +1,12 @@
 """From a recipe to everything a training needs: one function per kind of model, under one name."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch.utils.data import Subset
+from tqdm import tqdm
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, set_seed
 
 from ..data import RefShapes
@@ -13,6 +16,7 @@ from ..losses import attribute_weights
 from ..models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from ..models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from ..models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from ..models.mattnet.attribute_words import attribute_vocabulary, load_tagger, ref_attributes
 from ..models.mattnet.configuration_mattnet import MAttNetConfig
 from ..models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from ..models.mattnet.processing_mattnet import MAttNetProcessor
@@ -121,7 +125,7 @@ def _detection(data, processor_arguments, model_arguments, args, train_rows, eva
 
 def _matching(data, processor_arguments, model_arguments, args, train_rows, eval_rows, resume) -> Task:
     """MAttNet, over a detector that stays as it is."""
-    references = image_references(data, train_rows)
+    references = build_references(data, train_rows, model_arguments.config)
     if model_arguments.checkpoint is not None:
         processor = AutoProcessor.from_pretrained(model_arguments.checkpoint)
         model = AutoModel.from_pretrained(model_arguments.checkpoint)
@@ -146,40 +150,65 @@ def _matching(data, processor_arguments, model_arguments, args, train_rows, eval
             region_size=detector.crop_channels,
             head_size=detector.config.head_size,
             grid_size=detector.config.crop_size,
-            **attribute_options(data, references, model_arguments.config),
-            **model_arguments.config,
+            **{**model_arguments.config, **attribute_options(references.attribute_counts)},
         )
         model = MAttNetForReferringSegmentation(config)
         model.detector.load_state_dict(detector.state_dict())
     labels = model.config.attribute_labels if model.config.attributes else None
     collator = MAttNetCollator(processor, labels, data.sentences_per_ref, seed=args.seed)
     _, eval_collator = build_collators(data, processor, model, args.seed)
-    return Task(MatchingTrainer, model, processor, references, eval_rows, collator, eval_collator)
+    return Task(MatchingTrainer, model, processor, references.items, eval_rows, collator, eval_collator)
 
 
-def image_references(data: DataArguments, rows: Sequence[dict]) -> Sequence[dict]:
-    """Images with all of their references, several to a scene of RefShapes."""
-    return SceneReferences(rows, data.refs_per_scene) if isinstance(rows, RefShapes) else ImageReferences(rows)
+@dataclass
+class References:
+    """
+    Images with all of their references, and the attributes these are said to have.
+
+    Args:
+        items: what [`MAttNetCollator`] takes.
+        attribute_counts: how often each attribute occurs; empty where the model has none.
+    """
+
+    items: Sequence[dict]
+    attribute_counts: dict[str, int]
 
 
-def attribute_options(data: DataArguments, references: Sequence[dict], config: dict) -> dict:
-    """The attributes of a data set and the weight of each: RefShapes knows its own; others are given in the recipe."""
-    if not config.get("attributes", True) or "subject" not in config.get("modules", ("subject",)):
-        return {"num_attributes": 1}
+def build_references(data: DataArguments, rows: Sequence[dict], config: dict) -> References:
+    """
+    The references to the images of `rows`, and the attributes of `config.attribute_labels`, or of the data set.
+
+    RefShapes knows its attributes and gives several references to a scene; for others, attributes are read out of the
+    sentences (`hf_refseg.models.mattnet.attribute_words`), as the paper does.
+    """
+    wanted = config.get("attributes", True) and "subject" in config.get("modules", ("subject",))
     words = config.get("attribute_labels")
-    if words is None and data.dataset != "refshapes":
-        raise ValueError(
-            "the subject module predicts attributes: give their words as model.attribute_labels (find them with "
-            "hf_refseg.models.mattnet.attribute_words), or set model.attributes to false"
-        )
-    words = [*RADII, *PATTERNS, *COLORS] if words is None else words
-    counts = dict.fromkeys(words, 0)
-    for index in range(min(len(references), COUNTED_IMAGES)):
-        for ref in references[index]["refs"]:
-            for word in set(ref["attributes"]) & counts.keys():
-                counts[word] += 1
-    return {
-        "num_attributes": len(words),
-        "attribute_labels": list(words),
-        "attribute_weights": attribute_weights(list(counts.values())),
-    }
+    if isinstance(rows, RefShapes):
+        items, words = SceneReferences(rows, data.refs_per_scene), words or [*RADII, *PATTERNS, *COLORS]
+        counts = dict.fromkeys(words, 0)
+        for index in range(min(len(items), COUNTED_IMAGES) if wanted else 0):
+            for ref in items[index]["refs"]:
+                for word in set(ref["attributes"]) & counts.keys():
+                    counts[word] += 1
+        return References(items, counts if wanted else {})
+    if isinstance(rows, Subset):
+        raise ValueError("data.train_samples would cut references off their images; leave it out for MAttNet")
+    if not wanted:
+        return References(ImageReferences(rows), {})
+    tagger, attributes = load_tagger(), {}
+    for row in tqdm(rows.without_pictures(), "attributes", leave=False):
+        attributes[row["ref_id"]] = ref_attributes([sentence["tokens"] for sentence in row["sentences"]], tagger)
+    number = config.get("num_attributes", MAttNetConfig.num_attributes)
+    counts = attribute_vocabulary(attributes.values(), number, exclude=rows.categories.values())
+    if words is not None:
+        known = Counter(word for of_ref in attributes.values() for word in of_ref)
+        counts = {word: known[word] for word in words}
+    return References(ImageReferences(rows, attributes), counts)
+
+
+def attribute_options(counts: dict[str, int]) -> dict:
+    """Fields of [`MAttNetConfig`] for attributes that occur so often."""
+    if not counts:
+        return {"num_attributes": 1}
+    weights = attribute_weights(list(counts.values()))
+    return {"num_attributes": len(counts), "attribute_labels": list(counts), "attribute_weights": weights}
