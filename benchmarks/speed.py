@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 ORIGINAL_RATE = 260  # GFLOP/s, float32, on the machine of the originals' figures
@@ -62,10 +63,26 @@ def build(name: str):
     return LstmCnnForReferringSegmentation(config)
 
 
-def measure(row: Row, runs: int) -> dict:
-    """Wall and processor seconds of each run, peak memory, and the floating-point work of one run."""
-    import torch
+def timed(run: Callable[[], object], runs: int) -> dict:
+    """Wall and processor seconds of each run after one to warm up, peak memory, and the work of one run."""
     from torch.utils.flop_counter import FlopCounterMode
+
+    run()
+    walls, cpus = [], []
+    for _ in range(runs):
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return {"wall": walls, "cpu": cpus, "peak_mb": peak, "gflop": counter.get_total_flops() / 1e9}
+
+
+def measure(row: Row, runs: int) -> dict:
+    """The figures of `timed` for one row."""
+    import torch
 
     model = build(row.model).eval()
     images = row.expressions if row.training else 1
@@ -89,17 +106,7 @@ def measure(row: Row, runs: int) -> dict:
         model(**inputs).loss.backward()
         optimizer.step()
 
-    run()
-    walls, cpus = [], []
-    for _ in range(runs):
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return {"wall": walls, "cpu": cpus, "peak_mb": peak, "gflop": counter.get_total_flops() / 1e9}
+    return timed(run, runs)
 
 
 def measure_rates() -> dict[str, float]:
