@@ -90,18 +90,10 @@ class StoredTensor:
         return self.storage.values.as_strided(tuple(self.size), tuple(self.stride), self.offset).clone()
 
 
-def rebuild_tensor(storage: Storage, offset: int, size, stride, *ignored) -> StoredTensor:
-    return StoredTensor(storage, offset, size, stride)
-
-
-def rebuild_parameter(data: StoredTensor, *ignored) -> StoredTensor:
-    return data
-
-
 BUILDERS = {
-    "_rebuild_tensor": rebuild_tensor,
-    "_rebuild_tensor_v2": rebuild_tensor,
-    "_rebuild_parameter": rebuild_parameter,
+    "_rebuild_tensor": StoredTensor,
+    "_rebuild_tensor_v2": lambda storage, offset, size, stride, *_: StoredTensor(storage, offset, size, stride),
+    "_rebuild_parameter": lambda tensor, *_: tensor,
 }
 
 

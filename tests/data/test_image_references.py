@@ -8,7 +8,7 @@ from hf_refseg.data.image_references import ImageReferences, SceneReferences, gr
 
 
 def test_official_rows_are_grouped_by_image(built):
-    rows = load_refer_folder(built["raw"] / "refcoco", "unc", images=built["pictures"])
+    rows = load_refer_folder(built["raw"] / "refcoco", "train", images=built["pictures"], partition="unc")
     images = ImageReferences(rows)
     assert len(images) == rows.counts().images
     refs = [ref for item in images for ref in item["refs"]]

@@ -49,6 +49,11 @@ def region_inputs(case: GoldenCase, ann_ids: np.ndarray) -> dict[str, torch.Tens
     }
 
 
+def context_kinds(case: GoldenCase) -> str:
+    """Which neighbours the relationship module sees."""
+    return "different_then_same" if case.config["matching_opt"]["with_st"] else "different"
+
+
 def to_ids(index: torch.Tensor, ann_ids: np.ndarray) -> np.ndarray:
     """Indices of regions to ids of annotations, -1 staying -1."""
     return np.append(ann_ids, -1)[index.numpy()]
@@ -97,7 +102,7 @@ def check_geometry(case: GoldenCase, checks: Checks) -> None:
         inputs = region_inputs(case, ann_ids)
         boxes, categories, mask = inputs["boxes"], inputs["categories"], inputs["region_mask"]
         same = neighbours(boxes, categories, mask, num_contexts, "same")
-        contexts = neighbours(boxes, categories, mask, num_contexts, "different_then_same")
+        contexts = neighbours(boxes, categories, mask, num_contexts, context_kinds(case))
         checks.check(f"{prefix}/lfeats", location_features(boxes, inputs["image_sizes"])[0])
         checks.check(f"{prefix}/dif_lfeats", relative_locations(boxes, same)[0].flatten(1))
         checks.check(f"{prefix}/cxt_lfeats", relative_locations(boxes, contexts)[0])
@@ -219,7 +224,7 @@ def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) 
         contexts = neighbours(
             *(inputs[name] for name in ("boxes", "categories", "region_mask")),
             options["num_cxt"],
-            "different_then_same",
+            context_kinds(case),
         )
         expected = chosen_ids(to_ids(contexts[0], ann_ids)[region_index], case.outputs["train/rel_ixs"])
         checks.check_ids("train/rel_ixs (ids)", to_ids(matches.neighbours, ann_ids), expected)
@@ -262,7 +267,11 @@ def compare_step(case: GoldenCase, matching: MAttNetMatching, checks: Checks) ->
 
 def run(case: GoldenCase) -> list[Comparison]:
     checks = Checks(case.outputs)
-    matching = load_matching(case.checkpoint("tensors_matching"))
+    matching = load_matching(
+        case.checkpoint("tensors_matching"),
+        grid_size=case.manifest["inputs_generated"]["pool5"]["shape"][-1],
+        same_category_neighbours=bool(case.config["matching_opt"]["with_st"]),
+    )
     inputs = case.inputs
     check_geometry(case, checks)
     check_sentence(case, matching, checks, "sent", inputs["ann_ids"], inputs["sent_labels"])

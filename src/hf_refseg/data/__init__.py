@@ -5,9 +5,11 @@ import importlib
 # Imported when first used: `import hf_refseg` must not pull in pycocotools or torch for somebody who wants a config.
 _MODULE_OF = {
     "DATASETS": "catalogue",
+    "ImageReferences": "image_references",
     "RefShapes": "refshapes",
     "ReferFolder": "refer",
     "ReferringSegmentationCollator": "collator",
+    "SceneReferences": "image_references",
     "box_from_mask": "schema",
     "decode_mask": "schema",
     "encode_mask": "schema",

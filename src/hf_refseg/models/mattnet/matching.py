@@ -67,18 +67,15 @@ class MAttNetMatching(nn.Module):
         slots = region_mask.flatten().cumsum(0).view_as(region_mask) - 1  # (B, R), of the M regions
         # Which of the B R places each region stands at; unlike nonzero, this has a length known beforehand.
         places = (~region_mask).flatten().int().argsort(dim=0, stable=True)[:num_regions]
-        places = places if rows is None else places[rows]  # (M',)
-        if rows is not None:
-            region_maps, own_head_maps = region_maps[rows], head_maps[rows]
-        else:
-            own_head_maps = head_maps
+        own = slice(None) if rows is None else rows
+        places = places[own]  # (M',)
 
         def take(values):  # (B, R, ...) -> (M', ...)
             return values.flatten(0, 1)[places]
 
         features = {}
         if "subject" in self.visual:
-            features |= self.visual["subject"].encode(region_maps.to(dtype), own_head_maps.to(dtype), counts)
+            features |= self.visual["subject"].encode(region_maps[own].to(dtype), head_maps[own].to(dtype), counts)
         if "location" in self.visual:
             same = neighbours(boxes, categories, region_mask, num_neighbours, "same")
             offsets = relative_locations(boxes, same).flatten(2)  # (B, R, K, 5) -> (B, R, 5K)
@@ -128,7 +125,7 @@ class MAttNetMatching(nn.Module):
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             step = num_expressions
         # The regions of a single image serve all expressions as they are.
-        whole = num_images == 1 and num_regions == len(next(iter(features.of_regions(None).values()))[0])
+        whole = num_images == 1 and num_regions == features.num_regions
         parts = []
         for start in range(0, num_expressions, step):
             some = slice(start, start + step)

@@ -36,6 +36,11 @@ class MAttNetRegionFeatures(ModelOutput):
     slots: torch.LongTensor | None = None
     region_mask: torch.BoolTensor | None = None
 
+    @property
+    def num_regions(self) -> int:
+        """M, which padding does not count in."""
+        return len(next(value for value in (self.visual, self.location, self.relationship) if value is not None))
+
     def of_regions(self, index: torch.Tensor | None) -> "MAttNetRegionFeatures":
         """The features of the regions `index` (N, R), each (N, R, ...); None: of all M, (1, M, ...) without a copy."""
         names = ("visual", "attention_projection", "location", "relationship", "neighbours")
