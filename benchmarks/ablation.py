@@ -7,7 +7,6 @@ import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -75,7 +74,6 @@ def run(
     systems: dict[str, str],
     metrics: dict[str, str],
     output: str,
-    needed: Sequence[str] = (),
     threads: int = 1,
 ) -> None:
     """
@@ -85,15 +83,12 @@ def run(
         systems: file of each recipe in `configs/`, and what the table calls it.
         metrics: keys of `eval_results.json` without "eval_", and their headings.
         output: default folder.
-        needed: recipe keys that the caller must give, e.g. `detector_checkpoint`.
         threads: of each training.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path(output))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options, overrides = parser.parse_known_args()
-    if missing := [name for name in needed if f"--{name}" not in overrides]:
-        parser.error(f"give --{missing[0]}")
     results: dict[str, list[dict]] = {label: [] for label in systems.values()}
     runs = [(seed, recipe) for seed in options.seeds for recipe in systems]
     for seed, recipe in tqdm(runs, "trainings"):

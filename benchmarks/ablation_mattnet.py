@@ -1,7 +1,6 @@
 """MAttNet's modules one after the other on RefShapes, as in the paper's ablation: same detector, data and steps.
 
-    python train.py configs/mask_rcnn_refshapes.yaml
-    python benchmarks/ablation_mattnet.py --detector_checkpoint runs/mask_rcnn_refshapes
+    python benchmarks/ablation_mattnet.py --max_steps 500 --eval_steps 500 --save_steps 500
 
 trains the four recipes `configs/mattnet_refshapes*.yaml` once per seed, one after the other, each on two cores, and
 writes `results.json`, `table.md` and `ablation.png` into the output folder (`--output`, runs/ablation_mattnet). A
@@ -22,6 +21,5 @@ if __name__ == "__main__":
         },
         {"accuracy": "accuracy (objects)", "box_acc": "accuracy (detections)", "oIoU": "oIoU", "mIoU": "mIoU"},
         "runs/ablation_mattnet",
-        needed=("detector_checkpoint",),
         threads=2,
     )

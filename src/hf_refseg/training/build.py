@@ -97,7 +97,7 @@ class ModelArguments:
         checkpoint: folder or name of a model and processor to go on training; the configuration is the checkpoint's.
         initialise_from: folder of the previous stage, whose weights and vocabulary this model takes over (Hu et al.).
         backbone_checkpoint: folder of a backbone, or of a model of ours whose backbone and visual projection are taken.
-        detector_checkpoint: folder of MAttNet's trained detector.
+        detector_checkpoint: folder, or shipped name, of MAttNet's trained detector.
         word_vectors: name or file of word vectors the embedding starts from, e.g. `"glove-wiki-gigaword-50"`.
     """
 

@@ -9,6 +9,7 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, set_seed
 
+from ..checkpoints import resolve_checkpoint
 from ..data import RefShapes
 from ..data.image_references import ImageReferences, SceneReferences
 from ..data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
@@ -133,10 +134,11 @@ def _matching(data, processor_arguments, model_arguments, args, train_rows, eval
         if model_arguments.detector_checkpoint is None:
             raise ValueError(
                 "MAttNet chooses among the regions of a trained detector: give its folder as --detector_checkpoint, "
-                "for instance after python train.py configs/mask_rcnn_refshapes.yaml"
+                "for instance runs/mask_rcnn_refshapes after python train.py configs/mask_rcnn_refshapes.yaml"
             )
-        detector = MaskRcnnForInstanceSegmentation.from_pretrained(model_arguments.detector_checkpoint)
-        image_processor = AutoImageProcessor.from_pretrained(model_arguments.detector_checkpoint)
+        folder = resolve_checkpoint(model_arguments.detector_checkpoint)
+        detector = MaskRcnnForInstanceSegmentation.from_pretrained(folder)
+        image_processor = AutoImageProcessor.from_pretrained(folder)
         options = {"max_length": model_arguments.config.get("max_length", MAttNetConfig.max_length)}
         sentences = training_sentences(data, train_rows)
         tokenizer = tokenizer_from_sentences(

@@ -1,0 +1,98 @@
+"""The checkpoints of drawn shapes that ship with the package: MAttNet and its detector."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from transformers import AutoImageProcessor, AutoModel, AutoProcessor
+
+import hf_refseg
+from hf_refseg.data import RefShapes, decode_mask
+from hf_refseg.training.detection import average_precision, detections_of
+from hf_refseg.training.matching import comprehension
+
+NUM_SCENES = 40
+
+
+def folder(name: str) -> Path:
+    return Path(hf_refseg.checkpoint_path(name))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    shapes = RefShapes(split="test", num_samples=NUM_SCENES)
+    return [shapes[index] for index in range(NUM_SCENES)]
+
+
+@pytest.fixture(scope="module")
+def mattnet():
+    name = folder("refseg-shapes-mattnet")
+    return AutoModel.from_pretrained(name), AutoProcessor.from_pretrained(name)
+
+
+@pytest.mark.parametrize("name", ["refseg-shapes-mattnet", "refseg-shapes-mask-rcnn"])
+def test_it_is_small(name):
+    assert sum(file.stat().st_size for file in folder(name).iterdir()) <= 10e6
+
+
+def test_the_right_shape_is_chosen(mattnet, scenes):
+    answers = comprehension(*mattnet, scenes)
+    assert len(answers) > 80
+    assert sum(answers) / len(answers) > 0.8
+
+
+def test_the_pipeline_runs_it(scenes):
+    segment = transformers.pipeline("referring-image-segmentation", model="refseg-shapes-mattnet")
+    ious = []
+    for row in scenes[:20]:
+        answer = segment(row["image"], row["sentences"][0]["sent"])
+        mask, target = torch.tensor(list(answer["mask"].tobytes())).view(128, 128) > 0, decode_mask(row["mask"])
+        target = torch.from_numpy(target)
+        ious.append(float((mask & target).sum() / (mask | target).sum()))
+    assert sum(iou > 0.5 for iou in ious) >= 14
+
+
+@torch.no_grad()
+def test_the_detector_finds_the_shapes(scenes):
+    name = folder("refseg-shapes-mask-rcnn")
+    model, processor = AutoModel.from_pretrained(name), AutoImageProcessor.from_pretrained(name)
+    categories = [model.config.id2label[label] for label in range(model.config.num_labels)]
+    images = []
+    for row in scenes[:20]:
+        inputs = processor(row["image"])
+        outputs = model(**inputs, score_threshold=0.05)
+        (result,) = processor.post_process_instance_segmentation(outputs, inputs["original_sizes"])
+        truths = [
+            {"label": categories.index(thing["category"]), "box": thing["box"], "mask": thing["mask"]}
+            for thing in row["instances"]
+        ]
+        images.append({"size": (row["height"], row["width"]), "truths": truths, "found": detections_of(result)})
+    assert average_precision(images, categories)["mask_AP50"] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("refseg-shapes-mattnet", ["accuracy", "box_acc", "mIoU", "oIoU", "Pr@0.5", "Pr@0.7", "Pr@0.9"]),
+        ("refseg-shapes-mask-rcnn", ["mask_AP50", "mask_AP", "box_AP50", "box_AP"]),
+    ],
+)
+def test_card_states_the_numbers_of_the_results_file(name, numbers):
+    stored = json.loads((folder(name) / "eval_results.json").read_text())
+    card = (folder(name) / "README.md").read_text(encoding="utf-8")
+    for number in numbers:
+        stated = re.search(rf"^\| `{re.escape(number)}` \| ([0-9.]+) \|", card, flags=re.MULTILINE)
+        assert stated and stated[1] == f"{stored[number]:.3f}", number
+
+
+@pytest.mark.slow
+def test_results_file_holds_what_is_measured(mattnet):
+    shapes = RefShapes(split="test", num_samples=300)
+    answers = []
+    for start in range(0, 300, 25):
+        answers += comprehension(*mattnet, [shapes[index] for index in range(start, start + 25)])
+    stored = json.loads((folder("refseg-shapes-mattnet") / "eval_results.json").read_text())
+    assert sum(answers) / len(answers) == pytest.approx(stored["accuracy"], abs=0.01)
