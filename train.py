@@ -75,7 +75,14 @@ def main(words: list[str] | None = None) -> dict[str, float]:
     set_seed(args.seed)  # the same initial weights whatever was read before
     model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
     if args.naming_steps and not (options.resume and last_complete_checkpoint(args.output_dir)):
-        name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
+        name_words(
+            model,
+            processor,
+            train_rows,
+            args.naming_steps,
+            seed=args.seed,
+            channels_last=args.channels_last,
+        )
     train_collator, eval_collator = build_collators(data, processor, model, args.seed)
     trainer = ReferringSegmentationTrainer(
         model=model,

@@ -24,13 +24,21 @@ WORD_NORM = 4.0
 
 
 def name_words(
-    model, processor, rows: Sequence[dict], steps: int, batch_size: int = 32, learning_rate: float = 3e-3, seed: int = 0
+    model,
+    processor,
+    rows: Sequence[dict],
+    steps: int,
+    batch_size: int = 32,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    channels_last: bool = False,
 ) -> list[str]:
     """Fit `model.backbone`, `model.visual_projection` and the embeddings to the instances of `rows`.
 
     Args:
         rows: of one size each image and not resized by the processor; with the optional field `instances`.
         steps: number of optimiser steps; a few hundred.
+        channels_last: layout of the images, see `RefSegTrainingArguments`.
 
     Returns:
         The words that were learned: those of the vocabulary among the categories and attributes of the instances.
@@ -62,6 +70,8 @@ def name_words(
     for _ in progress:
         batch = [rows[int(index)] for index in rng.integers(len(rows), size=batch_size)]
         pixels = processor.image_processor([row["image"] for row in batch], return_tensors="pt")["pixel_values"]
+        if channels_last:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         maps = model.visual_projection(model.backbone(pixels).feature_maps[-1])  # (B, 3, H, W) -> (B, V, h, w)
         visual = F.normalize(maps, dim=1).movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
         logits = visual @ embeddings.weight[ids].T + bias  # (B, h, w, V) -> (B, h, w, W)
