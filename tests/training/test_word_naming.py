@@ -78,6 +78,16 @@ def test_the_stage_repeats_exactly(processor):
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
+def test_channels_last_learns_the_same(processor):
+    vectors = []
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = model_for(processor)
+        name_words(model, processor, ROWS, steps=2, batch_size=4, channels_last=channels_last)
+        vectors.append(model.get_input_embeddings().weight.detach())
+    torch.testing.assert_close(*vectors, rtol=1e-3, atol=1e-4)
+
+
 def test_errors_teach(processor):
     with pytest.raises(ValueError, match="optional field instances"):
         name_words(model_for(processor), processor, [{**ROWS[0], "instances": None}], steps=1)
