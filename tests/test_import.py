@@ -18,7 +18,7 @@ HEAVY = [
     "matplotlib",
     "skimage",
     "pycocotools",
-    "transformers.modeling_utils",
+    "transformers",
 ]
 
 
@@ -49,6 +49,7 @@ def test_import_is_light():
         "from transformers import AutoModel, AutoProcessor; import hf_refseg",
         "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
         "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
+        "from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig",
         "from hf_refseg.models.mobilenet_v2 import modeling_mobilenet_v2; from transformers import AutoModel",
         "from hf_refseg.models.rmi.processing_rmi import RmiProcessor; from transformers import AutoModel",
     ],
