@@ -157,10 +157,43 @@ def test_checkpoints_that_are_not_whole_are_refused(rmi, photo, tmp_path, capsys
     assert f"error: the weights of {folder} are not those of its config.json: 1 missing tensors ({name})" in error()
     save_file(tensors | {"stray": torch.zeros(1)}, weights, {"format": "pt"})
     assert "1 unexpected tensors (stray); get the files that belong together" in error()
+    save_file(tensors | {name: tensors[name][:1].clone()}, weights, {"format": "pt"})
+    assert f"1 tensors of another shape ({name} is (1," in error()
     weights.write_bytes(weights.read_bytes()[:3000])
     assert f"error: the weights of {folder} are damaged or cut off" in error()
     (folder / "config.json").write_text('{"model_type": "bert"}')
     assert "Model type should be one of LstmCnnConfig, RmiConfig" in error()
+
+
+class Touch:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_pickled_weights_run_nothing(rmi, photo, tmp_path, capsys):
+    folder = Path(shutil.copytree(rmi, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert cli.main(["segment", photo, "the dog", "--model", str(folder)]) == 0
+    torch.save(tensors | {"weight": Touch(tmp_path / "touched")}, folder / "pytorch_model.bin")
+    assert cli.main(["segment", photo, "the dog", "--model", str(folder)]) == 2
+    assert "a damaged pickle or one that holds more than tensors" in capsys.readouterr().err
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_photo_that_is_cut_off_writes_nothing(rmi, photo, tmp_path, capsys):
+    Path(photo).write_bytes(Path(photo).read_bytes()[:2000])
+    overlay = tmp_path / "overlay.png"
+    assert cli.main(["segment", photo, "the dog", "--model", rmi, "--output", str(overlay), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "photo.png is damaged or truncated" in captured.err
+    assert not overlay.exists()
 
 
 def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):

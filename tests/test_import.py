@@ -18,7 +18,7 @@ HEAVY = [
     "matplotlib",
     "skimage",
     "pycocotools",
-    "transformers.modeling_utils",
+    "transformers",
 ]
 
 
@@ -40,49 +40,72 @@ def test_import_is_light():
     assert report[0] < 1.0
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import hf_refseg; from transformers import AutoModel, AutoProcessor",
-        "import hf_refseg; from transformers import AutoProcessor",
-        "import hf_refseg; from transformers import AutoImageProcessor",
-        "from transformers import AutoModel, AutoProcessor; import hf_refseg",
-        "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
-        "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
-        "from hf_refseg.models.mobilenet_v2 import modeling_mobilenet_v2; from transformers import AutoModel",
-        "from hf_refseg.models.rmi.processing_rmi import RmiProcessor; from transformers import AutoModel",
-        "from hf_refseg.models.caffe_resnet import modeling_caffe_resnet; from transformers import AutoModel",
-        "from hf_refseg.models.mask_rcnn import modeling_mask_rcnn; from transformers import AutoModel",
-        "from hf_refseg.models.mask_rcnn import image_processing_mask_rcnn; from transformers import AutoModel",
-        "from hf_refseg.models.mattnet import modeling_mattnet; from transformers import AutoModel",
-        "from hf_refseg.models.mattnet import processing_mattnet; from transformers import AutoModel",
-    ],
-)
+FIRST = [
+    "import hf_refseg; from transformers import AutoModel, AutoProcessor",
+    "from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig",
+]
+# What these import beside ours is imported before, once for all: it registers nothing but configurations.
+FIRST_AFTER_THE_BASE = [
+    "import hf_refseg; from transformers import AutoProcessor",
+    "import hf_refseg; from transformers import AutoImageProcessor",
+    "from transformers import AutoModel, AutoProcessor; import hf_refseg",
+    "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
+    "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
+    "from hf_refseg.models.mobilenet_v2 import modeling_mobilenet_v2; from transformers import AutoModel",
+    "from hf_refseg.models.rmi.processing_rmi import RmiProcessor; from transformers import AutoModel",
+    "from hf_refseg.models.caffe_resnet import modeling_caffe_resnet; from transformers import AutoModel",
+    "from hf_refseg.models.mask_rcnn import modeling_mask_rcnn; from transformers import AutoModel",
+    "from hf_refseg.models.mask_rcnn import image_processing_mask_rcnn; from transformers import AutoModel",
+    "from hf_refseg.models.mattnet import modeling_mattnet; from transformers import AutoModel",
+    "from hf_refseg.models.mattnet import processing_mattnet; from transformers import AutoModel",
+]
+ASK = """
+from transformers import AutoBackbone, AutoModel
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.pipelines import PIPELINE_REGISTRY
+from hf_refseg import LstmCnnConfig, MaskRcnnConfig, MAttNetConfig, RmiConfig
+from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
+from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
+assert MaskRcnnConfig in AutoModel._model_mapping and MaskRcnnConfig in IMAGE_PROCESSOR_MAPPING
+for config in (LstmCnnConfig, MAttNetConfig, RmiConfig):
+    assert config in AutoModel._model_mapping, config
+    assert config in PROCESSOR_MAPPING and config in IMAGE_PROCESSOR_MAPPING, config
+for config in (CaffeResNetConfig, RefSegMobileNetV2Config, VggFcnConfig):
+    assert config in AutoBackbone._model_mapping, config
+assert "referring-image-segmentation" in PIPELINE_REGISTRY.get_supported_tasks()
+print("registered")
+"""
+# One child for each, forked where only the base is imported.
+FORK = """
+import os, sys, torch, torchvision, transformers.modeling_utils, transformers.processing_utils
+factories = ("modeling_auto", "processing_auto", "image_processing_auto")
+assert not [name for name in factories if f"transformers.models.auto.{name}" in sys.modules]
+assert "transformers.pipelines" not in sys.modules and "hf_refseg" not in sys.modules
+for imports in %r:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        exec(imports + %r, {})
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, imports
+"""
+
+
+@pytest.mark.parametrize("imports", FIRST)
 def test_registered_whatever_comes_first(imports):
-    output = run(
-        f"{imports}\n"
-        "from transformers import AutoBackbone, AutoModel\n"
-        "from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING\n"
-        "from transformers.models.auto.processing_auto import PROCESSOR_MAPPING\n"
-        "from transformers.pipelines import PIPELINE_REGISTRY\n"
-        "from hf_refseg import LstmCnnConfig, MaskRcnnConfig, MAttNetConfig, RmiConfig\n"
-        "from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig\n"
-        "from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config\n"
-        "from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig\n"
-        "backbones = [CaffeResNetConfig, RefSegMobileNetV2Config, VggFcnConfig]\n"
-        "print(MaskRcnnConfig in AutoModel._model_mapping, MaskRcnnConfig in IMAGE_PROCESSOR_MAPPING)\n"
-        "for config in (LstmCnnConfig, MAttNetConfig, RmiConfig):\n"
-        "    print(config in AutoModel._model_mapping)\n"
-        "    print(config in PROCESSOR_MAPPING, config in IMAGE_PROCESSOR_MAPPING)\n"
-        "print(all(config in AutoBackbone._model_mapping for config in backbones))\n"
-        "print('referring-image-segmentation' in PIPELINE_REGISTRY.get_supported_tasks())"
-    )
-    assert output.split() == ["True"] * 13
+    assert run(imports + ASK) == "registered\n"
+
+
+def test_registered_whatever_comes_first_once_the_base_is_imported():
+    assert run(FORK % (FIRST_AFTER_THE_BASE, ASK)) == "registered\n" * len(FIRST_AFTER_THE_BASE)
 
 
 def test_public_names_load():
-    run("import hf_refseg; [getattr(hf_refseg, name) for name in hf_refseg.__all__]")
-    with pytest.raises(AttributeError, match="no attribute 'Rim'"):
-        import hf_refseg
+    import hf_refseg
 
+    assert all(getattr(hf_refseg, name) for name in hf_refseg.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Rim'"):
         hf_refseg.Rim  # noqa: B018

@@ -2,24 +2,25 @@
 Makes transformers' Auto classes know ours without importing any of it.
 
 Every module registers its classes where it ends. Importing models, processors or pipelines of transformers costs
-seconds, so ours are imported at the moment the factory that needs them is, by whomever; configurations are light and
-imported at once.
+seconds, and its configurations most of one, so ours are imported at the moment the factory that needs them is, by
+whomever.
 """
 
 import importlib
 
 from wrapt import register_post_import_hook
 
-from .models.caffe_resnet import configuration_caffe_resnet  # noqa: F401
-from .models.lstm_cnn import configuration_lstm_cnn  # noqa: F401
-from .models.mask_rcnn import configuration_mask_rcnn  # noqa: F401
-from .models.mattnet import configuration_mattnet  # noqa: F401
-from .models.mobilenet_v2 import configuration_mobilenet_v2  # noqa: F401
-from .models.rmi import configuration_rmi  # noqa: F401
-from .models.vgg_fcn import configuration_vgg_fcn  # noqa: F401
-
 # Factory of transformers: our modules that register with it.
 MODULES = {
+    "transformers.models.auto.configuration_auto": (
+        "models.caffe_resnet.configuration_caffe_resnet",
+        "models.vgg_fcn.configuration_vgg_fcn",
+        "models.mobilenet_v2.configuration_mobilenet_v2",
+        "models.mask_rcnn.configuration_mask_rcnn",
+        "models.lstm_cnn.configuration_lstm_cnn",
+        "models.mattnet.configuration_mattnet",
+        "models.rmi.configuration_rmi",
+    ),
     "transformers.models.auto.modeling_auto": (
         "models.caffe_resnet.modeling_caffe_resnet",
         "models.vgg_fcn.modeling_vgg_fcn",

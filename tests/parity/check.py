@@ -2,15 +2,17 @@
 Compare our model with what an original program computed: `python tests/parity/check.py CASE_DIR`.
 
 Builds the original checkpoint from the case's manifest, runs the public converter and the model, prints one line per
-compared array (name, largest absolute and relative error, tolerance, verdict) and a count. Exit status 1 if any array
-failed or none was compared. A folder with text.json or resize.json is a case of text and image preparation, one whose
-manifest has the kernels of a CRF one of the dense CRF.
+compared array (name, largest absolute and relative error, tolerance, verdict), one per stored array that was left out,
+and a count. Exit status 1 if any array failed or none was compared. A folder with text.json or resize.json is a case of
+text and image preparation, one whose manifest has the kernels of a CRF one of the dense CRF.
 """
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np  # noqa: E402
 
 from tests.parity import (  # noqa: E402
     densecrf_case,
@@ -44,13 +46,22 @@ def check(folder: Path) -> list[Comparison]:
     return SYSTEMS[system](case)
 
 
+def left_out(folder: Path, results: list[Comparison]) -> list[str]:
+    """Names of the stored arrays that no comparison is about."""
+    stored = {name for file in sorted(folder.glob("*outputs.npz")) for name in np.load(file).files}
+    return sorted(stored - {result.name.partition(":")[0] for result in results})
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2
-    results = check(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    results = check(folder)
     for result in results:
         print(result)
+    for name in left_out(folder, results):
+        print(f"{name:<60} not compared")
     failed = sum(not result.passed for result in results)
     print(f"{len(results) - failed} passed, {failed} failed")
     return int(failed > 0 or not results)

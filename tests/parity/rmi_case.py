@@ -46,9 +46,12 @@ def run(case: GoldenCase) -> list[Comparison]:
     scope = backbone_scope(arrays)
     del arrays
     blue, green, red = config["mean_bgr"]
-    pixel_values = to_pixel_values(case.inputs["image_padded_uint8_rgb"][None], (red, green, blue))
-    input_ids = torch.from_numpy(case.inputs["words"]).long()[None]
-    labels = torch.from_numpy(case.inputs["mask"]).float()[None]
+    images = case.inputs["image_padded_uint8_rgb"]  # (H, W, 3): the original's batch of one, stored without that axis
+    pixel_values = to_pixel_values(images.reshape(-1, *images.shape[-3:]), (red, green, blue))
+    input_ids = torch.from_numpy(case.inputs["words"]).long()
+    input_ids = input_ids.view(-1, input_ids.shape[-1])  # (T,) -> (1, T)
+    labels = torch.from_numpy(case.inputs["mask"]).float()
+    labels = labels.view(-1, *pixel_values.shape[-2:])  # (H, W) -> (1, H, W)
     inputs = {"pixel_values": pixel_values, "input_ids": input_ids}
 
     seen = watch(model)
@@ -79,13 +82,13 @@ def run(case: GoldenCase) -> list[Comparison]:
         check("mult_state_s4", mean_state[:, ::4, ::4])
         with torch.no_grad():
             features = model.get_image_features(pixel_values)
-            states = model.multimodal_states(features, input_ids, input_ids != 0, torch.zeros(1, dtype=torch.long))
+            states = model.multimodal_states(features, input_ids, input_ids != 0, torch.arange(len(input_ids)))
             for step, (hidden, cell) in enumerate(states):
                 if f"h_a_{step}_s" in expected:
-                    hidden, cell = (nhwc(state).flatten(0, 2) for state in (hidden, cell))  # (1, D, h, w) -> (hw, D)
+                    hidden, cell = (nhwc(state).flatten(0, 2) for state in (hidden, cell))  # (N, D, h, w) -> (Nhw, D)
                     check(f"h_a_{step}_s", hidden[::37, ::10])
                     check(f"state_a_{step}_s", torch.cat([cell, hidden], 1)[::37, ::20])
-    for step in range(config["num_steps"]):
+    for step in range(input_ids.shape[1]):
         for name, ours in (
             (f"state_w_{step}", seen["words"][:, step]),
             (f"state_{step}", seen["words"][:, step]),

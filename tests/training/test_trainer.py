@@ -44,6 +44,20 @@ def test_evaluation_equals_a_loop_over_single_sentences(make_trainer, protocol, 
     assert metrics["eval_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
+def test_channels_last_is_a_layout_and_changes_no_number(make_trainer):
+    losses, layouts = [], []
+    for channels_last in (False, True):
+        trainer = make_trainer(channels_last=channels_last)
+
+        def remember(module, args):
+            layouts.append(args[0].is_contiguous(memory_format=torch.channels_last))
+
+        trainer.model.backbone.register_forward_pre_hook(remember)
+        losses.append((trainer.train().training_loss, trainer.evaluate()["eval_loss"]))
+    assert layouts == [False] * (len(layouts) // 2) + [True] * (len(layouts) // 2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
 def test_optimizer_of_the_rmi_rows(make_trainer):
     model = tiny_rmi(vocab_size=300, backbone_config=tiny_caffe_resnet_config())
     trainer = make_trainer(

@@ -6,7 +6,7 @@ from tiny import tiny_caffe_resnet_config, tiny_rmi
 from hf_refseg.data import RefShapes, decode_mask
 from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from hf_refseg.training.word_naming import WORD_NORM, balanced_cross_entropy, name_words, word_map
+from hf_refseg.training.word_naming import WORD_NORM, name_words, naming_loss, word_map
 
 ROWS = RefShapes(size=64, num_samples=16)
 
@@ -37,12 +37,25 @@ def test_the_map_of_a_word_is_the_union_of_the_instances_it_names():
         assert torch.equal(word_map(row, words, stride=4), names[::4, ::4])
 
 
-def test_objects_and_background_weigh_the_same():
-    logits = torch.tensor([[[2.0, -1.0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]])
-    target = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])
-    on_object = (F.softplus(torch.tensor(-2.0)) + F.softplus(torch.tensor(-1.0))) / 2
+def test_objects_and_background_weigh_the_same_and_categories_compete():
+    # One cell of an object that is a "circle" and "red", three of the background; words: circle, red, star.
+    is_category = torch.tensor([True, False, True])
+    logits = torch.tensor([[[2.0, -1.0, 0.3], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]])
+    target = torch.tensor([[[1.0, 1.0, 0.0], [0.0] * 3, [0.0] * 3, [0.0] * 3]])
+    attribute = F.softplus(torch.tensor(1.0))
+    category = F.softplus(torch.tensor(0.3 - 2.0))  # -log softmax of two
     background = F.softplus(torch.tensor(0.5))
-    assert balanced_cross_entropy(logits, target).item() == pytest.approx((on_object + background).item(), rel=1e-6)
+    expected = background + attribute + 0.5 * category
+    assert naming_loss(logits, target, is_category).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_what_is_not_there_adds_nothing_to_the_loss():
+    logits, nothing = torch.zeros(1, 2, 3), torch.zeros(1, 2, 3)
+    unnamed = torch.tensor([[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]])  # an object whose category is no word
+    log2 = torch.tensor(2.0).log().item()
+    for is_category in (torch.tensor([True, False, True]), torch.tensor([False] * 3)):
+        assert naming_loss(logits, nothing, is_category).item() == pytest.approx(log2)
+        assert naming_loss(logits, unnamed, is_category).item() == pytest.approx(2 * log2)
 
 
 def test_colours_are_told_apart_after_a_hundred_steps_and_every_word_has_one_length(processor):
@@ -76,6 +89,16 @@ def test_the_stage_repeats_exactly(processor):
         name_words(model, processor, ROWS, steps=3, batch_size=4, seed=5)
         weights.append(model.state_dict())
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_channels_last_learns_the_same(processor):
+    vectors = []
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = model_for(processor)
+        name_words(model, processor, ROWS, steps=2, batch_size=4, channels_last=channels_last)
+        vectors.append(model.get_input_embeddings().weight.detach())
+    torch.testing.assert_close(*vectors, rtol=1e-3, atol=1e-4)
 
 
 def test_errors_teach(processor):

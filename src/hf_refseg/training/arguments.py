@@ -44,6 +44,8 @@ class RefSegTrainingArguments(TrainingArguments):
         freeze (`str`): which parameters are not trained, see `FREEZE_SCOPES`.
         naming_steps (`int`): steps of the stage before the training that names the words for things and attributes,
             see `hf_refseg.training.word_naming`; 0 leaves it out. Rows need the field `instances`.
+        channels_last (`bool`): hand images to the model in PyTorch's channels-last layout. Same numbers; a GPU in bf16
+            and a narrow network on a CPU are faster with it, a wide one (VGG-16) on a CPU is slower.
         metric_protocol (`str`): protocol of `RefSegMetric` in evaluations; it also sets the mask threshold.
         mask_protocol (`str`): `"clean"` or `"paper"`, the way back to the original size in evaluations.
 
@@ -74,6 +76,7 @@ class RefSegTrainingArguments(TrainingArguments):
     bias_gradient_multiplier: float = field(default=1.0, metadata={"help": "On convolution biases."})
     freeze: str = field(default="none", metadata={"help": f"One of {tuple(FREEZE_SCOPES)}."})
     naming_steps: int = field(default=0, metadata={"help": "Steps of the stage that names words; 0: none."})
+    channels_last: bool = field(default=False, metadata={"help": "Layout of the images in memory."})
     metric_protocol: str = field(default="hu2016", metadata={"help": "Protocol of RefSegMetric in evaluations."})
     mask_protocol: str = field(default="clean", metadata={"help": "clean or paper: the way to the original size."})
 

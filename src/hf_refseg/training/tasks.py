@@ -88,7 +88,7 @@ def _segmentation(data, processor_arguments, model_arguments, args, train_rows, 
     set_seed(args.seed)  # the same initial weights whatever was read before
     model = build_model(model_arguments, processor.tokenizer, "none" if args.naming_steps else args.freeze)
     if args.naming_steps and not (resume and last_complete_checkpoint(args.output_dir)):
-        name_words(model, processor, train_rows, args.naming_steps, seed=args.seed)
+        name_words(model, processor, train_rows, args.naming_steps, seed=args.seed, channels_last=args.channels_last)
     collators = build_collators(data, processor, model, args.seed)
     return Task(ReferringSegmentationTrainer, model, processor, train_rows, eval_rows, *collators)
 

@@ -121,6 +121,13 @@ class ReferringSegmentationTrainer(Trainer):
             self._created_lr_scheduler = True
         return super().create_scheduler(num_training_steps, optimizer)
 
+    def _prepare_inputs(self, inputs):
+        inputs = super()._prepare_inputs(inputs)
+        if self.args.channels_last and "pixel_values" in inputs:
+            images = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
+            inputs = {**inputs, "pixel_values": images}
+        return inputs
+
     def compute_loss(self, model, inputs, *args, **kwargs):
         for module in self._frozen_normalizations:
             module.eval()  # Trainer has just put the whole model into training mode

@@ -47,16 +47,16 @@ def test_inference_of_many_equals_training_path_of_one(model):
         torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
 
 
-def test_training_by_length_equals_the_whole_batch_wherever_the_padding_lies(model):
+def test_training_of_packed_expressions_equals_the_whole_batch_wherever_the_padding_lies(model):
     words = torch.tensor([[5, 0, 6, 0], [7, 8, 9, 4], [0, 0, 0, 0], [0, 3, 0, 2], [6, 0, 0, 0]])
     arguments = model.get_image_features(torch.randn(2, 3, 64, 64)), words, words != 0, torch.tensor([0, 1, 1, 1, 0])
     whole, _ = model._segment_batch(*arguments, output_attentions=False)
-    grouped = model._segment_by_length(*arguments)
-    torch.testing.assert_close(grouped, whole, rtol=1e-4, atol=1e-5)
+    packed = model._segment_packed(*arguments)
+    torch.testing.assert_close(packed, whole, rtol=1e-4, atol=1e-5)
     for name in ("multimodal_lstm.state_gates.weight", "word_embeddings.weight", "visual_projection.weight"):
         gradients = [
             torch.autograd.grad((logits**2).sum(), model.get_parameter(name), retain_graph=True)[0]
-            for logits in (grouped, whole)
+            for logits in (packed, whole)
         ]
         assert gradients[0].abs().sum() > 0
         torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)

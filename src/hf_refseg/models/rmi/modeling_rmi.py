@@ -62,6 +62,16 @@ class MultimodalLstm(nn.Module):
         self.state_gates = nn.Conv2d(hidden_size, 4 * hidden_size, 1, bias=False)
         self.similarity_gates = nn.Conv2d(1, 4 * hidden_size, 1, bias=False) if word_similarity else None
 
+    def gates(self, visual_gates, word_gates, hidden, similarity=None) -> torch.Tensor:
+        """(N, 4D, h, w), (N, 4D), (N, D, h, w) and (N, h, w) to the gates (N, 4D, h, w) of one step."""
+        gates = visual_gates + word_gates[:, :, None, None]  # (N, 4D) -> (N, 4D, 1, 1)
+        if similarity is None:
+            return gates + self.state_gates(hidden)
+        # The similarity is one more input channel of the same product, which is cheaper than a product of its own.
+        state = torch.cat([hidden, similarity[:, None]], 1)  # (N, D, h, w) + (N, 1, h, w) -> (N, D + 1, h, w)
+        weight = torch.cat([self.state_gates.weight, self.similarity_gates.weight], 1)  # (4D, D + 1, 1, 1)
+        return gates + F.conv2d(state, weight)
+
     def forward(
         self,
         visual_gates: torch.Tensor,
@@ -84,10 +94,8 @@ class MultimodalLstm(nn.Module):
         batch, size, height, width = visual_gates.shape
         hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
         for step in range(word_gates.shape[1]):
-            words = word_gates[:, step, :, None, None]  # (N, T, 4D) -> (N, 4D, 1, 1)
-            gates = visual_gates + words + self.state_gates(hidden)
-            if similarity is not None:
-                gates = gates + self.similarity_gates(similarity[:, step, None])  # (N, T, h, w) -> (N, 4D, h, w)
+            similar = None if similarity is None else similarity[:, step]
+            gates = self.gates(visual_gates, word_gates[:, step], hidden, similar)
             new_hidden, new_cell = lstm_cell(gates, cell)
             if attention_mask is None:
                 hidden, cell = new_hidden, new_cell
@@ -95,6 +103,42 @@ class MultimodalLstm(nn.Module):
                 keep = attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
                 hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             yield hidden, cell
+
+    def read_packed(
+        self,
+        visual_gates: torch.Tensor,
+        word_gates: torch.Tensor,
+        num_reading: list[int],
+        image_index: torch.Tensor,
+        similarity: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        The same for expressions sorted by falling length: step t reads a word of the first `num_reading[t]` only.
+
+        Args:
+            visual_gates: (B, 4D, h, w).
+            word_gates: (N, T, 4D), every expression from step 0 on.
+            num_reading: T falling numbers of expressions.
+            image_index: (N,).
+            similarity: (N, T, h, w).
+
+        Returns:
+            (N, D, h, w) the hidden state after the last word of each.
+        """
+        # Contiguous, for in the layout of a channels-last backbone the gates are slow to cut in four.
+        visual_gates = visual_gates[image_index].contiguous()  # (B, 4D, h, w) -> (N, 4D, h, w)
+        batch, size, height, width = visual_gates.shape
+        hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
+        done = []  # states of the expressions that ended, the shortest first
+        for step, reading in enumerate([*num_reading, 0]):
+            if reading < len(hidden):
+                done.append(hidden[reading:])
+                visual_gates, hidden, cell = visual_gates[:reading], hidden[:reading], cell[:reading]
+            if reading:
+                similar = None if similarity is None else similarity[:reading, step]
+                gates = self.gates(visual_gates, word_gates[:reading, step], hidden, similar)
+                hidden, cell = lstm_cell(gates, cell)
+        return torch.cat(done[::-1])
 
     def infer(
         self, visual_gates: torch.Tensor, word_gates: torch.Tensor, similarity: torch.Tensor | None = None
@@ -294,7 +338,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
                 image_features, input_ids, attention_mask, image_index, output_attentions
             )
         elif on_cpu and not output_attentions:
-            grid_logits = self._segment_by_length(image_features, input_ids, attention_mask, image_index)
+            grid_logits = self._segment_packed(image_features, input_ids, attention_mask, image_index)
         else:
             grid_logits, attentions = self._segment_batch(
                 image_features, input_ids, attention_mask, image_index, output_attentions
@@ -328,32 +372,27 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
                 attentions.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
         return self.classify(hidden, image_features, image_index), tuple(attentions) or None
 
-    def _segment_by_length(self, image_features, input_ids, attention_mask, image_index):
-        """Expressions of one length at a time, each over its own words only: training on a CPU.
+    def _segment_packed(self, image_features, input_ids, attention_mask, image_index):
+        """Every expression over its own words only, the longest first, so that those still read are the first rows.
 
-        A padded step would cost as much as a word, and the gates of a whole batch do not fit the cache.
+        For training on a CPU, where a padded step would cost as much as a word.
         """
         word_gates = self.get_word_gates(input_ids, attention_mask)
         similarity = self.get_word_similarity(image_features, input_ids, image_index)
-        height, width = image_features.visual_gates.shape[-2:]
         lengths = attention_mask.sum(1)  # (N, T) -> (N,)
-        grid_logits, order = [], []
-        for length in lengths.unique().tolist():
-            rows = (lengths == length).nonzero()[:, 0]  # (N,) -> (G,)
-            steps = rows[:, None], attention_mask[rows].nonzero()[:, 1].view(len(rows), length)  # 2 x (G, T')
-            hidden = word_gates.new_zeros(len(rows), self.config.hidden_size, height, width)
-            states = self.multimodal_lstm(
-                image_features.visual_gates,
-                word_gates[steps],  # (N, T, 4D) -> (G, T', 4D)
-                None,
-                image_index[rows],
-                None if similarity is None else similarity[steps],  # (N, T, h, w) -> (G, T', h, w)
-            )
-            for state, _ in states:
-                hidden = state
-            grid_logits.append(self.classify(hidden, image_features, image_index[rows]))
-            order.append(rows)
-        return torch.cat(grid_logits)[torch.cat(order).argsort()]  # groups of (G, h, w) -> (N, h, w)
+        order = lengths.argsort(descending=True)  # (N,)
+        # The words of each expression before its padding, wherever that was: (N, T) -> (N, longest)
+        words = attention_mask[order].int().argsort(dim=1, descending=True, stable=True)[:, : int(lengths.max())]
+        num_reading = (lengths[:, None] > torch.arange(words.shape[1])).sum(0).tolist()  # (T',), falling
+        states = self.multimodal_lstm.read_packed(
+            image_features.visual_gates,
+            word_gates[order[:, None], words],  # (N, T, 4D) -> (N, T', 4D)
+            num_reading,
+            image_index[order],
+            None if similarity is None else similarity[order[:, None], words],  # (N, T, h, w) -> (N, T', h, w)
+        )
+        hidden = states[order.argsort()]  # (N, D, h, w), as the expressions came
+        return self.classify(hidden, image_features, image_index)
 
     def _segment_each(self, image_features, input_ids, attention_mask, image_index, output_attentions):
         """One expression after the other, each over its own words only: inference on a CPU."""
