@@ -23,6 +23,8 @@ DECAY_SCOPES = {
 FREEZE_SCOPES = {
     "none": (),
     "backbone": (r"backbone\..*",),
+    # MAttNet: the detector it chooses among the regions of.
+    "detector": (r"detector\..*",),
     # Mask R-CNN and CAC: conv1 and layer1 of the ResNet (all of its normalisations are frozen anyway).
     "stem_and_first_stage": (r"backbone\.stem\..*", r"backbone\.stages\.0\..*"),
     # Hu et al., low- and high-resolution stage: the 13 convolutions; fc6 and fc7 (and the projection, fc8) are trained.
