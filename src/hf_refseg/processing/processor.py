@@ -185,11 +185,13 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
         if outputs.logits is None:
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
-        logits, scores = outputs.logits.detach(), getattr(outputs, "scores", None)
+        logits = outputs.logits.detach()
+        # A pipeline's copy of the outputs lacks the fields that are None.
+        scores, boxes = (getattr(outputs, name, None) for name in ("scores", "pred_boxes"))
         sizes = None if target_sizes is None else [tuple(int(side) for side in size) for size in target_sizes]
         images = None if refine is None or images is None else image_list(images)
         num_images = len(next(many for many in (sizes, images, logits) if many is not None))
-        image_index = outputs.image_index
+        image_index = getattr(outputs, "image_index", None)
         if image_index is None:
             image_index = resolve_image_index(None, num_images, len(logits), logits.device)
         image_index = image_index.tolist()
@@ -215,7 +217,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
                 score = float(scores[row] if scores.ndim == 1 else scores[row].max())
             else:
                 score = float((probability * mask).sum() / mask.sum().clamp(min=1))
-            box = mask_box(mask) if outputs.pred_boxes is None or sizes is None else outputs.pred_boxes[row].tolist()
+            box = mask_box(mask) if boxes is None or sizes is None else boxes[row].tolist()
             results.append({"mask": mask, "score": score, "box": box, "image_index": image})
         return results
 
