@@ -199,7 +199,7 @@ def test_a_photo_that_is_cut_off_writes_nothing(rmi, photo, tmp_path, capsys):
 def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):
     path = tmp_path / "maps.png"
     assert cli.main(["segment", photo, "the dog", "--model", lstm_cnn, "--word-maps", str(path)]) == 2
-    assert "--word-maps needs an RMI model; refseg_lstm_cnn has no map per word" in capsys.readouterr().err
+    assert "--word-maps needs RMI or MAttNet; refseg_lstm_cnn has nothing per word" in capsys.readouterr().err
     assert not path.exists()
 
 

@@ -53,7 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
     segment.add_argument("--refine", choices=["dense_crf"], help="sharpen the edges by the colours of the photo")
     segment.add_argument("--output", type=Path, metavar="PICTURE", help="write the photo with the masks over it")
     segment.add_argument("--json", action="store_true", help="print the results as JSON, masks as COCO run lengths")
-    segment.add_argument("--word-maps", type=Path, metavar="PICTURE", help="draw RMI's map after every word")
+    segment.add_argument(
+        "--word-maps",
+        type=Path,
+        metavar="PICTURE",
+        help="draw what the words did: RMI's map after each, or what MAttNet's modules listened to and looked at",
+    )
     segment.set_defaults(run=run_segment)
 
     demo = commands.add_parser("demo", help="segment a sample photo, offline, with the checkpoint that ships")
@@ -200,16 +205,21 @@ def write_overlay(image, answers: list[dict], path: Path) -> None:
 def write_word_maps(image, answer: dict, pipe, path: Path) -> None:
     import torch
 
-    from .plotting import plot_word_maps
+    from .plotting import plot_modules, plot_word_maps
     from .processing.tokenization import split_words
 
     inputs = pipe.processor(image, answer["label"]).to(pipe.device).to(pipe.dtype)
     with torch.no_grad():
         attentions = pipe.model(**inputs, output_attentions=True).attentions
     if attentions is None:
-        raise ValueError(f"--word-maps needs an RMI model; {pipe.model.config.model_type} has no map per word")
-    words = split_words(pipe.processor.tokenizer, answer["label"])[: len(attentions)]
-    figure = plot_word_maps(image, words, [maps[0] for maps in attentions], answer["mask"])
+        raise ValueError(f"--word-maps needs RMI or MAttNet; {pipe.model.config.model_type} has nothing per word")
+    words = split_words(pipe.processor.tokenizer, answer["label"])
+    if isinstance(attentions, dict):
+        words = words[: attentions.word_attentions.shape[-1]]
+        figure = plot_modules(image, words, attentions, modules=pipe.model.config.modules, mask=answer["mask"])
+    else:
+        words = words[: len(attentions)]
+        figure = plot_word_maps(image, words, [maps[0] for maps in attentions], answer["mask"])
     write_whole(path, lambda file: figure.savefig(file, dpi=120))
 
 

@@ -155,7 +155,15 @@ def _map_on_image(one: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
 MODULE_COLORS = {"subject": COLORS[0], "location": COLORS[1], "relationship": COLORS[2]}
 
 
-def plot_modules(image: ImageSource, words: Sequence[str], attentions, row: int = 0, image_index: int = 0, mask=None):
+def plot_modules(
+    image: ImageSource,
+    words: Sequence[str],
+    attentions,
+    row: int = 0,
+    image_index: int = 0,
+    modules: Sequence[str] = tuple(MODULE_COLORS),
+    mask=None,
+):
     """Draws what MAttNet's modules listened to and looked at, for one expression (Yu et al. 2018, figures 4 to 6).
 
     Left the photo with all regions, the chosen one, the neighbour that the relationship module chose beside it, and the
@@ -167,11 +175,12 @@ def plot_modules(image: ImageSource, words: Sequence[str], attentions, row: int 
         words: the words of the expression, as the tokenizer split them.
         attentions: a `MAttNetAttentions`.
         row, image_index: which expression, and its image.
+        modules: names of the model's modules, `model.config.modules`.
         mask: (H, W) at the image's size, or None.
 
     Returns: a `matplotlib.figure.Figure`.
 
-    Raises ValueError where there are fewer weights than words.
+    Raises ValueError where there are fewer weights than words, or not as many modules as names.
     """
     from matplotlib.figure import Figure
 
@@ -179,9 +188,8 @@ def plot_modules(image: ImageSource, words: Sequence[str], attentions, row: int 
     weights = attentions.word_attentions[row].detach().float().cpu().numpy()  # (S, T)
     if not words or weights.shape[1] < len(words):
         raise ValueError(f"{weights.shape[1]} weights for {len(words)} words; ask the model for output_attentions=True")
-    modules = (
-        list(MODULE_COLORS) if len(weights) == len(MODULE_COLORS) else [f"module {n + 1}" for n in range(len(weights))]
-    )
+    if len(weights) != len(modules):
+        raise ValueError(f"{len(weights)} modules, but the names {list(modules)}; give modules=model.config.modules")
     boxes = attentions.region_boxes[image_index].detach().float().cpu().numpy()  # (R, 4)
     chosen = int(attentions.chosen[row])
     neighbour = -1 if attentions.neighbours is None else int(attentions.neighbours[row])
