@@ -25,7 +25,8 @@ from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ...processing.mask_pasting import paste_probabilities
-from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation, MaskRcnnImageFeatures
+from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
 from .outputs_mattnet import MAttNetMatches, MAttNetRegionFeatures
