@@ -48,11 +48,16 @@ def build():
     for unit in model.modules():
         if isinstance(unit, CaffeResNetUnit):
             unit.expand.normalization.weight.fill_(0.2)
-    torch.nn.init.normal_(model.detector.head.class_logits.weight, std=3 * (2 / 2048) ** 0.5)
+    torch.nn.init.normal_(model.detector.head.class_logits.weight, std=0.5 * (2 / 2048) ** 0.5)
     image = torch.randn(1, 3, *SIZE).mul_(60)
     with torch.inference_mode():
-        scores = model.detector(image, score_threshold=0.2).scores.sort(descending=True).values
-    model.detector.config.score_threshold = float(scores[min(DETECTIONS, len(scores)) - 1])
+        detector = model.detector
+        maps = detector.get_image_features(image)
+        boxes, _ = detector.propose(maps)
+        logits, _ = detector.head.predict(detector.head(detector.crop(maps, boxes)))
+        scores = logits.softmax(-1)[:, 1:].flatten().sort(descending=True).values
+    detector.config.score_threshold = float(scores[DETECTIONS - 1])
+    detector.config.nms_threshold = 1.0  # a random head's best boxes lie upon each other
     return model, image
 
 

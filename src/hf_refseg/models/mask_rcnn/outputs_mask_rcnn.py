@@ -1,7 +1,8 @@
 """
 What the detector keeps of images and answers about them.
 
-B images, R regions of all images, C and D channels of backbone and head, S cells per side of a crop, (h, w) feature map.
+B images, R regions of all images, C and D channels of backbone and head, S cells per side of a crop, (h, w) feature
+map.
 """
 
 from dataclasses import dataclass
