@@ -188,8 +188,9 @@ def build_references(data: DataArguments, rows: Sequence[dict], config: dict) ->
     """
     The references to the images of `rows`, and the attributes of `config.attribute_labels`, or of the data set.
 
-    RefShapes knows its attributes and gives several references to a scene, and those that no scene has are left out;
-    for others, attributes are read out of the sentences (`hf_refseg.models.mattnet.attribute_words`), as the paper does.
+    RefShapes knows its attributes, of which those that no scene has are left out, and gives several references to a
+    scene; for others, attributes are read out of the sentences (`hf_refseg.models.mattnet.attribute_words`), as the
+    paper does.
 
     Raises:
         ValueError: rows that are only a part of an image's references, or do not tell the objects of their image.
