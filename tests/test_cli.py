@@ -162,7 +162,7 @@ def test_checkpoints_that_are_not_whole_are_refused(rmi, photo, tmp_path, capsys
     weights.write_bytes(weights.read_bytes()[:3000])
     assert f"error: the weights of {folder} are damaged or cut off" in error()
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    assert "Model type should be one of LstmCnnConfig, RmiConfig" in error()
+    assert "Model type should be one of LstmCnnConfig, MAttNetConfig, RmiConfig" in error()
 
 
 class Touch:

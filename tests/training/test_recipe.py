@@ -3,8 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from transformers import AutoModel
 
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
+from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from hf_refseg.training.build import ModelArguments, build_config
@@ -26,6 +29,21 @@ HU_STAGES = {
     "low_res": {"max_steps": 30_000, "lr_decay_every": 10_000, "freeze": "vgg_convolutions"},
     "high_res": {"max_steps": 18_000, "lr_decay_every": 6_000, "freeze": "vgg_convolutions"},
 }
+DETECTOR = {
+    "max_steps": 1_250_000, "per_device_train_batch_size": 1, "optimizer": "sgd", "learning_rate": 1e-3,
+    "momentum": 0.9, "schedule": "staircase", "lr_decay_factor": 0.1, "lr_decay_every": 800_000, "weight_decay": 1e-4,
+    "weight_decay_scope": "kernels", "freeze": "stem_and_first_stage",
+}  # fmt: skip
+MATTNET = {
+    "max_steps": 30_000, "per_device_train_batch_size": 15, "optimizer": "adam", "learning_rate": 4e-4,
+    "adam_beta1": 0.8, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "gradient_clamp": 0.1, "schedule": "exponential",
+    "lr_decay_start": 8000, "lr_decay_every": 8000, "lr_decay_factor": 0.1, "seed": 24, "mask_protocol": "paper",
+}  # fmt: skip
+ABLATION = {
+    "subject": ["subject"],
+    "location": ["subject", "location"],
+    "relationship": ["subject", "location", "relationship"],
+}
 
 
 def config_of(recipe):
@@ -46,8 +64,6 @@ def test_every_recipe_parses_and_its_arguments_and_model_can_be_built(path, tmp_
     recipe.data_arguments()
     config = config_of(recipe)
     with torch.device("meta"):
-        from transformers import AutoModel
-
         assert sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters()) > 1000
 
 
@@ -66,6 +82,49 @@ def test_stages_of_hu_have_the_published_settings(stage):
     assert {key: recipe.training[key] for key in expected} == expected
     backbone = VggFcnConfig(fc6_padding=0 if stage == "region" else 3)
     assert same(config_of(recipe), LstmCnnConfig.hu_stage(stage, backbone_config=backbone)) == {}
+
+
+def test_the_detector_has_the_published_settings():
+    recipe = load_recipe(CONFIGS / "mask_rcnn_coco.yaml")
+    assert {key: recipe.training[key] for key in DETECTOR} == DETECTOR
+    assert same(config_of(recipe), MaskRcnnConfig()) == {}
+    assert recipe.data["exclude_images"] and recipe.data["flip_probability"] == 0.5
+
+
+def test_mattnet_has_the_published_settings():
+    recipe = load_recipe(CONFIGS / "mattnet_refcoco.yaml")
+    assert {key: recipe.training[key] for key in MATTNET} == MATTNET
+    assert same(config_of(recipe), MAttNetConfig()) == {}
+    assert recipe.processor["min_count"] == 6, "words that occur more than five times"
+    arguments = recipe.data_arguments()
+    assert arguments.sentences_per_ref == 3 and arguments.partition == "unc"
+
+
+@pytest.mark.parametrize("row", ABLATION)
+def test_rows_of_the_ablation_differ_in_their_modules_only(row):
+    whole, recipe = (
+        load_recipe(CONFIGS / "mattnet_refshapes.yaml"),
+        load_recipe(CONFIGS / f"mattnet_refshapes_{row}.yaml"),
+    )
+    assert recipe.model == {**whole.model, "modules": ABLATION[row], "attributes": False}
+    assert recipe.training == {**whole.training, "output_dir": f"runs/mattnet_refshapes_{row}"}
+    assert (recipe.data, recipe.processor) == (whole.data, whole.processor)
+
+
+@pytest.mark.parametrize("name", ["mattnet_refshapes", *(f"mattnet_refshapes_{row}" for row in ABLATION)])
+def test_mattnet_of_refshapes_fits_its_detector(name):
+    detector_recipe, recipe = load_recipe(CONFIGS / "mask_rcnn_refshapes.yaml"), load_recipe(CONFIGS / f"{name}.yaml")
+    detector = config_of(detector_recipe)
+    names = {"region_size": detector.backbone_config.hidden_sizes[-1], "head_size": detector.head_size}
+    config = MAttNetConfig(
+        detector_config=detector, grid_size=detector.crop_size, **names,
+        **{key: value for key, value in recipe.model.items() if key != "model_type"},
+    )  # fmt: skip
+    with torch.device("meta"):
+        parameters = AutoModel.from_config(config).parameters()
+    assert sum(parameter.numel() for parameter in parameters) < 2_500_000, "at most 10 MB ship with the package"
+    for section in ("dialect", "image_size"):
+        assert recipe.data[section] == detector_recipe.data[section]
 
 
 def test_values_are_overridden_by_bare_and_by_full_name():

@@ -143,8 +143,8 @@ def test_unknown_names_are_listed(tmp_path):
     for name, known in (
         ("schedule", "polynomial, staircase, exponential, constant"),
         ("optimizer", "adam, sgd"),
-        ("weight_decay_scope", "conv_kernels, weights, all"),
-        ("freeze", "none, backbone, vgg_convolutions, backbone_and_projection"),
+        ("weight_decay_scope", "conv_kernels, weights, kernels, all"),
+        ("freeze", "none, backbone, detector, stem_and_first_stage, vgg_convolutions, backbone_and_projection"),
         ("mask_protocol", "clean, paper"),
         ("metric_protocol", "hu2016, mattnet"),
     ):

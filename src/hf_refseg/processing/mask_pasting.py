@@ -71,7 +71,8 @@ def _axis_weights(low: torch.Tensor, high: torch.Tensor, pixels: int, cells: int
     # beyond the outermost cell's centre its value goes on: a mask does not fade at the edge of its box
     position = ((centre - low) / (high - low) * cells - 0.5).clamp(0, cells - 1)  # (R, pixels)
     weights = (1 - (position[..., None] - torch.arange(cells, device=low.device)).abs()).clamp(min=0)
-    return weights * ((centre >= low) & (centre < high))[..., None]  # (R, pixels, cells)
+    # a box of no width that begins at the centre of a pixel has weights of 0 / 0, which a product would keep
+    return weights.where(((centre >= low) & (centre < high))[..., None], 0)  # (R, pixels, cells)
 
 
 def _paste_like_the_paper(probability: torch.Tensor, box: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -43,22 +43,26 @@ class DetectionCollator(RowDraws):
     def __call__(self, rows: Sequence[dict]):
         images, annotations = [], []
         for row in rows:
-            if row.get("instances") is None:
-                raise ValueError(
-                    f"row {row['source']} {row['split']} of image {row['image_id']} has no field instances, from which "
-                    "a detector learns; RefShapes and COCO folders have it"
-                )
+            self.check(row)
             if self.draws_of(row).random() < self.flip_probability:
                 row = flip_row(row)
             images.append(row["image"])
             annotations.append(self.annotation(row))
         return dict(self.image_processor(images, annotations=annotations, return_tensors="pt"))
 
-    def annotation(self, row: dict) -> dict:
-        instances = row["instances"]
-        unknown = {instance["category"] for instance in instances} - self.labels.keys()
+    def check(self, row: dict) -> None:
+        """Raises ValueError for a row whose objects are not told, or are not known to the model."""
+        if row.get("instances") is None:
+            raise ValueError(
+                f"row {row['source']} {row['split']} of image {row['image_id']} has no field instances, from which "
+                "a detector learns; RefShapes and COCO folders have it"
+            )
+        unknown = {instance["category"] for instance in row["instances"]} - self.labels.keys()
         if unknown:
             raise ValueError(f"image {row['image_id']} holds {sorted(unknown)}; the model knows {list(self.labels)}")
+
+    def annotation(self, row: dict) -> dict:
+        instances = row["instances"]
         size = (row["height"], row["width"])
         masks = [decode_mask(instance["mask"]) for instance in instances]
         return {
@@ -79,12 +83,11 @@ class NumberedCollator:
         inputs = dict(self.collator.image_processor([row["image"] for row in rows], return_tensors="pt"))
         truths = []
         for row in rows:
-            labels = [self.collator.labels[instance["category"]] for instance in row["instances"]]
-            kept = ("box", "mask")
+            self.collator.check(row)
             truths.append(
                 [
-                    {"label": label, **{name: instance[name] for name in kept}}
-                    for label, instance in zip(labels, row["instances"], strict=True)
+                    {"label": self.collator.labels[thing["category"]], "box": thing["box"], "mask": thing["mask"]}
+                    for thing in row["instances"]
                 ]
             )
         return {"inputs": inputs, "numbers": list(numbers), "truths": truths, "sizes": [_size(row) for row in rows]}
@@ -163,7 +166,8 @@ def average_precision(images: Sequence[dict], categories: Sequence[str]) -> dict
         categories: names in the order of the labels.
 
     Returns:
-        `mask_AP`, `mask_AP50`, `box_AP`, `box_AP50` in [0, 1], and `num`, the number of images.
+        `mask_AP`, `mask_AP50`, `box_AP`, `box_AP50` in [0, 1], NaN where no image has an object, and `num`, the number
+        of images.
     """
     truths, found = [], []
     for number, image in enumerate(images):
@@ -187,7 +191,8 @@ def average_precision(images: Sequence[dict], categories: Sequence[str]) -> dict
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        numbers |= {f"{kind}_AP": float(evaluation.stats[0]), f"{kind}_AP50": float(evaluation.stats[1])}
+        ap, ap50 = (float("nan") if stat < 0 else float(stat) for stat in evaluation.stats[:2])  # -1 says: no objects
+        numbers |= {f"{kind}_AP": ap, f"{kind}_AP50": ap50}
     return numbers | {"num": len(images)}
 
 

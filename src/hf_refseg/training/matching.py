@@ -57,15 +57,21 @@ def comprehension(model, processor, rows: Sequence[dict], device: torch.device |
 
     Args:
         rows: of the one schema, with `instances`.
+
+    Raises:
+        ValueError: an object of a category that the detector does not know.
     """
     rows = [row for row in rows if len(row["ann_ids"]) == 1]
     if not rows:
         return []
+    labels = {name: label for label, name in model.config.detector_config.id2label.items()}
+    for row in rows:
+        if unknown := {thing["category"] for thing in row["instances"]} - labels.keys():
+            raise ValueError(f"image {row['image_id']} holds {sorted(unknown)}; the detector knows {list(labels)}")
     texts = [[sentence["sent"] for sentence in row["sentences"]] for row in rows]
     inputs = processor(images=[row["image"] for row in rows], text=texts, allow_unknown=True, return_tensors="pt").to(
         device
     )
-    labels = {name: label for label, name in model.config.detector_config.id2label.items()}
     boxes = [torch.tensor([thing["box"] for thing in row["instances"]], device=device) for row in rows]
     kinds = [torch.tensor([labels[thing["category"]] for thing in row["instances"]], device=device) for row in rows]
     outputs = model(**inputs, region_boxes=boxes, region_labels=kinds)

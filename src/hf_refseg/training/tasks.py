@@ -10,7 +10,8 @@ from tqdm import tqdm
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, set_seed
 
 from ..checkpoints import resolve_checkpoint
-from ..data import RefShapes
+from ..data import RefShapes, load_coco_images
+from ..data.coco_images import CocoImages
 from ..data.image_references import ImageReferences, SceneReferences
 from ..data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
 from ..losses import attribute_weights
@@ -94,8 +95,17 @@ def _segmentation(data, processor_arguments, model_arguments, args, train_rows, 
 
 
 def dataset_categories(data: DataArguments, rows: Sequence[dict]) -> list[str]:
-    """The names of what there is to detect, in the order of the model's labels."""
-    return list(CATEGORIES) if data.dataset == "refshapes" else rows.category_names()
+    """The names of what there is to detect, in the order of the model's labels.
+
+    Raises ValueError for a data set that does not tell all objects of its images.
+    """
+    if data.dataset == "refshapes":
+        return list(CATEGORIES)
+    if data.dataset != "coco":
+        raise ValueError(f"dataset {data.dataset!r} has no list of categories to detect: choose refshapes or coco")
+    if not isinstance(rows, CocoImages):  # a list: the rows are kept in memory
+        rows = load_coco_images(data.path, data.train_split, images=False)
+    return rows.category_names()
 
 
 def _detection(data, processor_arguments, model_arguments, args, train_rows, eval_rows, resume) -> Task:
@@ -180,21 +190,30 @@ def build_references(data: DataArguments, rows: Sequence[dict], config: dict) ->
     """
     The references to the images of `rows`, and the attributes of `config.attribute_labels`, or of the data set.
 
-    RefShapes knows its attributes and gives several references to a scene; for others, attributes are read out of the
-    sentences (`hf_refseg.models.mattnet.attribute_words`), as the paper does.
+    RefShapes knows its attributes, of which those that no scene has are left out, and gives several references to a
+    scene; for others, attributes are read out of the sentences (`hf_refseg.models.mattnet.attribute_words`), as the
+    paper does.
+
+    Raises:
+        ValueError: rows that are only a part of an image's references, or do not tell the objects of their image.
     """
     wanted = config.get("attributes", True) and "subject" in config.get("modules", ("subject",))
     words = config.get("attribute_labels")
     if isinstance(rows, RefShapes):
-        items, words = SceneReferences(rows, data.refs_per_scene), words or [*RADII, *PATTERNS, *COLORS]
-        counts = dict.fromkeys(words, 0)
+        items = SceneReferences(rows, data.refs_per_scene)
+        counts = dict.fromkeys(words or [*RADII, *PATTERNS, *COLORS], 0)
         for index in range(min(len(items), COUNTED_IMAGES) if wanted else 0):
             for ref in items[index]["refs"]:
                 for word in set(ref["attributes"]) & counts.keys():
                     counts[word] += 1
-        return References(items, counts if wanted else {})
+        return References(items, {word: count for word, count in counts.items() if count or words} if wanted else {})
     if isinstance(rows, Subset):
         raise ValueError("data.train_samples would cut references off their images; leave it out for MAttNet")
+    if not hasattr(rows, "categories"):
+        raise ValueError(
+            "MAttNet chooses among all objects of an image, which these rows do not tell: use dataset refshapes or "
+            "refer_folder, without data.in_memory"
+        )
     if not wanted:
         return References(ImageReferences(rows), {})
     tagger, attributes = load_tagger(), {}

@@ -1,5 +1,6 @@
 """Checkpoints of the original detector (lichengunc/mask-faster-rcnn, PyTorch 0.2) into ours."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def unused_names(arrays: Mapping[str, np.ndarray]) -> set[str]:
     return {*UNUSED, *(name for name in arrays if name.endswith(".num_batches_tracked"))}
 
 
+def stage_depth(arrays: Mapping[str, np.ndarray], layer: int) -> int:
+    """How many units a stage has: they are numbered from 0; at least 1, so that a missing one is told as missing."""
+    units = [re.match(rf"resnet\.layer{layer}\.(\d+)\.", name) for name in arrays]
+    return max((int(unit[1]) + 1 for unit in units if unit), default=1)
+
+
 def infer_config(arrays: Mapping[str, np.ndarray]) -> MaskRcnnConfig:
     """The configuration whose sizes the arrays have; categories are COCO's where there are 80 of them."""
     try:
@@ -77,15 +84,12 @@ def infer_config(arrays: Mapping[str, np.ndarray]) -> MaskRcnnConfig:
         hidden_size = arrays["rpn_net.weight"].shape[0]
     except KeyError as error:
         raise ValueError(f"not a checkpoint of mask-faster-rcnn: the array {error} is missing") from error
-    depths = [
-        1 + max(int(name.split(".")[2]) for name in arrays if name.startswith(f"resnet.layer{layer}."))
-        for layer in (1, 2, 3)
-    ]
+    *depths, head_depth = (stage_depth(arrays, layer) for layer in (1, 2, 3, 4))
     backbone = CaffeResNetConfig(
         hidden_sizes=(256, 512, 1024), depths=depths, output_stride=16, batch_norm_eps=1e-5, padding="symmetric"
     )
     names = {"id2label": dict(enumerate(NOUNS))} if num_labels == 80 else {"num_labels": num_labels}
-    return MaskRcnnConfig(backbone_config=backbone, rpn_hidden_size=hidden_size, **names)
+    return MaskRcnnConfig(backbone_config=backbone, head_depth=head_depth, rpn_hidden_size=hidden_size, **names)
 
 
 def load_original(checkpoint: Mapping[str, np.ndarray] | str | Path) -> MaskRcnnForInstanceSegmentation:

@@ -183,8 +183,9 @@ def crop_masks(masks: torch.Tensor, instances: torch.Tensor, boxes: torch.Tensor
         (P, size, size) bool.
     """
     low, high = boxes[:, :2].long(), boxes[:, 2:].long()
-    steps = (torch.arange(size, device=boxes.device) + 0.5) / size
-    pixels = low[:, :, None] + ((high - low + 1)[:, :, None] * steps).long()  # (P, 2, size), x before y
+    odd = 2 * torch.arange(size, device=boxes.device) + 1
+    # floor((i + 0.5) / size * length) in whole numbers, for a rounded product falls below one that is whole
+    pixels = low[:, :, None] + (high - low + 1)[:, :, None] * odd // (2 * size)  # (P, 2, size), x before y
     limits = torch.tensor(masks.shape[:0:-1], device=boxes.device)[:, None] - 1  # (G, H, W) -> W, H
     x, y = pixels.clamp(min=0).minimum(limits).unbind(1)
     return masks[instances[:, None, None], y[:, :, None], x[:, None, :]]  # -> (P, size, size)
