@@ -208,7 +208,7 @@ def write_word_maps(image, answer: dict, pipe, path: Path) -> None:
     from .plotting import plot_modules, plot_word_maps
     from .processing.tokenization import split_words
 
-    inputs = pipe.processor(image, answer["label"]).to(pipe.device).to(pipe.dtype)
+    inputs = pipe.processor(image, answer["label"]).to(pipe.device)
     with torch.no_grad():
         attentions = pipe.model(**inputs, output_attentions=True).attentions
     if attentions is None:
