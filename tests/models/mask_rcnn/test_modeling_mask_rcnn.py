@@ -71,6 +71,13 @@ def test_the_threshold_is_lowered_only_where_that_is_asked_for(model, images):
 
 
 @torch.no_grad()
+def test_broken_weights_end_without_detections(model, images):
+    """NaN reaches no threshold, however low."""
+    model.head.class_logits.weight.fill_(float("nan"))
+    assert len(model(images, at_least_one=True).scores) == 0
+
+
+@torch.no_grad()
 def test_no_detection_is_an_empty_result(model, images):
     outputs = model(images, score_threshold=1.0)
     assert outputs.pred_boxes.shape == (0, 4) and outputs.mask_probabilities.shape == (0, 14, 14)

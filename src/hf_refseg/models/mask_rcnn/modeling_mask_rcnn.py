@@ -278,7 +278,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
             at_least_one: lower the threshold until there is a detection, as MAttNet needs one to choose.
         """
         objects = probabilities[:, 1:]
-        while at_least_one and len(objects) and not (objects >= threshold).any():
+        while at_least_one and threshold > 0 and not (objects >= threshold).any():  # at 0 only NaN is left out
             threshold -= SCORE_STEP
         # What is below the threshold suppresses nothing that is above it, so it may go before the suppression.
         regions, categories = (objects >= threshold).nonzero(as_tuple=True)
