@@ -54,8 +54,8 @@ def test_rows_of_a_refer_folder(shared_dir):
 
 
 def test_unknown_datasets_and_missing_paths_are_errors():
-    with pytest.raises(ValueError, match="'coco'.*refshapes or refer_folder"):
-        build_rows(DataArguments(dataset="coco"), "train", None)
+    with pytest.raises(ValueError, match="'imagenet': choose refshapes, refer_folder, coco or published"):
+        build_rows(DataArguments(dataset="imagenet"), "train", None)
     with pytest.raises(ValueError, match=r"needs data\.path"):
         build_rows(DataArguments(dataset="refer_folder"), "train", None)
     with pytest.raises(ValueError, match=r"published needs data\.path: its name or folder"):
