@@ -73,6 +73,12 @@ def test_the_right_object_is_the_one_of_the_highest_score(model, processor, rows
         assert boxes.tolist() == [thing["box"] for thing in row["instances"]]
 
 
+def test_an_annotated_box_of_no_area_is_a_candidate_all_the_same(model, processor, rows):
+    flat = {**rows[0]["instances"][-1], "box": [3.0, 4, 3, 20]}
+    changed = {**rows[0], "instances": [*rows[0]["instances"][:-1], flat]}
+    assert len(comprehension(model, processor, [changed])) == len(rows[0]["sentences"])
+
+
 def test_categories_that_the_detector_does_not_know_are_named(model, processor, rows):
     strange = {**rows[0], "instances": [{**thing, "category": "dodecahedron"} for thing in rows[0]["instances"]]}
     with pytest.raises(ValueError, match=r"image .* holds \['dodecahedron'\]; the detector knows \['circle'"):

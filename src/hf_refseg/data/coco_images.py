@@ -44,24 +44,38 @@ class CocoImages(ReferringRows):
     """
     Rows of the schema, one per image that has objects: no sentence, no referent, and `instances` with masks.
 
-    Crowds are left out, as the original detector does; `notes` counts them.
+    Crowds and objects whose box has no area are left out, as the original detector does; `notes` counts them.
+
+    Raises:
+        ValueError: an object lies in an image that the file does not list; no image is left.
     """
 
     def __init__(self, file: Path, pictures: ImageFolder | None, split: str, exclude: frozenset[str] = frozenset()):
         self.file, self.pictures, self.split, self.source = file, pictures, split, "coco"
         self.instances = CocoInstances(file)
-        single = {
-            image_id: [ann for ann in ann_ids if not self.instances.annotations[ann].get("iscrowd")]
-            for image_id, ann_ids in self.instances.annotations_of_image.items()
-        }
+        crowds, flat, single = 0, 0, {}
+        for image_id, ann_ids in self.instances.annotations_of_image.items():
+            self.instances.check_image(image_id, str(file))
+            kept = [ann_id for ann_id in ann_ids if not self.instances.annotations[ann_id].get("iscrowd")]
+            for ann_id in kept:
+                self.instances.check_annotation(ann_id, image_id, str(file))
+            single[image_id] = [ann_id for ann_id in kept if _has_area(self.instances.box(ann_id))]
+            crowds += len(ann_ids) - len(kept)
+            flat += len(kept) - len(single[image_id])
         kept = [image_id for image_id, ann_ids in single.items() if ann_ids]
         self.image_ids = [
-            image_id for image_id in kept if not image_identities(self.instances.image_record(image_id)) & exclude
+            image_id
+            for image_id in kept
+            if not image_identities({**self.instances.image_record(image_id), "source": self.source}) & exclude
         ]
         if not self.image_ids:
-            raise ValueError(f"{file} has {len(kept)} images with objects, and all of them are excluded")
-        crowds = len(self.instances.annotations) - sum(map(len, single.values()))
-        self.notes = {"crowds left out": crowds, "images left out as excluded": len(kept) - len(self.image_ids)}
+            raise ValueError(f"{file} has {len(kept)} images with objects, and none is left by exclude_images")
+        excluded = len(kept) - len(self.image_ids)
+        self.notes = {
+            "crowds left out": crowds,
+            "objects without area left out": flat,
+            "images left out as excluded": excluded,
+        }
         self._ann_ids = single
 
     def __len__(self) -> int:
@@ -110,3 +124,7 @@ class CocoImages(ReferringRows):
                 for ann_id in self._ann_ids[image_id]
             ],
         }
+
+
+def _has_area(box: list[float]) -> bool:
+    return box[2] > box[0] and box[3] > box[1]

@@ -7,6 +7,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import Subset
 from transformers.trainer_utils import EvalLoopOutput
 
+from ..models.mattnet.region_geometry import with_area
 from .trainer import ReferringSegmentationTrainer
 
 
@@ -72,7 +73,7 @@ def comprehension(model, processor, rows: Sequence[dict], device: torch.device |
     inputs = processor(images=[row["image"] for row in rows], text=texts, allow_unknown=True, return_tensors="pt").to(
         device
     )
-    boxes = [torch.tensor([thing["box"] for thing in row["instances"]], device=device) for row in rows]
+    boxes = [with_area(torch.tensor([thing["box"] for thing in row["instances"]], device=device)) for row in rows]
     kinds = [torch.tensor([labels[thing["category"]] for thing in row["instances"]], device=device) for row in rows]
     outputs = model(**inputs, region_boxes=boxes, region_labels=kinds)
     answers = []

@@ -109,6 +109,13 @@ def test_a_single_object_is_paired_with_itself():
     assert batch["region_index"].tolist() == [0] * 9
 
 
+def test_annotated_boxes_of_no_area_become_a_pixel_wide():
+    """The model refuses regions without area; a single odd annotation must not end a training."""
+    item = make_item(1, {0: "cat", 1: "dog"}, {"a": 0})
+    item["instances"][1]["box"] = [3.5, 4, 20, 4]
+    assert make_collator()([item])["region_boxes"][0].tolist() == [[0, 0, 10, 20], [3.5, 4, 20, 5]]
+
+
 def test_errors_teach():
     with pytest.raises(ValueError, match="none of the 1 images of the batch has a reference to a single object"):
         make_collator()([make_item(1, OBJECTS, {})])

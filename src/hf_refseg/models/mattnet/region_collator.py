@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ...data.row_draws import RowDraws
+from .region_geometry import with_area
 
 
 class MAttNetCollator(RowDraws):
@@ -112,6 +113,6 @@ def pad_regions(instances: Sequence[list[dict]]) -> dict[str, torch.Tensor]:
     categories = torch.zeros(len(instances), width, dtype=torch.long)
     for image, of_image in enumerate(instances):
         for column, instance in enumerate(of_image):
-            boxes[image, column] = torch.tensor(instance["box"], dtype=torch.float64)
+            boxes[image, column] = with_area(torch.tensor(instance["box"], dtype=torch.float64))
             categories[image, column] = numbers[instance["category"]]
     return {"region_boxes": boxes, "region_labels": categories, "region_mask": categories > 0}

@@ -13,6 +13,12 @@ import torch
 Kinds = Literal["same", "different", "different_then_same"]
 
 
+def with_area(boxes: torch.Tensor) -> torch.Tensor:
+    """(..., 4) xyxy, in which annotated boxes of no width or height (COCO has some) become one pixel wide or high."""
+    flat = boxes[..., 2:] == boxes[..., :2]
+    return torch.cat([boxes[..., :2], boxes[..., 2:] + flat], -1)
+
+
 def location_features(boxes: torch.Tensor, image_sizes: torch.Tensor) -> torch.Tensor:
     """
     [x / W, y / H, (x + w - 1) / W, (y + h - 1) / H, w h / (W H)] of each region.
