@@ -19,10 +19,14 @@ class CaffeResNetUnit(nn.Module):
         self.shortcut = NormalizedConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        residual = F.relu(self.reduce(maps), inplace=True)  # (B, C, H, W) -> (B, D / 4, H / stride, W / stride)
+        return self.join(self.reduce(maps), self.shortcut(maps))
+
+    def join(self, reduced: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+        """All after the first 1x1 convolution: (B, D / 4, H / stride, W / stride) and (B, D, ...) -> (B, D, ...)."""
+        residual = F.relu(reduced, inplace=True)
         residual = F.relu(self.convolve(residual), inplace=True)
         residual = self.expand(residual)  # (B, D / 4, ...) -> (B, D, ...)
-        residual += self.shortcut(maps)
+        residual += shortcut
         return F.relu(residual, inplace=True)
 
 

@@ -81,6 +81,10 @@ class NormalizedConvolution(nn.Module):
         maps = F.conv2d(maps, self.convolution.weight, None, self.stride, padding, self.dilation)
         return self.normalization(maps)
 
+    def folded(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Kernel (D, C, k, k) and bias (D,) that do the same to `maps`; None where they may not be folded."""
+        return self._fold() if self._can_fold(maps) else None
+
     def _can_fold(self, maps: torch.Tensor) -> bool:
         if torch.compiler.is_compiling() or not isinstance(self.normalization, FrozenBatchNorm2d):
             return False

@@ -214,3 +214,19 @@ def test_published_defaults():
             MaskRcnnConfig(backbone_config={**config.backbone_config.to_dict(), "depths": [3, 4, 6]}, num_labels=8)
         )
     assert smaller.head.class_logits.weight.shape == (9, 2048)
+
+
+@pytest.mark.parametrize("crop", ["grid", "align"])
+@torch.no_grad()
+def test_convolutions_before_the_crop_give_what_those_after_it_do(model, images, crop):
+    model.config.crop = crop
+    for name, buffer in model.head.stage.named_buffers():  # a bias that is not zero, which the crop must not scale
+        buffer.copy_(torch.rand(buffer.shape, generator=torch.Generator().manual_seed(len(name))) + 0.5)
+    features = model.get_image_features(images)
+    boxes = [torch.tensor([[3.0, 5, 70, 60], [80, 60, 120, 90], [0, 0, 95, 79]])] * 2  # one reaches out of the map
+    seen = []
+    handle = model.head.stage[0].reduce.register_forward_hook(lambda *_: seen.append(1))
+    first = model.head.read_map(features.maps, lambda maps: model._crop_map(maps, boxes), num_points=6 * 49)
+    assert not seen, "the first convolution ran on the map"
+    handle.remove()
+    torch.testing.assert_close(first, model.head(model.crop(features, boxes)), rtol=1e-4, atol=1e-5)
