@@ -4,7 +4,7 @@ Speed and memory of MAttNet on this machine, beside the original program: `pytho
 processes of their own, for their peak memory; stages run one after the other in one process. Figures are medians of all
 in processes of their own, for their peak memory; stages run one after the other in one process. Figures are medians of
 all runs. The originals' (PyTorch 2.15, two cores, shared/specs/speed_mattnet.md) were measured on another processor
-than yours: read ratios to them together with the rate, which was about 260 GFLOP/s there.
+than yours, of about 260 GFLOP/s: "same rate" is the ratio times 260 over this machine's rate, what it would be there.
 """
 
 import argparse
@@ -129,9 +129,14 @@ def line(name: str, figures: list[dict], original: float | None, target: float |
     row = {"name": name, "wall_ms": wall, "cpu_ms": cpu, "gflop": gflop, "share": gflop / wall * 1e3 / rate}
     row |= {"peak_mb": max(figure["peak_mb"] for figure in figures), "original_ms": original, "target": target}
     row["ratio"] = original / wall if original else None
+    row["ratio_at_its_rate"] = original / wall * ORIGINAL_RATE / rate if original else None
     print(
         f"{name:42}{wall:9.1f}{cpu:9.1f}{gflop:8.1f}{row['share']:7.0%}{row['peak_mb']:9.0f}"
-        + (f"{original:10.0f}{row['ratio']:7.2f}" if original else f"{'-':>10}{'-':>7}")
+        + (
+            f"{original:10.0f}{row['ratio']:7.2f}{row['ratio_at_its_rate']:10.2f}"
+            if original
+            else f"{'-':>10}{'-':>7}{'-':>10}"
+        )
         + (f"{target:8.2f}" if target else f"{'-':>8}")
     )
     return row
@@ -157,10 +162,10 @@ def main():
     rate = {name: statistics.median(round_[name] for round_ in rates) for name in rates[0]}
     machine = max(rate["float32 matrix product"], rate["float32 convolution"])
     print("machine, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in rate.items()))
-    headings = ("wall ms", "cpu ms", "GFLOP", "share", "peak MB", "original", "ratio", "target")
+    headings = ("wall ms", "cpu ms", "GFLOP", "share", "peak MB", "original", "ratio", "same rate", "target")
     print(
         f"{'':42}"
-        + "".join(f"{name:>{width}}" for name, width in zip(headings, (9, 9, 8, 7, 9, 10, 7, 8), strict=True))
+        + "".join(f"{name:>{width}}" for name, width in zip(headings, (9, 9, 8, 7, 9, 10, 7, 10, 8), strict=True))
     )
     rows = [line(name, whole[name], original, target, machine) for name, (_, original, target) in WHOLE.items()]
     rows += [line(name, [s[name] for s in stages], original, None, machine) for name, original in STAGES.items()]

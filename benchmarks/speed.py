@@ -5,7 +5,7 @@ Every row runs in a process of its own, so that its peak memory is its own: mode
 the measured ones. The rows take turns over several rounds, and each figure is the median over all of them. The share
 of the machine's own float32 rate uses the best of a matrix product and a 1x1 convolution, measured in the same run.
 The originals' figures (TensorFlow 2.15, two cores, wall medians with 15 % noise) were measured on another processor
-than yours: read ratios to them together with the rate, which was about 260 GFLOP/s there.
+than yours, of about 260 GFLOP/s: "same rate" is the ratio times 260 over this machine's rate, what it would be there.
 """
 
 import argparse
@@ -167,7 +167,7 @@ def main():
     print("machine, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in rate.items()))
     print(
         f"{'':44}{'wall ms':>8}{'min':>7}{'cpu ms':>8}{'GFLOP':>7}{'share':>7}{'peak MB':>9}{'expr/s':>8}"
-        f"{'original':>10}{'ratio':>7}{'target':>8}"
+        f"{'original':>10}{'ratio':>7}{'same rate':>10}{'target':>8}"
     )
     report = []
     for index in chosen:
@@ -186,8 +186,12 @@ def main():
             "expressions_per_second": row.expressions / wall,
             "ratio": row.original_ms / (wall * 1e3) if row.original_ms else None,
         }
+        if row.original_ms:
+            figures["ratio_at_its_rate"] = figures["ratio"] * ORIGINAL_RATE / machine
         report.append({**asdict(row), **figures})
-        original = f"{row.original_ms:10.0f}{figures['ratio']:7.1f}" if row.original_ms else f"{'-':>10}{'-':>7}"
+        original = f"{'-':>10}{'-':>7}{'-':>10}"
+        if row.original_ms:
+            original = f"{row.original_ms:10.0f}{figures['ratio']:7.1f}{figures['ratio_at_its_rate']:10.1f}"
         target = f"{row.target:8.1f}" if row.target else f"{'-':>8}"
         print(
             f"{row.name:44}{wall * 1e3:8.0f}{min(walls) * 1e3:7.0f}{cpu * 1e3:8.0f}{gflop:7.1f}"
