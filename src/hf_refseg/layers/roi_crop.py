@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from torchvision.ops import roi_align
 
 
 def crop_regions(
@@ -25,6 +24,8 @@ def crop_regions(
         (R, C, S, S) of all images one after the other, R = sum of R_i.
     """
     if method == "align":
+        from torchvision.ops import roi_align
+
         outside = [torch.cat([box[:, :2], box[:, 2:] + 1], dim=1).to(maps) for box in boxes]
         return roi_align(maps, outside, size, spatial_scale=1 / stride, sampling_ratio=2, aligned=True)
     batch, channels, height, width = maps.shape

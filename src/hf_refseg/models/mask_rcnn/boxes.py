@@ -2,12 +2,12 @@
 Boxes of the detector: anchors, deltas, overlap and suppression, in the convention of the first Fast R-CNN.
 
 A box is [x1, y1, x2, y2] with both corners inside it, so its width is x2 - x1 + 1. torchvision's boxes end outside, so
-that ours, moved by `+ 1` at their second corner, are what torchvision's `nms` and `box_iou` take.
+that ours, moved by `+ 1` at their second corner, are what torchvision's `nms` and `box_iou` take. It is imported where
+it is used: whoever loads another model needs neither its second nor its memory.
 """
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou, nms
 
 
 def inclusive_to_exclusive(boxes: torch.Tensor) -> torch.Tensor:
@@ -85,6 +85,8 @@ def clip_boxes_outwards(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tenso
 
 def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     """IoU of boxes (R, 4) and (G, 4): (R, G)."""
+    from torchvision.ops import box_iou
+
     return box_iou(inclusive_to_exclusive(boxes), inclusive_to_exclusive(others))
 
 
@@ -97,6 +99,8 @@ def suppress(boxes: torch.Tensor, scores: torch.Tensor, threshold: float, inclus
         scores: (R,).
         threshold: a box goes whose IoU with a better one is above this; `inclusive`: or equal to it.
     """
+    from torchvision.ops import nms
+
     if inclusive:
         # torchvision compares with >. The next smaller number makes that >=.
         threshold = float(np.nextafter(np.float32(threshold), np.float32(0)))
