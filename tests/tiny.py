@@ -39,7 +39,9 @@ def tiny_lstm_cnn(**kwargs) -> LstmCnnForReferringSegmentation:
 
 
 def tiny_mask_rcnn_config(**kwargs) -> MaskRcnnConfig:
-    backbone = {"stem_size": 8, "hidden_sizes": [8, 12, 16], "depths": [1, 1, 1], "padding": "symmetric"}
+    # 16 channels at least: oneDNN's backward of a 1x1 convolution of stride 2 over fewer, channels last, writes beyond
+    # its memory (PyTorch 2.14.1, two threads or more).
+    backbone = {"stem_size": 8, "hidden_sizes": [16, 16, 16], "depths": [1, 1, 1], "padding": "symmetric"}
     sizes = {"head_depth": 1, "head_size": 24, "mask_hidden_size": 8, "rpn_hidden_size": 12}
     numbers = {"anchor_scales": [1, 2], "pre_nms_top_n": 60, "post_nms_top_n": 20, "num_labels": 5}
     training = {"train_pre_nms_top_n": 60, "train_post_nms_top_n": 30, "rpn_batch_size": 32, "roi_batch_size": 16}

@@ -149,7 +149,7 @@ def test_detections_keep_their_masks_as_run_lengths():
 
 SETTINGS = {
     "max_steps": 3, "train_samples": 8, "eval_samples": 3, "image_size": 48, "processor.size": 64, "use_cpu": True,
-    "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "model.backbone_config.hidden_sizes": [8, 16],
+    "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "model.backbone_config.hidden_sizes": [16, 32],
     "model.backbone_config.stem_size": 8, "model.backbone_config.depths": [1, 1], "head_size": 16,
     "mask_hidden_size": 8, "rpn_hidden_size": 8, "rpn_batch_size": 16, "roi_batch_size": 8, "post_nms_top_n": 10,
     "dataloader_num_workers": 0, "logging_steps": 1, "save_steps": 2, "eval_strategy": "no", "disable_tqdm": True,
