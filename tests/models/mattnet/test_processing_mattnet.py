@@ -257,7 +257,7 @@ def test_torchvisions_mask_rcnn_proposes_boxes_categories_and_masks(model, proce
         weights=None, weights_backbone=None, num_classes=5, min_size=64, max_size=96, box_score_thresh=0.0,
         box_detections_per_img=8, rpn_post_nms_top_n_test=20,
     ).eval()  # fmt: skip
-    pixels = torch.from_numpy(np.asarray(picture())).permute(2, 0, 1) / 255
+    pixels = torch.from_numpy(np.array(picture())).permute(2, 0, 1) / 255
     with torch.no_grad():
         (found,) = detector([pixels])
     assert len(found["boxes"])
