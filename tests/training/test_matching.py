@@ -171,4 +171,4 @@ def test_training_goes_on_from_a_checkpoint(train, detector, tmp_path):
 
 def test_a_training_without_a_detector_says_how_to_get_one(train, tmp_path):
     with pytest.raises(ValueError, match="give its folder as --detector_checkpoint, .*mask_rcnn_refshapes.yaml"):
-        train(words(tmp_path / "run"))
+        train(words(tmp_path / "run", detector_checkpoint="null"))
