@@ -10,7 +10,7 @@ from hf_refseg.models.mask_rcnn.boxes import decode_boxes
 from hf_refseg.models.mask_rcnn.convert_mask_rcnn import load_original
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
-from hf_refseg.models.mattnet.convert_mattnet import load_matching
+from hf_refseg.models.mattnet.convert_mattnet import load_matching, tokenizer_from_infos
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from hf_refseg.models.mattnet.region_geometry import location_features, neighbours, relative_locations
 from hf_refseg.processing.mask_pasting import paste_masks
@@ -144,7 +144,8 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     width = int(expected["masks_shape"][-1])
     masks = np.unpackbits(expected["masks_packedbits"], axis=-1)[..., :width].astype(bool)
     pasted = paste_masks(found.mask_probabilities, found.pred_boxes, size, protocol="paper")
-    checks.check_share("masks", pasted.numpy(), masks)
+    checks.check_share("masks_packedbits", pasted.numpy(), masks)
+    checks.check("masks_shape", torch.tensor(pasted.shape), tolerance=0)
     for key in expected:
         if lowered := re.fullmatch(r"lowered\(conf_thresh=([\d.]+)\)/(\w+)", key):
             few = detector(**inputs, at_least_one=True, score_threshold=float(lowered[1]))
@@ -152,6 +153,8 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
             checks.append(compare(key, ours, expected[key]))
 
     matching = load_matching(case.checkpoint("tensors_matching"))
+    tokenizer = tokenizer_from_infos(case.config, matching.config)
+    checks.check("labels", torch.tensor([tokenizer(case.config["expression"])["input_ids"]]), tolerance=0)
     model = MAttNetForReferringSegmentation.from_parts(detector, matching)
     outputs = model(**inputs, input_ids=torch.from_numpy(expected["labels"]), output_attentions=True)
     features = model.get_image_features(**inputs)

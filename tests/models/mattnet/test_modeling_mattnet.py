@@ -132,6 +132,11 @@ class TestMAttNet(ModelTester):
         with pytest.raises(ValueError, match="runs from 0 to 8, but there are 8 regions"):
             model(**{**step, "region_index": torch.arange(9)})
 
+    def test_regions_beside_features_that_hold_their_own_are_refused(self, model, inputs):
+        features = model.get_image_features(inputs["pixel_values"])
+        with pytest.raises(ValueError, match="image_features hold their regions"):
+            model(**inputs, image_features=features)
+
     def test_padded_regions_are_no_candidates(self, model, inputs):
         mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
         padded = model(**inputs, region_mask=mask)

@@ -151,7 +151,7 @@ def detection_losses(
     rows = torch.cat(
         [
             torch.arange(start, start + len(sample.targets), device=logits.device)
-            for start, sample in zip(starts, samples, strict=False)
+            for start, sample in zip(starts[:-1], samples, strict=True)
         ]
     )
     if not len(rows):

@@ -332,6 +332,8 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
         if image_features is None and pixel_values is None:
             raise ValueError("give pixel_values or image_features")
+        if image_features is not None and region_boxes is not None and region_index is None:
+            raise ValueError("image_features hold their regions: give region_boxes to get_image_features instead")
         if region_mask is not None:
             region_boxes = [boxes[mask] for boxes, mask in zip(region_boxes, region_mask.bool(), strict=True)]
             if region_labels is not None:
