@@ -13,6 +13,12 @@ def test_a_picture_with_and_without_evaluations(tmp_path):
     assert both.height == 2 * loss.height and both.width == loss.width
 
 
+def test_the_detectors_evaluations_are_drawn_too(tmp_path):
+    precision = [{"step": 30, "eval_mask_AP": 0.5, "eval_mask_AP50": 0.9}]
+    both = Image.open(plot_training_curve(TRAINING + precision, tmp_path / "both.png"))
+    assert both.height == 2 * Image.open(plot_training_curve(TRAINING, tmp_path / "loss.png")).height
+
+
 def test_nothing_logged_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="logging_steps"):
         plot_training_curve(EVALUATION, tmp_path / "curve.png")

@@ -1,7 +1,16 @@
-"""One picture of a finished training: loss, learning rate and overall IoU over the steps."""
+"""One picture of a finished training: loss, learning rate and what was evaluated over the steps."""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+# What an evaluation may report, in [0, 1], with name and colour.
+CURVES = {
+    "eval_oIoU": ("overall IoU", "tab:green"),
+    "eval_mIoU": ("mean IoU", "tab:olive"),
+    "eval_accuracy": ("accuracy", "tab:purple"),
+    "eval_mask_AP": ("mask AP", "tab:green"),
+    "eval_mask_AP50": ("mask AP50", "tab:olive"),
+}
 
 
 def plot_training_curve(log_history: Sequence[dict], path: str | Path) -> Path:
@@ -16,7 +25,7 @@ def plot_training_curve(log_history: Sequence[dict], path: str | Path) -> Path:
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
     training = [entry for entry in log_history if "loss" in entry]
-    evaluations = [entry for entry in log_history if "eval_oIoU" in entry]
+    evaluations = [entry for entry in log_history if CURVES.keys() & entry.keys()]
     if not training:
         raise ValueError("no training loss was logged: set logging_steps below the number of training steps")
     panels = 2 if evaluations else 1
@@ -31,10 +40,11 @@ def plot_training_curve(log_history: Sequence[dict], path: str | Path) -> Path:
     rate.set_ylabel("learning rate", color="tab:gray")
     if evaluations:
         steps = [entry["step"] for entry in evaluations]
-        axes[1].plot(steps, [entry["eval_oIoU"] for entry in evaluations], "o-", color="tab:green", label="overall IoU")
-        axes[1].plot(steps, [entry["eval_mIoU"] for entry in evaluations], "o-", color="tab:olive", label="mean IoU")
-        axes[1].set_ylim(0, 1)
-        axes[1].set_ylabel(f"validation ({evaluations[-1].get('eval_protocol', '')})")
+        for name, (label, color) in CURVES.items():
+            if name in evaluations[-1]:
+                axes[1].plot(steps, [entry[name] for entry in evaluations], "o-", color=color, label=label)
+        axes[1].set_ylim(0, 1.03)
+        axes[1].set_ylabel(f"validation ({evaluations[-1].get('eval_protocol', 'COCOeval')})")
         axes[1].legend(loc="lower right")
     axes[-1].set_xlabel("step")
     figure.savefig(path, dpi=120)
