@@ -1,5 +1,8 @@
 """A trainer that is small enough to run in a test: miniature RMI, drawn scenes of 48 pixels."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import tiny_caffe_resnet_config, tiny_rmi
@@ -8,6 +11,17 @@ from hf_refseg.data import ReferringSegmentationCollator, RefShapes
 from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training import ReferringSegmentationTrainer, RefSegTrainingArguments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def train():
+    """train.py as a function of its command line."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """The detector's batches, COCO's average precision, and a training of a few steps by its recipe."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,6 @@ from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageP
 from hf_refseg.training.detection import DetectionCollator, NumberedCollator, average_precision, detections_of
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def train():
-    """train.py as a function of its command line."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def make_collator(**kwargs) -> DetectionCollator:

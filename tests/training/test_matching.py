@@ -1,6 +1,5 @@
 """MAttNet's evaluation among annotated objects, and a training of a few steps by its recipe."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -104,15 +103,6 @@ SETTINGS = {
     "eval_strategy": "no", "disable_tqdm": True, "load_best_model_at_end": False, "report_to": "none",
     "refs_per_scene": 2,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def train():
-    """train.py as a function of its command line."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A run killed with SIGKILL in the middle gives, once resumed, the parameters of a run that was never killed."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -43,15 +42,6 @@ def overrides(output_dir, **settings):
         for item in {**SETTINGS, "output_dir": output_dir, **settings}.items()
         for word in (f"--{item[0]}", str(item[1]))
     ]
-
-
-@pytest.fixture(scope="module")
-def train():
-    """train.py as a function of its command line."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def kill_in_the_middle(output_dir, log):
