@@ -15,6 +15,7 @@ from hf_refseg.metrics import (
     inclusive_box_iou,
     mask_counts,
 )
+from hf_refseg.models.hulanet.phrase_structure import PhraseStructure, PhraseVocabulary, original_labels
 
 from .golden_case import Comparison, GoldenCase, compare
 
@@ -23,7 +24,7 @@ FLOAT = 1e-9  # the manifest's
 
 
 def run(case: GoldenCase) -> list[Comparison]:
-    """Every number of expected.json that an evaluator gave; its `phrases` are no metric."""
+    """Every number of expected.json, and every phrase."""
     expected = json.loads((case.folder / "expected.json").read_text())
     extra = json.loads((case.folder / "inputs.json").read_text())
     predictions = {name.removeprefix("pred/"): mask for name, mask in case.inputs.items()}
@@ -37,6 +38,8 @@ def run(case: GoldenCase) -> list[Comparison]:
         *compare_text_objseg(expected, predictions, targets),
         *compare_rela(expected, extra, predictions, targets),
         *compare_threshold_search(expected),
+        *compare_phrases(expected),
+        *compare_vocabulary(case, expected),
     ]
 
 
@@ -170,6 +173,36 @@ def compare_threshold_search(expected: dict) -> list[Comparison]:
     return [
         compare("threshold_search/bins", search.counts, original["bins"], EXACT),
         compare("threshold_search/threshs", thresholds, original["threshs"], FLOAT),
+    ]
+
+
+def compare_phrases(expected: dict) -> list[Comparison]:
+    """Phrases assembled from their structure, their words, and the original's labels of these."""
+    results = []
+    for number, original in enumerate(expected["phrases"]):
+        structure, name = PhraseStructure.from_row(original["phrase_structure"]), f"phrases/{number}"
+        words, _ = structure.assemble()
+        results.append(compare(f"{name}/phrase", structure.phrase() == original["phrase"], True, EXACT))
+        results.append(compare(f"{name}/words", ["<BOS>", *words, "<EOS>"] == original["words"], True, EXACT))
+        for key in sorted(key for key in original if key.startswith("annotation_labels_len")):
+            labels = original_labels(structure, int(key.removeprefix("annotation_labels_len")))
+            results.append(compare(f"{name}/{key}", labels, original[key], EXACT))
+    return results
+
+
+def compare_vocabulary(case: GoldenCase, expected: dict) -> list[Comparison]:
+    """The original's lists start with "[INV]" and end with "[UNK]", which ours do without."""
+    original = expected["phrase_vocab"]
+    vocabulary = PhraseVocabulary.from_counts(json.loads((case.folder / "name_att_rel_count.json").read_text()))
+    names = {"cat": vocabulary.categories, "att": vocabulary.attributes, "rel": vocabulary.predicates}
+    labels = {key: ["[INV]", *known, "[UNK]"] for key, known in names.items()}
+    first, last = (labels["cat"][part] for part in (slice(len(original["first_cat"])), slice(-2, None)))
+    return [
+        *(compare(f"phrase_vocab/{key}", len(labels[key]), original[f"n_{key}_labels"], EXACT) for key in labels),
+        compare("phrase_vocab/first_cat", first == original["first_cat"], True, EXACT),
+        compare("phrase_vocab/last_cat", last == original["last_cat"], True, EXACT),
+        compare("phrase_vocab/att_unk", labels["att"].index("[UNK]"), original["att_unk"], EXACT),
+        compare("phrase_vocab/cat_person", labels["cat"].index("person"), original["cat_person"], EXACT),
     ]
 
 
