@@ -80,7 +80,7 @@ def measure_whole(name: str, runs: int) -> dict:
         inputs["region_labels"] = torch.randint(0, 80, (1, DETECTIONS))
     with torch.inference_mode():
         figures = timed(lambda: model(image, **inputs), runs)
-        return {**figures, "regions": model(image, **inputs).scores.shape[1]}
+        return {**figures, "regions": model(image, **inputs).region_scores.shape[1]}
 
 
 def measure_stages(runs: int) -> dict[str, dict]:

@@ -13,9 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from safetensors.torch import load_file, save_file
 
-from hf_refseg import checkpoints, cli
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor, RmiImageProcessor, RmiProcessor, checkpoints, cli
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_lstm_cnn, tiny_rmi
 
@@ -102,10 +100,14 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
     from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 
     calls = []
-    monkeypatch.setattr(convert_lstm_cnn, "convert", lambda *given, **by_name: calls.append((given, by_name)) or "DIR")
+    monkeypatch.setattr(
+        convert_lstm_cnn,
+        "convert",
+        
+    )
     arguments = ["convert", "lstm-cnn", "a.npz", "--vocabulary", "words.txt", "--output", str(tmp_path / "new")]
     assert cli.main(arguments) == 0
-    assert calls == [(("a.npz",), {"vocabulary": "words.txt", "output": tmp_path / "new"})]
+    assert calls == [("a.npz", "words.txt", tmp_path / "new")]
     assert capsys.readouterr().out == "wrote DIR\n"
 
 
@@ -199,7 +201,7 @@ def test_a_photo_that_is_cut_off_writes_nothing(rmi, photo, tmp_path, capsys):
 def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):
     path = tmp_path / "maps.png"
     assert cli.main(["segment", photo, "the dog", "--model", lstm_cnn, "--word-maps", str(path)]) == 2
-    assert "--word-maps needs RMI or MAttNet; refseg_lstm_cnn has nothing per word" in capsys.readouterr().err
+    assert "--word-maps draws what the words did, of which refseg_lstm_cnn keeps nothing" in capsys.readouterr().err
     assert not path.exists()
 
 

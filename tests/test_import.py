@@ -49,7 +49,7 @@ FIRST_AFTER_THE_BASE = [
     "import hf_refseg; from transformers import AutoProcessor",
     "import hf_refseg; from transformers import AutoImageProcessor",
     "from transformers import AutoModel, AutoProcessor; import hf_refseg",
-    "import hf_refseg.pipeline; from transformers import AutoModel, AutoProcessor",
+    "import hf_refseg.pipelines; from transformers import AutoModel, AutoProcessor",
     "from hf_refseg import RmiForReferringSegmentation; from transformers import AutoModel, AutoProcessor",
     "from hf_refseg.models.mobilenet_v2 import modeling_mobilenet_v2; from transformers import AutoModel",
     "from hf_refseg.models.rmi.processing_rmi import RmiProcessor; from transformers import AutoModel",

@@ -9,33 +9,24 @@ import importlib
 
 from .checkpoints import checkpoint_names, checkpoint_path
 from .registration import register
+from .systems import SYSTEMS
 
 __version__ = "0.1.0"
 
-_LOCATIONS = {
+# Each public name that is loaded when it is first used, and the module that defines it.
+_MODULE_OF = {
     "AutoModelForReferringSegmentation": "auto",
-    "LstmCnnConfig": "models.lstm_cnn.configuration_lstm_cnn",
-    "LstmCnnForReferringSegmentation": "models.lstm_cnn.modeling_lstm_cnn",
-    "LstmCnnProcessor": "models.lstm_cnn.processing_lstm_cnn",
-    "MAttNetConfig": "models.mattnet.configuration_mattnet",
-    "MAttNetForReferringSegmentation": "models.mattnet.modeling_mattnet",
-    "MAttNetProcessor": "models.mattnet.processing_mattnet",
-    "MaskRcnnConfig": "models.mask_rcnn.configuration_mask_rcnn",
-    "MaskRcnnForInstanceSegmentation": "models.mask_rcnn.modeling_mask_rcnn",
-    "MaskRcnnImageProcessor": "models.mask_rcnn.image_processing_mask_rcnn",
     "ReferringSegmentationOutput": "outputs",
-    "RmiConfig": "models.rmi.configuration_rmi",
-    "RmiForReferringSegmentation": "models.rmi.modeling_rmi",
-    "RmiProcessor": "models.rmi.processing_rmi",
-}
+    "pipeline": "pipelines",
+} | {name: system.module_name(part) for system in SYSTEMS for name, part in system.class_names().items()}
 
-__all__ = ["__version__", "checkpoint_names", "checkpoint_path", *_LOCATIONS]  # noqa: PLE0604
+__all__ = ["__version__", "checkpoint_names", "checkpoint_path", *_MODULE_OF]  # noqa: PLE0604
 
 
 def __getattr__(name: str):
-    if name not in _LOCATIONS:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_LOCATIONS[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
 
 
 register()

@@ -4,12 +4,8 @@ from collections import OrderedDict
 
 from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping
 
-from .models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
-from .models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
-from .models.mattnet.configuration_mattnet import MAttNetConfig
-from .models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
-from .models.rmi.configuration_rmi import RmiConfig
-from .models.rmi.modeling_rmi import RmiForReferringSegmentation
+from .registration import config_of
+from .systems import MODEL_SUFFIXES, SYSTEMS
 
 
 class AutoModelForReferringSegmentation(_BaseAutoModelClass):
@@ -18,6 +14,7 @@ class AutoModelForReferringSegmentation(_BaseAutoModelClass):
     _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
 
 
-AutoModelForReferringSegmentation.register(LstmCnnConfig, LstmCnnForReferringSegmentation, exist_ok=True)
-AutoModelForReferringSegmentation.register(MAttNetConfig, MAttNetForReferringSegmentation, exist_ok=True)
-AutoModelForReferringSegmentation.register(RmiConfig, RmiForReferringSegmentation, exist_ok=True)
+for system in SYSTEMS:
+    if system.kind == "referring":
+        model_class = getattr(system.module("modeling"), f"{system.prefix}{MODEL_SUFFIXES[system.kind]}")
+        AutoModelForReferringSegmentation.register(config_of(system), model_class, exist_ok=True)

@@ -4,8 +4,8 @@ Heavy imports wait until they are needed.
 """
 
 import argparse
-import importlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -17,14 +17,9 @@ from pathlib import Path
 from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
 from .evaluation import commands as evaluation
+from .systems import SYSTEMS, find_system
 
-# Of each system its converter, and the file that it needs beside the checkpoint.
-CONVERTERS = {
-    "lstm-cnn": ("hf_refseg.models.lstm_cnn.convert_lstm_cnn", "vocabulary"),
-    "mask-rcnn": ("hf_refseg.models.mask_rcnn.convert_mask_rcnn", None),
-    "mattnet": ("hf_refseg.models.mattnet.convert_mattnet", "detector"),
-    "rmi": ("hf_refseg.models.rmi.convert_rmi", "vocabulary"),
-}
+CONVERTER_FILES = ("vocabulary", "detector", "infos")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -74,13 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     evaluation.add_commands(commands)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
-    convert.add_argument("system", choices=sorted(CONVERTERS), help="which model the checkpoint is of")
+    convert.add_argument("system", choices=convertible(), help="which model the checkpoint is of")
     convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow or PyTorch checkpoint, or .npz")
     convert.add_argument(
         "--vocabulary", metavar="FILE", help="rmi, lstm-cnn: the words the model was trained with, one per line"
     )
     convert.add_argument(
         "--detector", metavar="CKPT", help="mattnet: checkpoint of its detector, or a folder that was converted"
+    )
+    convert.add_argument(
+        "--infos", metavar="FILE", help="mattnet: the JSON of its words; default: the one beside the checkpoint"
     )
     convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder for the model")
     convert.set_defaults(run=run_convert)
@@ -110,7 +108,7 @@ def run_segment(options: argparse.Namespace) -> None:
     if options.output:
         write_overlay(image, answers, options.output)
     if options.word_maps:
-        write_word_maps(image, answers[0], pipe, options.word_maps)
+        write_explanation(image, answers[0], pipe, options.word_maps)
     for path in (options.output, options.word_maps):
         if path:
             print(f"wrote {path}", file=sys.stderr)
@@ -129,15 +127,23 @@ def run_demo(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
+def convertible() -> list[str]:
+    """The systems whose original checkpoints can be converted, as the command line calls them."""
+    return sorted(
+        system.family.replace("_", "-") for system in SYSTEMS if system.kind != "backbone" and system.has("convert")
+    )
+
+
 def run_convert(options: argparse.Namespace) -> None:
-    module, needed = CONVERTERS[options.system]
-    given = {name: getattr(options, name) for name in ("vocabulary", "detector") if getattr(options, name) is not None}
-    if needed is not None and needed not in given:
-        raise ValueError(f"a checkpoint of {options.system} needs --{needed} too")
-    if extra := given.keys() - {needed}:
-        raise ValueError(f"a checkpoint of {options.system} has no use for --{extra.pop()}")
-    converter = importlib.import_module(module)
-    print(f"wrote {converter.convert(options.checkpoint, output=options.output, **given)}")
+    convert = find_system(options.system).module("convert").convert
+    parameters = inspect.signature(convert).parameters
+    given = {name: getattr(options, name) for name in CONVERTER_FILES if getattr(options, name) is not None}
+    for name in CONVERTER_FILES:
+        if name in parameters and parameters[name].default is inspect.Parameter.empty and name not in given:
+            raise ValueError(f"a checkpoint of {options.system} needs --{name} too")
+        if name in given and name not in parameters:
+            raise ValueError(f"a checkpoint of {options.system} has no use for --{name}")
+    print(f"wrote {convert(options.checkpoint, output=options.output, **given)}")
 
 
 def run_checkpoints(options: argparse.Namespace) -> None:
@@ -157,9 +163,8 @@ def segment(photo: str | Path, expressions: list[str], model: str, **post_proces
     loaded = load_model(folder)
     from transformers import AutoProcessor, pipeline
 
-    from .pipeline import TASK, register
+    from .pipelines import TASK
 
-    register()
     pipe = pipeline(TASK, model=loaded, processor=AutoProcessor.from_pretrained(folder))
     return image, pipe(image, expressions, **post_processing), pipe
 
@@ -202,24 +207,20 @@ def write_overlay(image, answers: list[dict], path: Path) -> None:
     write_whole(path, picture.save)
 
 
-def write_word_maps(image, answer: dict, pipe, path: Path) -> None:
+def write_explanation(image, answer: dict, pipe, path: Path) -> None:
     import torch
 
-    from .plotting import plot_modules, plot_word_maps
     from .processing.tokenization import split_words
 
+    system = find_system(pipe.model.config.model_type)
+    if not system.has("plotting"):
+        raise ValueError(f"--word-maps draws what the words did, of which {system.model_type} keeps nothing")
+    plotting = system.module("plotting")
     inputs = pipe.processor(image, answer["label"]).to(pipe.device)
     with torch.no_grad():
-        attentions = pipe.model(**inputs, output_attentions=True).attentions
-    if attentions is None:
-        raise ValueError(f"--word-maps needs RMI or MAttNet; {pipe.model.config.model_type} has nothing per word")
-    words = split_words(pipe.processor.tokenizer, answer["label"])
-    if isinstance(attentions, dict):
-        words = words[: attentions.word_attentions.shape[-1]]
-        figure = plot_modules(image, words, attentions, modules=pipe.model.config.modules, mask=answer["mask"])
-    else:
-        words = words[: len(attentions)]
-        figure = plot_word_maps(image, words, [maps[0] for maps in attentions], answer["mask"])
+        explanation = pipe.model(**inputs, output_attentions=True).explanation
+    words = split_words(pipe.processor.tokenizer, answer["label"])[: inputs["input_ids"].shape[1]]
+    figure = plotting.plot_explanation(image, words, explanation, mask=answer["mask"])
     write_whole(path, lambda file: figure.savefig(file, dpi=120))
 
 

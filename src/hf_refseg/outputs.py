@@ -11,7 +11,7 @@ class ReferringSegmentationOutput(ModelOutput):
     r"""
     What a referring segmentation model answers for N expressions on B images. Fields a system does not have are None.
 
-    N expressions, R regions, T words, (H, W) the size of the network's input, (h, w) its feature grid.
+    N expressions, R regions of an image at most, (H, W) the size of the network's input, (h, w) its feature grid.
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, *optional*, returned when `labels` is given):
@@ -21,18 +21,26 @@ class ReferringSegmentationOutput(ModelOutput):
         grid_logits (`torch.FloatTensor` of shape `(N, h, w)`, *optional*):
             Mask logits on the feature grid, where the paper computes them.
         pred_boxes (`torch.FloatTensor` of shape `(N, 4)`, *optional*):
-            xyxy, in pixels of the original image (of the network's input, where `original_sizes` is not given); x2 and
-            y2 lie outside the box.
-        scores (`torch.FloatTensor` of shape `(N,)` or `(N, R)`, *optional*):
-            Matching scores of regions, or the confidence of each answer.
-        region_masks (`torch.FloatTensor` of shape `(N, M, M)`, *optional*):
-            Mask probabilities of the chosen regions, M x M cells that fill `pred_boxes`; where the caller brought masks
-            of the regions, a tuple of N of these, each `(H, W)` at its image's size.
+            xyxy, in pixels of the images whose sizes are `original_sizes`; x2 and y2 lie outside the box.
+        scores (`torch.FloatTensor` of shape `(N,)`, *optional*):
+            The confidence of each answer; of a system that chooses among regions, the score of the chosen one.
+        region_scores (`torch.FloatTensor` of shape `(N, R)`, *optional*):
+            The score of each region of the expression's image; -inf where an image has fewer than R regions.
+        chosen (`torch.LongTensor` of shape `(N,)`, *optional*):
+            Which region of its image each expression refers to.
+        region_masks (`torch.FloatTensor` of shape `(N, S, S)`, *optional*):
+            Mask probabilities of the chosen regions, S x S cells that fill `pred_boxes`. None where the caller brought
+            masks of the regions: then `given_masks` has them.
+        given_masks (`tuple[torch.BoolTensor]` of N masks, each `(H_i, W_i)`, *optional*):
+            The caller's own masks of the chosen regions, at the sizes of their images.
+        no_target_scores (`torch.FloatTensor` of shape `(N,)`, *optional*):
+            Probability that an expression refers to nothing in its image.
         image_index (`torch.LongTensor` of shape `(N,)`):
-            Which image of the batch each expression speaks of.
-        attentions (`tuple[torch.FloatTensor]`, *optional*, returned when `output_attentions=True`):
-            What the paper draws; RMI: T maps of shape `(N, h, w)`, the mean multimodal state after each word. MAttNet:
-            a [`MAttNetAttentions`].
+            Which image of the batch each expression refers to.
+        original_sizes (`torch.LongTensor` of shape `(B, 2)`, *optional*):
+            Height and width of the images, in whose pixels `pred_boxes` are.
+        explanation (`ModelOutput`, *optional*, returned when `output_attentions=True`):
+            What the system's paper draws, such as [`RmiExplanation`]; `plot_explanation` beside each system draws it.
         losses (`dict[str, torch.FloatTensor]`, *optional*):
             The terms of `loss`, each of shape `()`.
     """
@@ -42,7 +50,12 @@ class ReferringSegmentationOutput(ModelOutput):
     grid_logits: torch.FloatTensor | None = None
     pred_boxes: torch.FloatTensor | None = None
     scores: torch.FloatTensor | None = None
+    region_scores: torch.FloatTensor | None = None
+    chosen: torch.LongTensor | None = None
     region_masks: torch.FloatTensor | None = None
+    given_masks: tuple[torch.BoolTensor, ...] | None = None
+    no_target_scores: torch.FloatTensor | None = None
     image_index: torch.LongTensor | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
+    original_sizes: torch.LongTensor | None = None
+    explanation: ModelOutput | None = None
     losses: dict[str, torch.FloatTensor] | None = None

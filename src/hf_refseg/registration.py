@@ -1,62 +1,124 @@
 """
-Makes transformers' Auto classes know ours without importing any of it.
+Makes transformers' Auto classes and its `pipeline` know ours, without importing either before they are needed.
 
-Every module registers its classes where it ends. Importing models, processors or pipelines of transformers costs
-seconds, and its configurations most of one, so ours are imported at the moment the factory that needs them is, by
-whomever.
+Importing models, processors or pipelines of transformers takes seconds. So each of our classes is registered as soon as
+both are imported: the factory of transformers that should know it, and our module that defines it. Importing a factory
+imports our modules for it. A module of ours that is being imported just then is registered when it is complete.
 """
 
 import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from wrapt import register_post_import_hook
 
-# Factory of transformers: our modules that register with it.
-MODULES = {
-    "transformers.models.auto.configuration_auto": (
-        "models.caffe_resnet.configuration_caffe_resnet",
-        "models.vgg_fcn.configuration_vgg_fcn",
-        "models.mobilenet_v2.configuration_mobilenet_v2",
-        "models.mask_rcnn.configuration_mask_rcnn",
-        "models.lstm_cnn.configuration_lstm_cnn",
-        "models.mattnet.configuration_mattnet",
-        "models.rmi.configuration_rmi",
-    ),
-    "transformers.models.auto.modeling_auto": (
-        "models.caffe_resnet.modeling_caffe_resnet",
-        "models.vgg_fcn.modeling_vgg_fcn",
-        "models.mobilenet_v2.modeling_mobilenet_v2",
-        "models.mask_rcnn.register_mask_rcnn",
-        "models.lstm_cnn.modeling_lstm_cnn",
-        "models.mattnet.modeling_mattnet",
-        "models.rmi.modeling_rmi",
-    ),
-    "transformers.models.auto.processing_auto": (
-        "models.mask_rcnn.register_image_processor",
-        "models.lstm_cnn.processing_lstm_cnn",
-        "models.mattnet.processing_mattnet",
-        "models.rmi.processing_rmi",
-    ),
-    "transformers.pipelines": ("pipeline",),
-}
+from .checkpoints import DEFAULT_CHECKPOINT, FOLDER
+from .systems import SYSTEMS, System, find_system
+
+AUTO = "transformers.models.auto"
 
 
-def import_modules(factory) -> None:
+@dataclass(frozen=True)
+class Registration:
     """
-    Import our modules of a factory that has just been imported.
+    One class, and the factory that should know it.
 
-    No name is taken out of them: where one of them caused the factory's import, it is itself only half imported.
+    Args:
+        factory: a module of transformers.
+        module: the full name of our module that defines the class.
+        class_name: the class.
+        register: called with the class once both modules are imported.
     """
-    for module in MODULES[factory.__name__]:
-        importlib.import_module(f".{module}", __package__)
+
+    factory: str
+    module: str
+    class_name: str
+    register: Callable[[type], None]
+
+    def on_factory(self, _) -> None:
+        module = importlib.import_module(self.module)
+        if hasattr(module, self.class_name):  # else it is being imported, and `on_module` follows
+            self.register(getattr(module, self.class_name))
+
+    def on_module(self, module) -> None:
+        factory = sys.modules.get(self.factory)
+        if factory is not None and not factory.__spec__._initializing:  # else `on_factory` follows
+            self.register(getattr(module, self.class_name))
 
 
 def register() -> None:
-    """Have each class registered as soon as its factory is imported, or now where it already is."""
-    for factory in MODULES:
-        register_post_import_hook(import_modules, factory)
-    # Our image processors register beside our processors. processing_auto, half imported, is who usually imports this
-    # factory: ours would miss AutoProcessor then, so they wait for the hook of processing_auto.
-    register_post_import_hook(
-        lambda _: importlib.import_module("transformers.models.auto.processing_auto"),
-        "transformers.models.auto.image_processing_auto",
+    """Have every class registered as soon as it can be."""
+    registrations = [entry for system in SYSTEMS for entry in system_registrations(system)]
+    module = f"{__package__}.pipelines"
+    registrations.append(
+        Registration("transformers.pipelines", module, "ReferringSegmentationPipeline", register_pipeline)
+    )
+    for entry in registrations:
+        register_post_import_hook(entry.on_factory, entry.factory)
+        register_post_import_hook(entry.on_module, entry.module)
+
+
+def system_registrations(system: System) -> list[Registration]:
+    """The entries of one system: its configuration, model and, where it has them, processors."""
+    parts = {part: class_name for class_name, part in system.class_names().items()}
+    image_system = find_system(system.image_processor or system.family)
+
+    def entry(factory: str, owner: System, part: str, class_name: str, register) -> Registration:
+        name = f"{__package__}.{owner.module_name(part)}"
+        return Registration(f"{AUTO}.{factory}", name, class_name, partial(register, system))
+
+    entries = [entry("configuration_auto", system, "configuration", parts["configuration"], register_config)]
+    entries.append(entry("modeling_auto", system, "modeling", parts["modeling"], register_model))
+    if system.kind != "backbone":
+        class_name = f"{image_system.prefix}ImageProcessor"
+        entries.append(
+            entry("image_processing_auto", image_system, "image_processing", class_name, register_image_processor)
+        )
+    if system.kind == "referring":
+        entries.append(entry("processing_auto", system, "processing", parts["processing"], register_processor))
+    return entries
+
+
+def config_of(system: System) -> type:
+    return getattr(system.module("configuration"), f"{system.prefix}Config")
+
+
+def register_config(system: System, config_class: type) -> None:
+    from transformers.models.auto.configuration_auto import AutoConfig
+
+    AutoConfig.register(system.model_type, config_class, exist_ok=True)
+
+
+def register_model(system: System, model_class: type) -> None:
+    from transformers.models.auto.modeling_auto import AutoBackbone, AutoModel
+
+    factory = AutoBackbone if system.kind == "backbone" else AutoModel
+    factory.register(config_of(system), model_class, exist_ok=True)
+
+
+def register_image_processor(system: System, image_processor_class: type) -> None:
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+    classes = {"torchvision": image_processor_class}
+    AutoImageProcessor.register(config_of(system), image_processor_classes=classes, exist_ok=True)
+
+
+def register_processor(system: System, processor_class: type) -> None:
+    from transformers.models.auto.processing_auto import AutoProcessor
+
+    AutoProcessor.register(config_of(system), processor_class, exist_ok=True)
+
+
+def register_pipeline(pipeline_class: type) -> None:
+    from transformers.models.auto.modeling_auto import AutoModel
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    PIPELINE_REGISTRY.register_pipeline(
+        pipeline_class.task,
+        pipeline_class=pipeline_class,
+        pt_model=(AutoModel,),
+        default={"model": (str(FOLDER / DEFAULT_CHECKPOINT), None)},
+        type="multimodal",
     )

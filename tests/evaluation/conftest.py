@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import tiny_rmi
 
+from hf_refseg import RmiImageProcessor, RmiProcessor
 from hf_refseg.data import RefShapes
 from hf_refseg.evaluation.run import Evaluation
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
 

@@ -143,7 +143,7 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     checks.check("mask_prob_14x14", found.mask_probabilities)
     width = int(expected["masks_shape"][-1])
     masks = np.unpackbits(expected["masks_packedbits"], axis=-1)[..., :width].astype(bool)
-    pasted = paste_masks(found.mask_probabilities, found.pred_boxes, size, protocol="paper")
+    pasted = paste_masks(found.mask_probabilities, found.pred_boxes, size, interpolation="paper")
     checks.check_share("masks_packedbits", pasted.numpy(), masks)
     checks.check("masks_shape", torch.tensor(pasted.shape), tolerance=0)
     for key in expected:
@@ -171,12 +171,12 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     means = found.head_features.mean((2, 3))
     checks.check("Feats/fc7_mean", means)
     checks.check("Feats/cxt_fc7", means[contexts[0].clamp(min=0)] * (contexts[0] >= 0)[..., None])
-    attentions = outputs.attentions
-    checks.check("match/scores", outputs.scores[0])
+    explanation = outputs.explanation
+    checks.check("match/scores", outputs.region_scores[0])
     for column, name in enumerate(("sub", "loc", "rel")):
-        checks.check(f"match/{name}_score", attentions.module_scores[0, :, column, None])
-        checks.check(f"match/{name}_attn", attentions.word_attentions[:, column].expand(num_regions, -1))
-    checks.check("match/weights", attentions.module_weights.expand(num_regions, -1))
+        checks.check(f"match/{name}_score", explanation.module_scores[0, :, column, None])
+        checks.check(f"match/{name}_attn", explanation.word_attentions[:, column].expand(num_regions, -1))
+    checks.check("match/weights", explanation.module_weights.expand(num_regions, -1))
     language = []
     embedding = model.matching.visual["relationship"].language_embedding
     handle = embedding.register_forward_hook(lambda module, args, output: language.append(output.flatten()))
@@ -190,11 +190,11 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     checks.check("match/sub_grid_attn", matches.grid_attention[0].flatten(1))
     checks.check("match/att_scores", matches.attribute_logits[0])
     entry = case.manifest["pipeline_entry"]
-    chosen = int(attentions.chosen[0])
+    chosen = int(explanation.chosen[0])
     checks.append(compare("entry/pred_det_id", np.array(chosen), np.array(entry["pred_det_id"]), tolerance=0))
     checks.append(compare("entry/pred_box", to_xywh(outputs.pred_boxes)[0], np.array(entry["pred_box"])))
-    checks.append(compare("entry/sub_grid_attn", attentions.grid_attention[0].flatten(), entry["sub_grid_attn"]))
-    drawn = paste_masks(outputs.region_masks, outputs.pred_boxes, size, protocol="paper")[0].numpy()
+    checks.append(compare("entry/sub_grid_attn", explanation.grid_attention[0].flatten(), entry["sub_grid_attn"]))
+    drawn = paste_masks(outputs.region_masks, outputs.pred_boxes, size, interpolation="paper")[0].numpy()
     checks.check_share("entry/mask", drawn, masks[chosen])
     return checks
 

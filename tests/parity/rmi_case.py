@@ -3,7 +3,7 @@
 import torch
 
 from hf_refseg.layers.tf1_resize import resize_bilinear_tf1
-from hf_refseg.models.conversion import backbone_scope
+from hf_refseg.models.caffe_resnet.convert_caffe_resnet import backbone_scope
 from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 from hf_refseg.models.rmi import convert_rmi
 from hf_refseg.training.tensorflow_adam import TensorFlowAdam
@@ -78,7 +78,7 @@ def run(case: GoldenCase) -> list[Comparison]:
 
     size = tuple(outputs.logits.shape[-2:])
     if is_rmi:
-        mean_state = resize_bilinear_tf1(outputs.attentions[-1][:, None], size)[:, 0]
+        mean_state = resize_bilinear_tf1(outputs.explanation.word_maps[-1][:, None], size)[:, 0]
         check("mult_state_s4", mean_state[:, ::4, ::4])
         with torch.no_grad():
             features = model.get_image_features(pixel_values)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from hf_refseg.tensorflow_checkpoints import Source
+from hf_refseg.conversion.sources import Source
 
 from .golden_case import TOLERANCE_AFTER_STEP, Comparison, GoldenCase, compare
 

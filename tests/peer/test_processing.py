@@ -4,8 +4,7 @@ import unittest
 
 import pytest
 
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor, RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.image_processing import RefSegImageProcessorKwargs
 from hf_refseg.processing.processor import ReferringSegmentationProcessorKwargs
 from hf_refseg.processing.tokenization import tokenizer_from_sentences

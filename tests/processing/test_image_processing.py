@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from hf_refseg.processing.image_processing import RefSegImageProcessor
-from hf_refseg.processing.resizing import Letterbox, resize_and_crop
+from hf_refseg.processing.resizing import Placement, resize_and_crop
 
 RMI_MEAN = [122.67891434, 116.66876762, 104.00698793]
 
@@ -35,7 +35,9 @@ def synth_mask(height, width, seed):
 def test_paper_images_and_labels_equal_the_originals(golden, case):
     facts, inputs, outputs = golden
     height, width = facts["resize_and_pad"][case]["out_hw"]
-    processor = RefSegImageProcessor(size={"height": height, "width": width}, protocol="paper", image_mean=[0, 0, 0])
+    processor = RefSegImageProcessor(
+        size={"height": height, "width": width}, interpolation="paper", image_mean=[0, 0, 0]
+    )
     image = inputs[f"im{case}"]
     batch = processor(image, segmentation_maps=synth_mask(*image.shape[:2], case))
     np.testing.assert_array_equal(
@@ -52,7 +54,7 @@ def test_paper_masks_come_back_like_the_originals(golden, case):
         resized = resize_and_crop(torch.from_numpy(prediction).float(), target.shape)
         np.testing.assert_allclose(resized.numpy(), outputs[f"crop{case}_v012_float"], atol=1e-6)
     logits = torch.where(torch.from_numpy(prediction), 1.0, -1.0)[None]
-    mask = RefSegImageProcessor().restore_masks(logits, target.shape, protocol="paper")[0][0].numpy()
+    mask = RefSegImageProcessor().restore_masks(logits, target.shape, interpolation="paper")[0][0].numpy()
     np.testing.assert_array_equal(mask, outputs[f"crop{case}_v012_nonzero"])
     expected = facts["resize_and_crop"][case]["v012"]
     assert (mask & target).sum() == expected["I"]
@@ -63,15 +65,15 @@ def test_clean_differs_from_paper_where_it_should():
     image = np.zeros((200, 200, 3), np.uint8)
     image[::2] = 255  # finest stripes: antialiasing gives grey, point sampling does not
     clean = RefSegImageProcessor(size={"height": 50, "width": 50})(image)["pixel_values"]
-    paper = RefSegImageProcessor(size={"height": 50, "width": 50}, protocol="paper")(image)["pixel_values"]
+    paper = RefSegImageProcessor(size={"height": 50, "width": 50}, interpolation="paper")(image)["pixel_values"]
     assert clean[0, 0, 10:40].sub(127.5).abs().max() < 3
     assert not torch.equal(clean, paper)
 
 
-@pytest.mark.parametrize("protocol", ["clean", "paper"])
-def test_border_is_minus_mean(protocol):
+@pytest.mark.parametrize("interpolation", ["clean", "paper"])
+def test_border_is_minus_mean(interpolation):
     image = Image.new("RGB", (100, 50), "white")
-    processor = RefSegImageProcessor(image_mean=RMI_MEAN, protocol=protocol)
+    processor = RefSegImageProcessor(image_mean=RMI_MEAN, interpolation=interpolation)
     pixels = processor(image)["pixel_values"]
     assert pixels.shape == (1, 3, 320, 320) and pixels.dtype == torch.float32
     torch.testing.assert_close(pixels[0, :, 0, 0], -torch.tensor(RMI_MEAN))
@@ -121,19 +123,19 @@ def test_thin_images_keep_a_pixel(shape):
 
 
 def test_padding_is_centred_with_the_odd_row_below():
-    box = Letterbox.fit((37, 53), (64, 64))
+    box = Placement.fit((37, 53), (64, 64))
     assert (box.inner, box.top, box.left) == ((45, 64), 9, 0)
 
 
 def test_unknown_protocol_and_resample_name_the_choices():
     with pytest.raises(ValueError, match="'papre'.*clean, paper"):
-        RefSegImageProcessor(protocol="papre")
+        RefSegImageProcessor(interpolation="papre")
     with pytest.raises(ValueError, match="'papre'.*clean, paper"):
-        RefSegImageProcessor()(np.zeros((4, 4, 3), np.uint8), protocol="papre")
+        RefSegImageProcessor()(np.zeros((4, 4, 3), np.uint8), interpolation="papre")
     with pytest.raises(ValueError, match="BILINEAR"):
         RefSegImageProcessor(resample=3)
     with pytest.raises(ValueError, match="threshold 0.7"):
-        RefSegImageProcessor().restore_masks(torch.zeros(1, 320, 320), (4, 4), threshold=0.7, protocol="paper")
+        RefSegImageProcessor().restore_masks(torch.zeros(1, 320, 320), (4, 4), threshold=0.7, interpolation="paper")
 
 
 def test_masks_of_the_wrong_shape_are_named():
@@ -145,7 +147,7 @@ def test_masks_of_the_wrong_shape_are_named():
 
 
 def test_settings_survive_saving(tmp_path):
-    processor = RefSegImageProcessor(size={"height": 64, "width": 48}, image_mean=RMI_MEAN, protocol="paper")
+    processor = RefSegImageProcessor(size={"height": 64, "width": 48}, image_mean=RMI_MEAN, interpolation="paper")
     processor.save_pretrained(tmp_path)
     again = RefSegImageProcessor.from_pretrained(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)

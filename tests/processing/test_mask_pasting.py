@@ -43,11 +43,11 @@ def test_a_constant_mask_fills_its_box_to_the_edge():
     torch.testing.assert_close(pasted, expected)
 
 
-@pytest.mark.parametrize("protocol", ["clean", "paper"])
-def test_a_half_mask_fills_half_of_its_box(protocol):
+@pytest.mark.parametrize("interpolation", ["clean", "paper"])
+def test_a_half_mask_fills_half_of_its_box(interpolation):
     half = torch.zeros(1, 14, 14)
     half[:, :, 7:] = 1
-    mask = paste_masks(half, torch.tensor([[4.0, 2, 18, 16]]), (20, 24), protocol=protocol)[0]
+    mask = paste_masks(half, torch.tensor([[4.0, 2, 18, 16]]), (20, 24), interpolation=interpolation)[0]
     expected = torch.zeros(20, 24, dtype=torch.bool)
     expected[2:16, 11:18] = True
     assert torch.equal(mask, expected)
@@ -71,24 +71,24 @@ def test_boxes_without_a_pixel_give_zeros(box):
 
 
 @pytest.mark.parametrize("box", NOTHING.values(), ids=NOTHING)
-def test_boxes_without_a_pixel_do_not_stop_the_papers_protocol(box):
+def test_boxes_without_a_pixel_do_not_stop_the_papers_interpolation(box):
     """Clipped to the photo as in the original, such a box keeps at most a row or a column of pixels."""
-    mask = paste_masks(torch.rand(1, 14, 14), torch.tensor([box]), (20, 24), protocol="paper")[0]
+    mask = paste_masks(torch.rand(1, 14, 14), torch.tensor([box]), (20, 24), interpolation="paper")[0]
     assert mask.shape == (20, 24) and (mask.any(0).sum() <= 1 or mask.any(1).sum() <= 1)
 
 
 @pytest.mark.parametrize("number", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE])
-@pytest.mark.parametrize("protocol", ["clean", "paper"])
-def test_any_number_of_masks(number, protocol):
+@pytest.mark.parametrize("interpolation", ["clean", "paper"])
+def test_any_number_of_masks(number, interpolation):
     generator = torch.Generator().manual_seed(1)
     masks = torch.rand(number, 6, 6, generator=generator)
     corners = torch.rand(number, 2, generator=generator) * 8
     boxes = torch.cat([corners, corners + 5], 1)
-    together = paste_masks(masks, boxes, (16, 16), protocol=protocol)
+    together = paste_masks(masks, boxes, (16, 16), interpolation=interpolation)
     assert together.shape == (number, 16, 16) and together.dtype == torch.bool
     for row in range(0, number, 13):
         assert torch.equal(
-            together[row, None], paste_masks(masks[row, None], boxes[row, None], (16, 16), 0.5, protocol)
+            together[row, None], paste_masks(masks[row, None], boxes[row, None], (16, 16), 0.5, interpolation)
         )
 
 
@@ -107,7 +107,7 @@ def test_half_precision_masks_are_interpolated_in_float32():
     )
 
 
-# ---- The paper's protocol ----
+# ---- The paper's interpolation ----
 
 
 def test_the_paper_stretches_each_mask_to_its_own_range():
@@ -116,14 +116,14 @@ def test_the_paper_stretches_each_mask_to_its_own_range():
     mask[:, :7] = 0.95
     box = torch.tensor([[2.0, 2, 16, 16]])
     assert paste_masks(mask, box, (20, 20))[0].sum() == 14 * 14
-    paper = paste_masks(mask, box, (20, 20), protocol="paper")[0]
+    paper = paste_masks(mask, box, (20, 20), interpolation="paper")[0]
     assert paper[2:9, 2:16].all() and not paper[9:].any()
 
 
 def test_the_paper_rounds_and_resizes_as_scipy_and_pillow_did():
     mask = torch.rand(14, 14, generator=torch.Generator().manual_seed(3))
     x1, y1, x2, y2 = 3.6, -2.4, 19.2, 11.9  # both corners inside, partly above the photo
-    paper = paste_masks(mask[None], torch.tensor([[x1, y1, x2 + 1, y2 + 1]]), (20, 24), protocol="paper")[0]
+    paper = paste_masks(mask[None], torch.tensor([[x1, y1, x2 + 1, y2 + 1]]), (20, 24), interpolation="paper")[0]
     values = mask.numpy() * np.float32(255)
     low, high = values.min(), values.max()
     stretched = np.floor((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
@@ -141,7 +141,7 @@ def test_stretching():
 
 def test_options_that_do_not_fit_are_refused():
     mask, box = torch.ones(1, 4, 4), torch.tensor([[0.0, 0, 4, 4]])
-    with pytest.raises(ValueError, match="the paper protocol cuts at 122 of 255; threshold needs protocol='clean'"):
+    with pytest.raises(ValueError, match="interpolation='paper' cuts at 122 of 255; threshold needs 'clean'"):
         paste_masks(mask, box, (8, 8), 0.4, "paper")
-    with pytest.raises(ValueError, match="unknown protocol 'original'; use one of clean, paper"):
-        paste_masks(mask, box, (8, 8), protocol="original")
+    with pytest.raises(ValueError, match="unknown interpolation 'original'; use one of clean, paper"):
+        paste_masks(mask, box, (8, 8), interpolation="original")

@@ -1,14 +1,17 @@
 """The processor's contract: how images, expressions and masks pair up, and how masks come back."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from transformers import AutoProcessor
 
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from hf_refseg import (
+    LstmCnnImageProcessor,
+    LstmCnnProcessor,
+    ReferringSegmentationOutput,
+    RmiImageProcessor,
+    RmiProcessor,
+)
 from hf_refseg.processing.image_processing import RefSegImageProcessor
 from hf_refseg.processing.processor import mask_box
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
@@ -155,11 +158,11 @@ def test_hu_pads_to_the_full_length():
 
 def outputs_of(masks, image_index=None, scores=None):
     """Confident logits of (N, H, W) masks at the network's size."""
-    return SimpleNamespace(logits=masks.float() * 20 - 10, image_index=image_index, scores=scores)
+    return ReferringSegmentationOutput(logits=masks.float() * 20 - 10, image_index=image_index, scores=scores)
 
 
-@pytest.mark.parametrize("protocol", ["clean", "paper"])
-def test_masks_come_back_at_each_image_size(processor, protocol):
+@pytest.mark.parametrize("interpolation", ["clean", "paper"])
+def test_masks_come_back_at_each_image_size(processor, interpolation):
     small, large = np.zeros((40, 60), bool), np.zeros((700, 500), bool)
     small[10:20, 30:50] = True
     large[300:600, 100:200] = True
@@ -167,11 +170,13 @@ def test_masks_come_back_at_each_image_size(processor, protocol):
     text = [["a cat", "the dog"], ["cat"]]
     batch = processor(images, text, segmentation_maps=[small, ~small, large])
     outputs = outputs_of(batch["labels"], batch["image_index"])
-    results = processor.post_process_referring_segmentation(outputs, batch["original_sizes"], protocol=protocol)
+    results = processor.post_process_referring_segmentation(
+        outputs, batch["original_sizes"], interpolation=interpolation
+    )
     assert [result["image_index"] for result in results] == [0, 0, 1]
     assert [tuple(result["mask"].shape) for result in results] == [(40, 60), (40, 60), (700, 500)]
     assert all(result["mask"].dtype == torch.bool for result in results)
-    tolerance = 1 if protocol == "clean" else 4  # pixels; the originals' masks grow
+    tolerance = 1 if interpolation == "clean" else 4  # pixels; the originals' masks grow
     assert results[0]["box"] == pytest.approx([30, 10, 50, 20], abs=tolerance)
     assert results[2]["box"] == pytest.approx([100, 300, 200, 600], abs=tolerance)
     assert all(0.85 < result["score"] <= 1 for result in results)
@@ -180,7 +185,7 @@ def test_masks_come_back_at_each_image_size(processor, protocol):
 def test_threshold_scores_and_empty_masks(processor):
     logits = torch.full((2, 320, 320), -0.5)
     logits[1, 100:200, 100:200] = 0.4
-    outputs = SimpleNamespace(logits=logits, image_index=None, scores=None)
+    outputs = ReferringSegmentationOutput(logits=logits, image_index=None, scores=None)
     sizes = [(320, 320)]
     empty, square = processor.post_process_referring_segmentation(outputs, sizes)
     assert (empty["box"], empty["score"], int(empty["mask"].sum())) == (None, 0.0, 0)
@@ -197,10 +202,10 @@ def test_post_processing_names_what_is_wrong(processor):
     outputs = outputs_of(torch.zeros(2, 32, 32), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="unknown refine 'dense'; use one of None, 'dense_crf'"):
         processor.post_process_referring_segmentation(outputs, refine="dense")
-    with pytest.raises(ValueError, match="unknown protocol 'cut'"):
-        processor.post_process_referring_segmentation(outputs, protocol="cut")
-    with pytest.raises(ValueError, match="paper protocol .* needs target_sizes"):
-        processor.post_process_referring_segmentation(outputs, protocol="paper")
+    with pytest.raises(ValueError, match="unknown interpolation 'cut'"):
+        processor.post_process_referring_segmentation(outputs, interpolation="cut")
+    with pytest.raises(ValueError, match="interpolation='paper' .* needs target_sizes"):
+        processor.post_process_referring_segmentation(outputs, interpolation="paper")
     with pytest.raises(ValueError, match="threshold is 50; it is a probability between 0 and 1"):
         processor.post_process_referring_segmentation(outputs, threshold=50)
     with pytest.raises(ValueError, match="target_sizes has 1 rows, but an expression speaks of image 1"):
@@ -220,7 +225,7 @@ def test_mask_box():
     [(RmiProcessor, RmiImageProcessor), (LstmCnnProcessor, LstmCnnImageProcessor)],
 )
 def test_survives_saving_through_auto_processor(processor_class, image_processor_class, tmp_path):
-    image_processor = image_processor_class(size={"height": 64, "width": 96}, protocol="paper")
+    image_processor = image_processor_class(size={"height": 64, "width": 96}, interpolation="paper")
     processor = processor_class(image_processor, tokenizer_from_sentences(SENTENCES, max_length=9))
     processor.save_pretrained(tmp_path)
     again = AutoProcessor.from_pretrained(tmp_path)

@@ -1,7 +1,6 @@
 """refine="dense_crf" from the processor, the pipeline and the command line: where, on what, and with what numbers."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +9,17 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tvF
 from transformers import AutoProcessor, pipeline
 
-from hf_refseg import cli
+from hf_refseg import (
+    LstmCnnImageProcessor,
+    LstmCnnProcessor,
+    ReferringSegmentationOutput,
+    RmiImageProcessor,
+    RmiProcessor,
+    cli,
+)
 from hf_refseg.dense_crf import DenseCrf, DenseCrfParameters
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing import refinement
-from hf_refseg.processing.resizing import Letterbox, resize_and_crop
+from hf_refseg.processing.resizing import Placement, resize_and_crop
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_rmi
 
@@ -37,11 +41,11 @@ def square_photo(height=40, width=64, top=8, left=20, side=24):
 
 def blurred_outputs(truth: torch.Tensor, count=1, image_index=None):
     """Logits of a blurred, noisy version of `truth` (H, W) in the network's input, as a coarse network gives them."""
-    box = Letterbox.fit(tuple(truth.shape), CANVAS)
+    box = Placement.fit(tuple(truth.shape), CANVAS)
     shrunk = tvF.resize(truth[None].float(), list(box.inner), antialias=True)
     blurred = tvF.gaussian_blur(box.pad(shrunk), 9, 3.0)  # (1, H, W)
     noise = torch.randn(count, *CANVAS, generator=torch.Generator().manual_seed(0)) * 0.5
-    return SimpleNamespace(logits=8 * blurred - 3 + noise, image_index=image_index, scores=None)
+    return ReferringSegmentationOutput(logits=8 * blurred - 3 + noise, image_index=image_index, scores=None)
 
 
 def iou(mask, truth):
@@ -65,14 +69,14 @@ def test_every_processor_sharpens_edges(processor_class, image_processor_class):
     assert 0.5 < sharp["score"] < 0.99  # the network's, not the certainty of the CRF
 
 
-def test_clean_protocol_leaves_the_padding_alone():
+def test_clean_interpolation_leaves_the_padding_alone():
     processor = make_processor()
     image, truth = square_photo(48, 80)
     outputs = blurred_outputs(truth)
     sharpened = refinement.sharpen(
         outputs.logits, [0], [image], None, processor.image_processor, "clean", processor.dense_crf
     )
-    box = Letterbox.fit((48, 80), CANVAS)
+    box = Placement.fit((48, 80), CANVAS)
     padding = box.pad(torch.ones(box.inner)) == 0
     assert torch.equal(sharpened[:, padding], outputs.logits[:, padding])
     small = processor.image_processor.resize_image(tvF.pil_to_tensor(image), box.inner, "clean")
@@ -81,15 +85,15 @@ def test_clean_protocol_leaves_the_padding_alone():
     torch.testing.assert_close(box.crop(sharpened).sigmoid(), expected)
 
 
-def test_paper_protocol_is_what_rmi_did():
+def test_paper_interpolation_is_what_rmi_did():
     """CRF on the padded picture at the network's size, best label, resize and crop, every touched pixel counts."""
     processor = make_processor()
     image, truth = square_photo(48, 80)
     outputs = blurred_outputs(truth)
     (result,) = processor.post_process_referring_segmentation(
-        outputs, [(48, 80)], protocol="paper", refine="dense_crf", images=image
+        outputs, [(48, 80)], interpolation="paper", refine="dense_crf", images=image
     )
-    pixels = processor.image_processor(image, do_normalize=False, protocol="paper")["pixel_values"][0]
+    pixels = processor.image_processor(image, do_normalize=False, interpolation="paper")["pixel_values"][0]
     foreground = outputs.logits.sigmoid()
     marginals = DenseCrf(pixels.to(torch.uint8))(torch.stack([1 - foreground, foreground], dim=1))
     expected = resize_and_crop(marginals.argmax(1).float(), (48, 80)) > 0
@@ -103,13 +107,13 @@ def test_one_lattice_per_image(monkeypatch):
     (image, truth), (other, other_truth) = square_photo(), square_photo(60, 40, 30, 4, 20)
     one, two = blurred_outputs(truth, 2), blurred_outputs(other_truth)
     logits, index = torch.cat([one.logits[:1], two.logits, one.logits[1:]]), torch.tensor([0, 1, 0])
-    outputs = SimpleNamespace(logits=logits, image_index=index, scores=None)
+    outputs = ReferringSegmentationOutput(logits=logits, image_index=index, scores=None)
     results = processor.post_process_referring_segmentation(
         outputs, [(40, 64), (60, 40)], refine="dense_crf", images=[image, other]
     )
     assert len(built) == 2
     for row, (picture, size) in enumerate([(image, (40, 64)), (other, (60, 40)), (image, (40, 64))]):
-        alone = SimpleNamespace(logits=logits[row, None], image_index=None, scores=None)
+        alone = ReferringSegmentationOutput(logits=logits[row, None], image_index=None, scores=None)
         (result,) = processor.post_process_referring_segmentation(alone, [size], refine="dense_crf", images=picture)
         assert torch.equal(result["mask"], results[row]["mask"]) and results[row]["image_index"] == index[row]
 
@@ -119,7 +123,7 @@ def test_without_target_sizes_masks_stay_at_the_networks_size():
     (result,) = make_processor().post_process_referring_segmentation(
         blurred_outputs(truth), refine="dense_crf", images=image
     )
-    box = Letterbox.fit((40, 64), CANVAS)
+    box = Placement.fit((40, 64), CANVAS)
     expected = box.pad(tvF.resize(truth[None].float(), list(box.inner), antialias=True))[0] > 0.5
     assert result["mask"].shape == CANVAS and iou(result["mask"], expected) > 0.9
 

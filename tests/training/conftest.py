@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import tiny_caffe_resnet_config, tiny_rmi
 
+from hf_refseg import RmiImageProcessor, RmiProcessor
 from hf_refseg.data import ReferringSegmentationCollator, RefShapes
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training import ReferringSegmentationTrainer, RefSegTrainingArguments
 

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 from tiny import tiny_caffe_resnet_config, tiny_lstm_cnn, tiny_rmi, tiny_vgg_fcn_config
 
+from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.data import RefShapes
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training.build import (
     DataArguments,

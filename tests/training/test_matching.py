@@ -64,7 +64,7 @@ def test_the_right_object_is_the_one_of_the_highest_score(model, processor, rows
     ((inputs, outputs),) = calls
     expected = [
         rows[image]["instances"][chosen]["ann_id"] == rows[image]["ann_ids"][0]
-        for chosen, image in zip(outputs.scores.argmax(1).tolist(), outputs.image_index.tolist(), strict=True)
+        for chosen, image in zip(outputs.chosen.tolist(), outputs.image_index.tolist(), strict=True)
     ]
     assert answers == expected
     for row, labels, boxes in zip(rows, inputs["region_labels"], inputs["region_boxes"], strict=True):

@@ -18,7 +18,7 @@ RECIPES = sorted(CONFIGS.glob("*.yaml"))
 RMI_ROWS = {
     "max_steps": 750_000, "per_device_train_batch_size": 1, "optimizer": "adam", "learning_rate": 0.00025,
     "schedule": "polynomial", "lr_end": 1e-5, "lr_power": 0.9, "weight_decay": 0.0005,
-    "weight_decay_scope": "conv_kernels", "bias_gradient_multiplier": 2, "freeze": "backbone", "mask_protocol": "paper",
+    "weight_decay_scope": "conv_kernels", "bias_gradient_multiplier": 2, "freeze": "backbone", "interpolation": "paper",
 }  # fmt: skip
 HU_ROWS = {
     "optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "schedule": "staircase", "lr_decay_factor": 0.1,
@@ -37,7 +37,7 @@ DETECTOR = {
 MATTNET = {
     "max_steps": 30_000, "per_device_train_batch_size": 15, "optimizer": "adam", "learning_rate": 4e-4,
     "adam_beta1": 0.8, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "gradient_clamp": 0.1, "schedule": "exponential",
-    "lr_decay_start": 8000, "lr_decay_every": 8000, "lr_decay_factor": 0.1, "seed": 24, "mask_protocol": "paper",
+    "lr_decay_start": 8000, "lr_decay_every": 8000, "lr_decay_factor": 0.1, "seed": 24, "interpolation": "paper",
 }  # fmt: skip
 ABLATION = {
     "subject": ["subject"],

@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 from tiny import tiny_lstm_cnn, tiny_vgg_fcn_config
 
+from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.data import RefShapes
-from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training.regions import RegionCollator, draw_boxes, iou
 

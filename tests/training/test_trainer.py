@@ -14,7 +14,7 @@ from hf_refseg.training.tensorflow_adam import TensorFlowAdam
 
 @pytest.mark.parametrize(("protocol", "masks"), [("hu2016", "paper"), ("cris", "clean")])
 def test_evaluation_equals_a_loop_over_single_sentences(make_trainer, protocol, masks):
-    trainer = make_trainer(metric_protocol=protocol, mask_protocol=masks, per_device_eval_batch_size=3)
+    trainer = make_trainer(metric_protocol=protocol, interpolation=masks, per_device_eval_batch_size=3)
     with torch.no_grad():
         trainer.model.classifier.bias.fill_(0.3)  # masks that are neither empty nor everything
         trainer.model.classifier.weight.mul_(30)
@@ -31,7 +31,7 @@ def test_evaluation_equals_a_loop_over_single_sentences(make_trainer, protocol, 
                 outputs = model(**inputs)
             threshold = 0.35 if protocol == "cris" else 0.5
             (result,) = processor.post_process_referring_segmentation(
-                outputs, target_sizes=inputs["original_sizes"], threshold=threshold, protocol=masks
+                outputs, target_sizes=inputs["original_sizes"], threshold=threshold, interpolation=masks
             )
             pred_boxes = [] if result["box"] is None else [result["box"]]
             metric.add(result["mask"], target, pred_boxes=pred_boxes, target_boxes=row["boxes"])
@@ -145,7 +145,7 @@ def test_unknown_names_are_listed(tmp_path):
         ("optimizer", "adam, sgd"),
         ("weight_decay_scope", "conv_kernels, weights, kernels, all"),
         ("freeze", "none, backbone, detector, stem_and_first_stage, vgg_convolutions, backbone_and_projection"),
-        ("mask_protocol", "clean, paper"),
+        ("interpolation", "clean, paper"),
         ("metric_protocol", "hu2016, mattnet"),
     ):
         with pytest.raises(ValueError, match=f"'nonsense'.*{known}"):

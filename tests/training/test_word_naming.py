@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from tiny import tiny_caffe_resnet_config, tiny_rmi
 
+from hf_refseg import RmiImageProcessor, RmiProcessor
 from hf_refseg.data import RefShapes, decode_mask
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training.word_naming import WORD_NORM, name_words, naming_loss, word_map
 

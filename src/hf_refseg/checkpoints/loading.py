@@ -20,11 +20,9 @@ def load_model(name_or_path: str, **options):
             f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
         )
     from safetensors import SafetensorError
-    from transformers.utils import logging
 
     from ..auto import AutoModelForReferringSegmentation
 
-    logging.disable_progress_bar()
     try:
         # Mismatched sizes then stand in the report, as missing and unexpected tensors do.
         options = {"output_loading_info": True, "ignore_mismatched_sizes": True, **options}

@@ -34,7 +34,7 @@ def add_commands(commands) -> None:
     evaluate.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (%(default)s)")
     evaluate.add_argument("--refine", metavar="NAME", help="sharpen the masks: dense_crf")
     evaluate.add_argument(
-        "--mask-protocol",
+        "--interpolation",
         choices=("clean", "paper"),
         default="clean",
         help="how masks come back to the photo's size (%(default)s; paper: as the originals do, masks grow)",

@@ -18,7 +18,7 @@ from ..checkpoints.loading import load_model
 from ..data import ReferringSegmentationCollator, encode_mask
 from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
-from ..processing.resizing import check_protocol
+from ..processing.resizing import check_interpolation
 from .batches import EvaluationCollator, NumberedRows, batch_samples
 from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
@@ -41,7 +41,7 @@ class Evaluation:
         batch_size: rows per forward pass, each with its picture and all of its sentences.
         dtype: of the weights.
         refine: passed to the processor's post-processing.
-        mask_protocol: `"clean"` or `"paper"`: the way back from the network's masks to the image's size.
+        interpolation: `"clean"` or `"paper"`: the way back from the network's masks to the image's size.
         phrasecut_counts: PhraseCut's name_att_rel_count.json, for its 43 subsets.
         limit: only so many rows, from the beginning.
         num_workers: processes that read rows while the model runs.
@@ -57,7 +57,7 @@ class Evaluation:
     batch_size: int = 1
     dtype: str = "float32"
     refine: str | None = None
-    mask_protocol: str = "clean"
+    interpolation: str = "clean"
     phrasecut_counts: str | None = None
     limit: int | None = None
     num_workers: int = 0
@@ -71,7 +71,7 @@ class Evaluation:
             raise ValueError(f"unknown dtype {self.dtype!r}; use one of {', '.join(DTYPES)}")
         if self.refine is not None and self.refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {self.refine!r}; post-processing knows {list(REFINEMENTS)}")
-        check_protocol(self.mask_protocol)
+        check_interpolation(self.interpolation)
 
 
 def run(evaluation: Evaluation) -> dict | None:
@@ -147,7 +147,7 @@ def _load(evaluation: Evaluation):
 
 def _settings(evaluation: Evaluation, num_rows: int, model: torch.nn.Module, device: torch.device) -> dict:
     """Everything a number depends on, in one flat dict."""
-    names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "mask_protocol")
+    names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "interpolation")
     fingerprint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         fingerprint.update(name.encode())
@@ -171,7 +171,7 @@ def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> 
             outputs,
             target_sizes=inputs["original_sizes"],
             threshold=protocol.probability_threshold,
-            protocol=evaluation.mask_protocol,
+            interpolation=evaluation.interpolation,
             refine=evaluation.refine,
             images=[row["image"] for row in batch["rows"]],
         )

@@ -10,17 +10,17 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
 
 from .images import image_list, load_image
-from .resizing import Letterbox, check_protocol, resize_and_crop, skimage_resize
+from .resizing import Placement, check_interpolation, resize_and_crop, skimage_resize
 
 
 class RefSegImageProcessorKwargs(ImagesKwargs, total=False):
     r"""
-    protocol (`str`, *optional*, defaults to `"clean"`):
+    interpolation (`str`, *optional*, defaults to `"clean"`):
         How images and masks are interpolated: `"clean"` (bilinear, antialiased when shrinking) or `"paper"`
         (scikit-image 0.12/0.13 as in the originals). See `hf_refseg.processing.resizing`.
     """
 
-    protocol: str
+    interpolation: str
 
 
 class RefSegImageProcessor(TorchvisionBackend):
@@ -42,12 +42,12 @@ class RefSegImageProcessor(TorchvisionBackend):
     do_pad = True
     do_rescale = False
     do_normalize = True
-    resample = PILImageResampling.BILINEAR  # the only one: both protocols are bilinear
-    protocol = "clean"
+    resample = PILImageResampling.BILINEAR  # the only one: both interpolations are bilinear
+    interpolation = "clean"
 
     def __init__(self, **kwargs: Unpack[RefSegImageProcessorKwargs]):
         super().__init__(**kwargs)
-        check_protocol(self.protocol)
+        check_interpolation(self.interpolation)
         self._check_resample(self.resample)
 
     @staticmethod
@@ -80,7 +80,7 @@ class RefSegImageProcessor(TorchvisionBackend):
     def _preprocess_image_like_inputs(
         self, images, segmentation_maps=None, *, input_data_format=None, return_tensors="pt", device=None, **kwargs
     ) -> BatchFeature:
-        check_protocol(kwargs["protocol"])
+        check_interpolation(kwargs["interpolation"])
         self._check_resample(kwargs["resample"])
         images = image_list(images)
         if not images:
@@ -95,14 +95,14 @@ class RefSegImageProcessor(TorchvisionBackend):
         return BatchFeature(data=data, tensor_type=return_tensors)
 
     def _preprocess(
-        self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, protocol, **kwargs
+        self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, interpolation, **kwargs
     ) -> dict[str, torch.Tensor]:
         """uint8 images (3, H, W) of any sizes -> `pixel_values (B, 3, H, W)` and, where sizes differ, `pixel_mask`."""
         framed = []
         for image in images:
             box = self.letterbox(image.shape[-2:], **kwargs)
             if box.inner != box.original:
-                image = self.resize_image(image, box.inner, protocol)
+                image = self.resize_image(image, box.inner, interpolation)
             framed.append(box.pad(image))
         batch = self.batch(framed)
         pixels = self.rescale_and_normalize(
@@ -126,7 +126,7 @@ class RefSegImageProcessor(TorchvisionBackend):
             data["pixel_mask"] = torch.stack([F.pad(mask, by) for mask, by in zip(ones, borders, strict=True)])
         return data
 
-    def _preprocess_masks(self, masks, canvas: tuple[int, int], protocol, device, **kwargs) -> torch.Tensor:
+    def _preprocess_masks(self, masks, canvas: tuple[int, int], interpolation, device, **kwargs) -> torch.Tensor:
         """Masks (H, W) at the images' sizes -> labels (N, *canvas) float32 in {0, 1}."""
         labels = []
         for index, mask in enumerate(mask_list(masks)):
@@ -134,7 +134,7 @@ class RefSegImageProcessor(TorchvisionBackend):
             box = self.letterbox(mask.shape, **kwargs)
             mask = mask.to(torch.float32)
             if box.inner != box.original:
-                mask = self.resize_mask(mask, box.inner, protocol)
+                mask = self.resize_mask(mask, box.inner, interpolation)
             mask = box.pad((mask > 0).to(torch.float32))
             labels.append(F.pad(mask, (0, canvas[1] - mask.shape[1], 0, canvas[0] - mask.shape[0])))
         return torch.stack(labels)
@@ -146,71 +146,73 @@ class RefSegImageProcessor(TorchvisionBackend):
         do_resize: bool | None = None,
         do_pad: bool | None = None,
         **_,
-    ) -> Letterbox:
+    ) -> Placement:
         """Where an image of size `original` (height, width) ends up in the network's input."""
         size = SizeDict(**dict(self.size)) if size is None else size
         do_resize = self.do_resize if do_resize is None else do_resize
         do_pad = self.do_pad if do_pad is None else do_pad
         original = tuple(original)
         if not do_resize:
-            return Letterbox(original, original, original, 0, 0)
+            return Placement(original, original, original, 0, 0)
         if not (size.height and size.width):
             raise ValueError(f"size is {dict(size)}; give it as {{'height': ..., 'width': ...}}")
-        box = Letterbox.fit(original, (size.height, size.width))
-        return box if do_pad else Letterbox(original, box.inner, box.inner, 0, 0)
+        box = Placement.fit(original, (size.height, size.width))
+        return box if do_pad else Placement(original, box.inner, box.inner, 0, 0)
 
     @staticmethod
-    def resize_image(image: torch.Tensor, size: tuple[int, int], protocol: str) -> torch.Tensor:
+    def resize_image(image: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
         """uint8 (3, H, W) -> uint8 (3, *size)."""
-        if protocol == "clean":
+        if interpolation == "clean":
             return tvF.resize(image, list(size), antialias=True)
         # times the reciprocal, as scikit-image converts: a division rounds some ties the other way
         return (skimage_resize(image.to(torch.float64) * (1 / 255), size) * 255).round().to(torch.uint8)
 
     @staticmethod
-    def resize_mask(mask: torch.Tensor, size: tuple[int, int], protocol: str) -> torch.Tensor:
+    def resize_mask(mask: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
         """float (H, W) in {0, 1} -> (*size); the foreground is where the result is above 0.
 
         `clean`: pixels covered to at least a half. `paper`: every pixel touched, so that masks grow by up to a pixel.
         """
-        if protocol == "clean":
+        if interpolation == "clean":
             return (tvF.resize(mask[None], list(size), antialias=True)[0] >= 0.5).to(mask.dtype)
         return skimage_resize(mask, size)
 
-    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Letterbox:
+    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Placement:
         """Where an image of size `original` lies in logits of size `canvas`, which one call may have chosen itself."""
-        return Letterbox.fit(original, canvas) if self.do_resize and self.do_pad else self.letterbox(original)
+        return Placement.fit(original, canvas) if self.do_resize and self.do_pad else self.letterbox(original)
 
     def restore_masks(
-        self, logits: torch.Tensor, target_size: tuple[int, int], threshold: float = 0.5, protocol: str = "clean"
+        self, logits: torch.Tensor, target_size: tuple[int, int], threshold: float = 0.5, interpolation: str = "clean"
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits of one image back to its size: the inverse of the letterbox.
 
         Args:
             logits: (N, H, W) at the network's input size.
             target_size: (height, width) of the image.
-            threshold: the probability above which a pixel is foreground; the paper protocol only knows 0.5.
-            protocol: `clean`: sigmoid, cut the padding off, bilinear to the image's size, `> threshold`.
+            threshold: the probability above which a pixel is foreground; the paper's interpolation only knows 0.5.
+            interpolation: `clean`: sigmoid, cut the padding off, bilinear to the image's size, `> threshold`.
                 `paper`: `logits >= 1e-9`, scale to cover the image, cut the centre out, every value above 0 counts
                 (the originals' evaluation: masks are slightly larger).
 
         Returns: masks (N, *target_size) bool and probabilities (N, *target_size) float32, these always `clean`.
 
-        Raises ValueError for an unknown protocol, and where the paper protocol is asked for another threshold or
-        without a letterbox.
+        Raises ValueError for an unknown interpolation, and where `paper` is asked for another threshold or without a
+        letterbox.
         """
-        check_protocol(protocol)
+        check_interpolation(interpolation)
         target_size = tuple(target_size)
         box = self.placement(target_size, tuple(logits.shape[-2:]))
         probabilities = box.crop(logits.float().sigmoid())  # (N, H, W) -> (N, *inner)
         if box.inner != target_size:
             probabilities = tvF.resize(probabilities, list(target_size), antialias=True)  # -> (N, *target_size)
-        if protocol == "clean":
+        if interpolation == "clean":
             return probabilities > threshold, probabilities
         if threshold != 0.5:
-            raise ValueError(f"the paper protocol cuts at logit 1e-9; threshold {threshold} needs protocol='clean'")
+            raise ValueError(
+                f"interpolation='paper' cuts at logit 1e-9; threshold {threshold} needs interpolation='clean'"
+            )
         if not (self.do_resize and self.do_pad):
-            raise ValueError("the paper protocol needs do_resize and do_pad; without them use protocol='clean'")
+            raise ValueError("interpolation='paper' needs do_resize and do_pad; without them use 'clean'")
         return resize_and_crop((logits >= 1e-9).to(torch.float32), target_size) > 0, probabilities
 
 

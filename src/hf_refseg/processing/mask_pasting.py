@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .resizing import check_protocol
+from .resizing import check_interpolation
 
 PAPER_THRESHOLD = 122
 AT_ONCE = 32
@@ -21,7 +21,7 @@ def paste_masks(
     boxes: torch.Tensor,
     size: tuple[int, int],
     threshold: float = 0.5,
-    protocol: str = "clean",
+    interpolation: str = "clean",
 ) -> torch.Tensor:
     """
     Masks of a photo.
@@ -30,17 +30,17 @@ def paste_masks(
         probabilities: (R, M, M) in [0, 1].
         boxes: (R, 4) xyxy in pixels of the photo, x2 and y2 outside the box. What reaches out of the photo is cut off.
         size: (height, width) of the photo.
-        threshold: of the clean protocol; the paper's has its own.
+        threshold: of the clean interpolation; the paper's has its own.
 
     Returns:
-        (R, height, width) bool, on the CPU for the paper protocol.
+        (R, height, width) bool, on the CPU for the paper's interpolation.
 
-    Raises ValueError for an unknown protocol, and where the paper protocol is asked for another threshold.
+    Raises ValueError for an unknown interpolation, and where the paper's interpolation is asked for another threshold.
     """
-    check_protocol(protocol)
-    if protocol == "paper":
+    check_interpolation(interpolation)
+    if interpolation == "paper":
         if threshold != 0.5:
-            raise ValueError(f"the paper protocol cuts at {PAPER_THRESHOLD} of 255; threshold needs protocol='clean'")
+            raise ValueError(f"interpolation='paper' cuts at {PAPER_THRESHOLD} of 255; threshold needs 'clean'")
         masks = [_paste_like_the_paper(mask, box, size) for mask, box in zip(probabilities, boxes, strict=True)]
         return torch.stack(masks) if masks else torch.zeros(0, *size, dtype=torch.bool)
     pasted = [  # a few at a time: a photo of 12 megapixels has 48 MB of probabilities per mask

@@ -11,7 +11,7 @@ from ..layers.image_index import resolve_image_index
 from .image_processing import RefSegImageProcessor, mask_array, mask_list
 from .images import image_list
 from .refinement import REFINEMENTS, dense_crf_parameters, sharpen
-from .resizing import check_protocol
+from .resizing import check_interpolation
 from .tokenization import split_words, tokenizer_from_vocabulary_file
 
 
@@ -130,11 +130,11 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         return dict(self.tokenizer.pad(encoded, padding, length, padding_side=side, return_tensors="pt"))
 
     def draw_mask(
-        self, outputs, row: int, size: tuple[int, int], threshold: float, protocol: str
+        self, outputs, row: int, size: tuple[int, int], threshold: float, interpolation: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The mask (H, W) bool of one expression at its image's size, and the probabilities (H, W) it was cut from."""
         masks, probabilities = self.image_processor.restore_masks(
-            outputs.logits.detach()[row, None], size, threshold, protocol
+            outputs.logits.detach()[row, None], size, threshold, interpolation
         )
         return masks[0], probabilities[0]  # (1, H, W) -> (H, W)
 
@@ -149,7 +149,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         outputs,
         target_sizes: torch.Tensor | list[tuple[int, int]] | None = None,
         threshold: float = 0.5,
-        protocol: str = "clean",
+        interpolation: str = "clean",
         refine: str | None = None,
         images=None,
     ) -> list[dict]:
@@ -161,11 +161,11 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             target_sizes: (B, 2) height and width of each image, usually `inputs["original_sizes"]`. None: masks stay at
                 the network's input size, padding included.
             threshold: the probability above which a pixel is foreground.
-            protocol: `"clean"` or `"paper"`, see `RefSegImageProcessor.restore_masks`. The papers' masks are slightly
-                larger, for they count every pixel that the resized mask touches.
+            interpolation: `"clean"` or `"paper"`, see `RefSegImageProcessor.restore_masks`. The papers' masks are
+                slightly larger, for they count every pixel that the resized mask touches.
             refine: `"dense_crf"` sharpens the edges by the colours of the image (`hf_refseg.dense_crf`), with the
-                parameters of `dense_crf`, at the network's input size, as RMI's rows "+DCRF" did; for the protocol
-                `"paper"` padding and all, else without it. The expressions of one image share its lattice.
+                parameters of `dense_crf`, at the network's input size, as RMI's rows "+DCRF" did; with
+                `"paper"` on the padded image, else without the padding. The expressions of one image share its lattice.
             images: the B images, for `refine` only; anything that `load_image` reads.
 
         Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
@@ -173,20 +173,20 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's
             own where it has one, else that of the mask, None for an empty one; `image_index` int.
 
-        Raises ValueError for an unknown `refine` or `protocol`, for a `threshold` that is no probability, and where
-            `target_sizes` or `images` do not fit the `outputs` or each other.
+        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is no probability, and
+            where `target_sizes` or `images` do not fit the `outputs` or each other.
         """
-        check_protocol(protocol)
+        check_interpolation(interpolation)
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
-        if protocol == "paper" and target_sizes is None:
-            raise ValueError("the paper protocol is a way back to the image's size; it needs target_sizes")
+        if interpolation == "paper" and target_sizes is None:
+            raise ValueError("interpolation='paper' is a way back to the image's size; it needs target_sizes")
         if refine is not None and refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
         if outputs.logits is None:
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
         logits = outputs.logits.detach()
-        scores, boxes = (getattr(outputs, name, None) for name in ("scores", "pred_boxes"))
+        scores, boxes = outputs.scores, outputs.pred_boxes
         sizes = None if target_sizes is None else [tuple(int(side) for side in size) for size in target_sizes]
         images = None if refine is None or images is None else image_list(images)
         num_images = len(next(many for many in (sizes, images, logits) if many is not None))
@@ -201,19 +201,19 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             )
         refined = logits
         if refine is not None:
-            refined = sharpen(logits, image_index, images, sizes, self.image_processor, protocol, self.dense_crf)
+            refined = sharpen(logits, image_index, images, sizes, self.image_processor, interpolation, self.dense_crf)
         results = []
         for row, image in enumerate(image_index):
             if sizes is None:
                 probability = logits[row].float().sigmoid()  # (H, W)
                 mask = refined[row].float().sigmoid() > threshold
             else:
-                mask, probability = self.draw_mask(outputs, row, sizes[image], threshold, protocol)
+                mask, probability = self.draw_mask(outputs, row, sizes[image], threshold, interpolation)
                 if refine is not None:
                     restore = self.image_processor.restore_masks
-                    mask = restore(refined[row, None], sizes[image], threshold, protocol)[0][0]
+                    mask = restore(refined[row, None], sizes[image], threshold, interpolation)[0][0]
             if scores is not None:
-                score = float(scores[row] if scores.ndim == 1 else scores[row].max())
+                score = float(scores[row])
             else:
                 score = float((probability * mask).sum() / mask.sum().clamp(min=1))
             box = mask_box(mask) if boxes is None or sizes is None else boxes[row].tolist()

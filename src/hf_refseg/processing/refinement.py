@@ -30,7 +30,7 @@ def sharpen(
     images: list | None,
     sizes: list[tuple[int, int]] | None,
     image_processor: RefSegImageProcessor,
-    protocol: str,
+    interpolation: str,
     parameters: dict,
 ) -> torch.Tensor:
     """The mask logits of a dense CRF over each image at the network's input size, as in RMI's rows "+DCRF".
@@ -41,8 +41,8 @@ def sharpen(
         images: one image per index, anything that `load_image` reads.
         sizes: (height, width) of each image, to be checked; None: they are not known.
         image_processor: that which placed the images in the network's input.
-        protocol: of resizing the images; the padding is part of the picture for `"paper"` and left as it is else, for
-            its black would pull at what lies beside it.
+        interpolation: of resizing the images. With `"paper"` the padding is part of the picture. Otherwise it is left
+            out, because its black would pull at what lies beside it.
         parameters: those of `DenseCrfParameters`.
 
     Returns: (N, H, W) float32.
@@ -66,9 +66,9 @@ def sharpen(
             )
         box = image_processor.placement(original, tuple(logits.shape[-2:]))
         if box.inner != original:
-            image = image_processor.resize_image(image, box.inner, protocol)
-        region = logits if protocol == "paper" else box.crop(logits)  # (N, h, w), a view
-        image = box.pad(image) if protocol == "paper" else image  # (3, h, w)
+            image = image_processor.resize_image(image, box.inner, interpolation)
+        region = logits if interpolation == "paper" else box.crop(logits)  # (N, h, w), a view
+        image = box.pad(image) if interpolation == "paper" else image  # (3, h, w)
         rows = [row for row, other in enumerate(image_index) if other == index]
         foreground = region[rows]  # (N, h, w) -> (n, h, w)
         probabilities = torch.stack([-foreground, foreground], dim=1).sigmoid()  # -> (n, 2, h, w)

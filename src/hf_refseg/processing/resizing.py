@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-PROTOCOLS = ("clean", "paper")
+INTERPOLATIONS = ("clean", "paper")
 
 
-def check_protocol(protocol: str) -> None:
-    """Raises ValueError unless `protocol` is one of `PROTOCOLS`."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; use one of {', '.join(PROTOCOLS)}")
+def check_interpolation(interpolation: str) -> None:
+    """Raises ValueError unless `interpolation` is one of `INTERPOLATIONS`."""
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"unknown interpolation {interpolation!r}; use one of {', '.join(INTERPOLATIONS)}")
 
 
 @dataclass(frozen=True)
-class Letterbox:
+class Placement:
     """Where an image of size `original` lies inside the network's input `canvas`; all (height, width) in pixels.
 
     `inner` is the size of the scaled image, `top` and `left` its offset.
@@ -35,7 +35,7 @@ class Letterbox:
     left: int
 
     @classmethod
-    def fit(cls, original: tuple[int, int], canvas: tuple[int, int]) -> "Letterbox":
+    def fit(cls, original: tuple[int, int], canvas: tuple[int, int]) -> "Placement":
         """Scales to fit into `canvas` and centres. A side that would vanish (1 x 5000 pixels) keeps one pixel."""
         (height, width), (canvas_height, canvas_width) = original, canvas
         scale = min(canvas_height / height, canvas_width / width)

@@ -47,7 +47,7 @@ class RefSegTrainingArguments(TrainingArguments):
         channels_last (`bool`): hand images to the model in PyTorch's channels-last layout. Same numbers; a GPU in bf16
             and a narrow network on a CPU are faster with it, a wide one (VGG-16) on a CPU is slower.
         metric_protocol (`str`): protocol of `RefSegMetric` in evaluations; it also sets the mask threshold.
-        mask_protocol (`str`): `"clean"` or `"paper"`, the way back to the original size in evaluations.
+        interpolation (`str`): `"clean"` or `"paper"`, the way back to the original size in evaluations.
 
     Raises:
         ValueError: for an unknown name, listing the known ones.
@@ -78,7 +78,7 @@ class RefSegTrainingArguments(TrainingArguments):
     naming_steps: int = field(default=0, metadata={"help": "Steps of the stage that names words; 0: none."})
     channels_last: bool = field(default=False, metadata={"help": "Layout of the images in memory."})
     metric_protocol: str = field(default="hu2016", metadata={"help": "Protocol of RefSegMetric in evaluations."})
-    mask_protocol: str = field(default="clean", metadata={"help": "clean or paper: the way to the original size."})
+    interpolation: str = field(default="clean", metadata={"help": "clean or paper: the way to the original size."})
 
     def __post_init__(self):
         if self.report_to == "auto":
@@ -92,7 +92,7 @@ class RefSegTrainingArguments(TrainingArguments):
             ("optimizer", (None, *OPTIMIZERS)),
             ("weight_decay_scope", (None, *DECAY_SCOPES)),
             ("freeze", tuple(FREEZE_SCOPES)),
-            ("mask_protocol", ("clean", "paper")),
+            ("interpolation", ("clean", "paper")),
         ):
             value = getattr(self, name)
             if value not in allowed:

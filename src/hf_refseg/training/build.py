@@ -75,7 +75,7 @@ class ProcessorArguments:
     Args:
         size: side of the square network input in pixels; of a detector's, the short side.
         image_mean, image_std: RGB, in grey levels.
-        protocol: `"clean"` or `"paper"`, how images are resized.
+        interpolation: `"clean"` or `"paper"`, how images are resized.
         vocabulary: file of one word per line; None makes a vocabulary of the training sentences.
         min_count: how often a word must occur to enter that vocabulary.
     """
@@ -83,7 +83,7 @@ class ProcessorArguments:
     size: int | None = None
     image_mean: list[float] | None = None
     image_std: list[float] | None = None
-    protocol: str | None = None
+    interpolation: str | None = None
     vocabulary: str | None = None
     min_count: int = 1
 
@@ -206,7 +206,7 @@ def build_image_processor(arguments: ProcessorArguments, image_processor_class: 
         "size": arguments.size and image_processor_class.size_of_side(arguments.size),
         "image_mean": arguments.image_mean,
         "image_std": arguments.image_std,
-        "protocol": arguments.protocol,
+        "interpolation": arguments.interpolation,
     }
     return image_processor_class(**{name: value for name, value in differences.items() if value is not None})
 

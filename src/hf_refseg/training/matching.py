@@ -77,6 +77,6 @@ def comprehension(model, processor, rows: Sequence[dict], device: torch.device |
     kinds = [torch.tensor([labels[thing["category"]] for thing in row["instances"]], device=device) for row in rows]
     outputs = model(**inputs, region_boxes=boxes, region_labels=kinds)
     answers = []
-    for chosen, image in zip(outputs.scores.argmax(1).tolist(), outputs.image_index.tolist(), strict=True):
+    for chosen, image in zip(outputs.chosen.tolist(), outputs.image_index.tolist(), strict=True):
         answers.append(rows[image]["instances"][chosen]["ann_id"] == rows[image]["ann_ids"][0])
     return answers

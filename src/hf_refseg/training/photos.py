@@ -32,8 +32,9 @@ from ..data.photos import Photo, View, read_photos
 from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expressions
 from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from ..models.rmi.configuration_rmi import RmiConfig
+from ..models.rmi.image_processing_rmi import RmiImageProcessor
 from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
-from ..models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+from ..models.rmi.processing_rmi import RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
 from .evaluate_photos import RESULTS_FILE, evaluate_photos
 from .moving_average import moving_average

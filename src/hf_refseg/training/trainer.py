@@ -206,7 +206,7 @@ class ReferringSegmentationTrainer(Trainer):
                 outputs,
                 target_sizes=inputs["original_sizes"],
                 threshold=protocol.probability_threshold,
-                protocol=self.args.mask_protocol,
+                interpolation=self.args.interpolation,
             )
             samples += batch_samples(results, batch, protocol)
             if outputs.loss is not None:  # a system that chooses among regions has no loss of masks

@@ -195,17 +195,17 @@ def test_thresholds_and_protocols(small):
         clean[0]["segmentation"].sum()
         > small.post_process_instance_segmentation(outputs, SIZES)[0]["segmentation"].sum()
     )
-    paper = small.post_process_instance_segmentation(outputs, SIZES, protocol="paper")
-    of_paper = MaskRcnnImageProcessor(protocol="paper").post_process_instance_segmentation(outputs, SIZES)
+    paper = small.post_process_instance_segmentation(outputs, SIZES, interpolation="paper")
+    of_paper = MaskRcnnImageProcessor(interpolation="paper").post_process_instance_segmentation(outputs, SIZES)
     for one, other in zip(paper, of_paper, strict=True):
         assert torch.equal(one["segmentation"], other["segmentation"])
-    expected = paste_masks(outputs.mask_probabilities[1:2], outputs.pred_boxes[1:2], (20, 30), protocol="paper")
+    expected = paste_masks(outputs.mask_probabilities[1:2], outputs.pred_boxes[1:2], (20, 30), interpolation="paper")
     assert torch.equal(paper[0]["segmentation"][:1], expected)
 
 
 def test_no_detections_at_all(small):
-    for protocol in ("clean", "paper"):
-        results = small.post_process_instance_segmentation(detections((), ()), SIZES, protocol=protocol)
+    for interpolation in ("clean", "paper"):
+        results = small.post_process_instance_segmentation(detections((), ()), SIZES, interpolation=interpolation)
         assert [tuple(result["segmentation"].shape) for result in results] == [(0, *size) for size in SIZES]
         assert all(result["segments_info"] == [] for result in results)
 
@@ -213,7 +213,7 @@ def test_no_detections_at_all(small):
 def test_post_processing_says_what_does_not_fit(small):
     with pytest.raises(ValueError, match="detections in image 2, but target_sizes has only 2 rows"):
         small.post_process_instance_segmentation(detections(), SIZES[:2])
-    with pytest.raises(ValueError, match="unknown protocol 'original'"):
-        small.post_process_instance_segmentation(detections(), SIZES, protocol="original")
-    with pytest.raises(ValueError, match="the paper protocol cuts at 122 of 255"):
-        small.post_process_instance_segmentation(detections(), SIZES, mask_threshold=0.3, protocol="paper")
+    with pytest.raises(ValueError, match="unknown interpolation 'original'"):
+        small.post_process_instance_segmentation(detections(), SIZES, interpolation="original")
+    with pytest.raises(ValueError, match="interpolation='paper' cuts at 122 of 255"):
+        small.post_process_instance_segmentation(detections(), SIZES, mask_threshold=0.3, interpolation="paper")

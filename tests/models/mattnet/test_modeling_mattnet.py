@@ -46,7 +46,7 @@ class TestMAttNet(ModelTester):
         return {name: inputs[name][image, None] for name in names}
 
     def answer(self, outputs):
-        return outputs.scores
+        return outputs.region_scores
 
     def backbone(self, model):
         return model.detector.backbone
@@ -57,19 +57,19 @@ class TestMAttNet(ModelTester):
 
     def test_training_path_equals_inference_path(self, model, inputs):
         with torch.no_grad():
-            inferred = model(**inputs).scores
-        torch.testing.assert_close(model(**inputs).scores, inferred, rtol=1e-4, atol=1e-5)
+            inferred = model(**inputs).region_scores
+        torch.testing.assert_close(model(**inputs).region_scores, inferred, rtol=1e-4, atol=1e-5)
         step = model(**self.with_labels(inputs, None))  # in eval mode the rows of a training step score alike
         regions = torch.tensor([2, 0, 3])
         torch.testing.assert_close(step.scores[:3], inferred[torch.arange(3), regions], rtol=1e-4, atol=1e-5)
 
     def test_autocast(self, model, inputs):
         with torch.no_grad():
-            exact = model(**inputs).scores
+            exact = model(**inputs).region_scores
         with torch.autocast("cpu", torch.bfloat16):
             outputs = model(**self.with_labels(inputs, None))
             with torch.no_grad():
-                rounded = model(**inputs).scores
+                rounded = model(**inputs).region_scores
         assert (rounded - exact).abs().max() < 0.1
         outputs.loss.backward()
         assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
@@ -78,7 +78,7 @@ class TestMAttNet(ModelTester):
         model.save_pretrained(tmp_path)
         half = MAttNetForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
         with torch.no_grad():
-            exact, rounded = model(**inputs).scores, half(**inputs).scores
+            exact, rounded = model(**inputs).region_scores, half(**inputs).region_scores
         assert (rounded - exact).abs().max() < 0.1
         loss = half(**self.with_labels(inputs, None)).loss
         loss.backward()
@@ -144,7 +144,7 @@ class TestMAttNet(ModelTester):
             "region_boxes": [boxes[keep] for boxes, keep in zip(inputs["region_boxes"], mask, strict=True)],
             "region_labels": [labels[keep] for labels, keep in zip(inputs["region_labels"], mask, strict=True)],
         }
-        assert torch.equal(padded.scores, model(**{**inputs, **lists}).scores)
+        assert torch.equal(padded.region_scores, model(**{**inputs, **lists}).region_scores)
 
     def test_the_detector_never_trains(self, model, inputs):
         before = {name: tensor.clone() for name, tensor in model.detector.state_dict().items()}
@@ -173,8 +173,8 @@ WORDS = torch.tensor([[4, 5, 6], [7, 8, 0]])
 def test_its_own_detections_are_the_candidates(model, image):
     found = model.detector(image, at_least_one=True)
     outputs = model(image, WORDS)
-    assert outputs.scores.shape == (2, len(found.pred_boxes))
-    chosen = outputs.scores.argmax(1)
+    assert outputs.region_scores.shape == (2, len(found.pred_boxes))
+    chosen = outputs.region_scores.argmax(1)
     torch.testing.assert_close(outputs.pred_boxes, found.pred_boxes[chosen])
     torch.testing.assert_close(outputs.region_masks, found.mask_probabilities[chosen], rtol=1e-4, atol=1e-5)
     assert outputs.logits.shape == (2, 80, 96)
@@ -184,8 +184,8 @@ def test_its_own_detections_are_the_candidates(model, image):
 def test_one_candidate_is_the_answer(model, image):
     outputs = model(image, WORDS, region_boxes=[torch.tensor([[10.0, 10, 50, 60]])], output_attentions=True)
     assert outputs.pred_boxes.tolist() == [[10, 10, 50, 60]] * 2
-    assert outputs.attentions.neighbours.tolist() == [-1, -1]
-    assert outputs.attentions.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbour, no relation"
+    assert outputs.explanation.neighbours.tolist() == [-1, -1]
+    assert outputs.explanation.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbour, no relation"
 
 
 @torch.no_grad()
@@ -193,9 +193,9 @@ def test_more_than_three_hundred_candidates(model, image):
     corners = torch.rand(400, 2, generator=torch.Generator().manual_seed(5)) * 60
     boxes = torch.cat([corners, corners + 8], 1)
     outputs = model(image, WORDS, region_boxes=[boxes])
-    assert outputs.scores.shape == (2, 400) and torch.isfinite(outputs.scores).all()
+    assert outputs.region_scores.shape == (2, 400) and torch.isfinite(outputs.region_scores).all()
     some = model(image, WORDS, region_boxes=[boxes[:300]])
-    assert some.scores.shape == (2, 300)
+    assert some.region_scores.shape == (2, 300)
 
 
 @torch.no_grad()
@@ -205,10 +205,9 @@ def test_callers_masks_come_back_as_they_are(model, image):
     boxes = torch.tensor([[30.0, 20, 70, 90], [150, 100, 192, 160]])
     sizes, scales = torch.tensor([[160, 192]]), torch.tensor([0.5])
     outputs = model(image, WORDS, original_sizes=sizes, image_scales=scales, region_boxes=[boxes], region_masks=[masks])
-    for mask, box, logits, scores in zip(
-        outputs.region_masks, outputs.pred_boxes, outputs.logits, outputs.scores, strict=True
-    ):
-        chosen = int(scores.argmax())
+    assert outputs.region_masks is None and outputs.original_sizes.tolist() == [[160, 192]]
+    rows = zip(outputs.given_masks, outputs.pred_boxes, outputs.logits, outputs.chosen, strict=True)
+    for mask, box, logits, chosen in rows:
         assert torch.equal(mask, masks[chosen]) and torch.equal(box, boxes[chosen])
         assert torch.equal(logits > 0, masks[chosen, ::2, ::2])
 
@@ -231,7 +230,7 @@ def test_images_of_different_sizes_answer_as_alone(model):
 
 @torch.no_grad()
 def test_attentions_are_what_the_paper_draws(model, image):
-    attentions = model(image, WORDS, region_boxes=[torch.tensor(BOXES)], output_attentions=True).attentions
+    attentions = model(image, WORDS, region_boxes=[torch.tensor(BOXES)], output_attentions=True).explanation
     assert attentions.word_attentions.shape == (2, 3, 3)
     torch.testing.assert_close(attentions.word_attentions.sum(-1), torch.ones(2, 3))
     assert not attentions.word_attentions[1, :, 2].any(), "padding is not listened to"
@@ -248,8 +247,8 @@ def test_attentions_are_what_the_paper_draws(model, image):
 @torch.no_grad()
 def test_every_row_of_the_ablation_runs(image, modules):
     outputs = tiny_mattnet(modules=modules, attributes=False)(image, WORDS, output_attentions=True)
-    assert outputs.attentions.module_weights.shape == (2, len(modules))
-    assert (outputs.attentions.grid_attention is None) == ("subject" not in modules)
+    assert outputs.explanation.module_weights.shape == (2, len(modules))
+    assert (outputs.explanation.grid_attention is None) == ("subject" not in modules)
 
 
 def test_sizes_that_do_not_fit_the_detector_are_refused():
@@ -277,4 +276,4 @@ def test_parts_made_apart_are_put_together(image):
     model = MAttNetForReferringSegmentation.from_parts(detector, whole.matching)
     assert model.detector is detector
     with torch.no_grad():
-        assert model(image, WORDS).scores.shape[0] == 2
+        assert model(image, WORDS).region_scores.shape[0] == 2

@@ -12,7 +12,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.ops import masks_to_boxes
 from transformers import AutoModel, AutoProcessor, DetrConfig, DetrForObjectDetection, DetrImageProcessor, ResNetConfig
 
-import hf_refseg.pipeline as referring_pipeline
+import hf_refseg.pipelines as referring_pipeline
 from hf_refseg import cli
 from hf_refseg.data import RefShapes
 from hf_refseg.evaluation.run import Evaluation, run
@@ -84,11 +84,11 @@ def test_the_processor_pads_behind_and_keeps_the_scale(processor):
 
 def test_box_and_score_are_the_models_and_the_mask_its_small_one_pasted(model, processor):
     outputs, results = answer(model, processor, picture(), [TEXTS])
-    assert outputs.scores.shape[1] > 3, "there is something to choose from"
+    assert outputs.region_scores.shape[1] > 3, "there is something to choose from"
     assert len(results) == 3
     for row, result in enumerate(results):
         assert result["box"] == outputs.pred_boxes[row].tolist()
-        assert result["score"] == outputs.scores[row].max().item()
+        assert result["score"] == outputs.scores[row].item()
         expected = paste_masks(outputs.region_masks[row, None], outputs.pred_boxes[row, None], (50, 70))[0]
         assert torch.equal(result["mask"], expected)
     assert any(0 < result["mask"].sum() < 50 * 70 for result in results)
@@ -99,13 +99,13 @@ def test_without_sizes_the_masks_are_of_the_network(model, processor):
     assert results[0]["mask"].shape == outputs.logits.shape[1:] == (64, 90)
 
 
-def test_the_papers_protocol_stretches_and_has_its_own_threshold(model, processor):
-    outputs, results = answer(model, processor, picture(), [TEXTS], post={"protocol": "paper"})
+def test_the_papers_interpolation_stretches_and_has_its_own_threshold(model, processor):
+    outputs, results = answer(model, processor, picture(), [TEXTS], post={"interpolation": "paper"})
     for row, result in enumerate(results):
         small, box = outputs.region_masks[row, None], outputs.pred_boxes[row, None]
-        assert torch.equal(result["mask"], paste_masks(small, box, (50, 70), protocol="paper")[0])
-    with pytest.raises(ValueError, match="the paper protocol cuts at 122 of 255"):
-        answer(model, processor, picture(), [TEXTS], post={"protocol": "paper", "threshold": 0.3})
+        assert torch.equal(result["mask"], paste_masks(small, box, (50, 70), interpolation="paper")[0])
+    with pytest.raises(ValueError, match="interpolation='paper' cuts at 122 of 255"):
+        answer(model, processor, picture(), [TEXTS], post={"interpolation": "paper", "threshold": 0.3})
 
 
 def test_a_dense_crf_draws_another_mask_in_the_same_box(model, processor):
@@ -140,19 +140,19 @@ def test_words_that_nobody_knows_are_refused(model, processor, pipe, caplog):
         processor(images=picture(), text="zebra giraffe")
     with pytest.raises(ValueError, match="no word of expression 0, 'zebra giraffe', is in the vocabulary"):
         pipe(picture(), "zebra giraffe")
-    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipeline"):
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
         pipe(picture(), "the red zebra")
     assert "does not know the words zebra" in caplog.text
     inputs = processor(images=picture(), text="zebra giraffe", allow_unknown=True)  # as data sets need it
     with torch.no_grad():
-        assert torch.isfinite(model(**inputs).scores).all()
+        assert torch.isfinite(model(**inputs).region_scores).all()
 
 
 @torch.no_grad()
 def test_an_expression_of_padding_only_has_finite_scores(model, processor):
     inputs = processor(images=picture(), text=TEXTS[:1])
     words = {"input_ids": torch.zeros(1, 3, dtype=torch.long), "attention_mask": None}
-    assert torch.isfinite(model(**{**inputs, **words}).scores).all()
+    assert torch.isfinite(model(**{**inputs, **words}).region_scores).all()
 
 
 # ---- The pipeline and the command line ----
@@ -173,7 +173,7 @@ def test_the_pipeline_answers_many_expressions_of_one_image(pipe, model, process
 def test_the_pipeline_takes_images_of_different_sizes_and_every_option(pipe):
     answers = pipe([picture(), picture(40, 100, 1)], [TEXTS[:2], TEXTS[2:]], batch_size=2)
     assert [[one["mask"].size for one in row] for row in answers] == [[(70, 50)] * 2, [(100, 40)]]
-    for options in ({"protocol": "paper"}, {"refine": "dense_crf"}, {"threshold": 0.3}):
+    for options in ({"interpolation": "paper"}, {"refine": "dense_crf"}, {"threshold": 0.3}):
         assert pipe(picture(), TEXTS[0], **options)["mask"].size == (70, 50)
 
 
@@ -197,12 +197,12 @@ def test_the_command_line_draws_what_the_modules_look_at(checkpoint, photo, tmp_
     assert Image.open(drawn).width > 800
 
 
-@pytest.mark.parametrize("mask_protocol", ["clean", "paper"])
-def test_evaluation_counts_its_masks(checkpoint, tmp_path, mask_protocol):
+@pytest.mark.parametrize("interpolation", ["clean", "paper"])
+def test_evaluation_counts_its_masks(checkpoint, tmp_path, interpolation):
     results = run(
         Evaluation(
             model=checkpoint, output=tmp_path / "results", dataset="refshapes", split="val", protocol="mattnet",
-            limit=4, batch_size=2, mask_protocol=mask_protocol,
+            limit=4, batch_size=2, interpolation=interpolation,
         )
     )  # fmt: skip
     assert results["counts"]["rows"] == 4 and 0 <= results["metrics"]["oIoU"] <= 1
@@ -215,12 +215,12 @@ def test_the_callers_masks_are_returned_exactly(model, processor):
     masks = torch.zeros(2, 50, 70, dtype=torch.bool)
     masks[0, 5:20, 3:33:2], masks[1, 30:, 40:] = True, True
     boxes = torch.tensor([[3.0, 5, 33, 20], [40, 30, 70, 50]])
-    for protocol in ("clean", "paper"):
+    for interpolation in ("clean", "paper"):
         outputs, results = answer(
             model, processor, picture(), [TEXTS], region_boxes=[boxes], region_masks=[masks],
-            post={"protocol": protocol},
+            post={"interpolation": interpolation},
         )  # fmt: skip
-        for result, chosen in zip(results, outputs.scores.argmax(1), strict=True):
+        for result, chosen in zip(results, outputs.chosen, strict=True):
             assert torch.equal(result["mask"], masks[chosen]) and result["box"] == boxes[chosen].tolist()
 
 
@@ -246,8 +246,8 @@ def test_a_detector_of_transformers_proposes(model, processor):
         "region_labels": [of_image["labels"] for of_image in found],
     }
     outputs, results = answer(model, processor, images, [TEXTS[:2], TEXTS[2:]], **regions)
-    assert outputs.scores.shape == (3, 6) and torch.isfinite(outputs.scores).all()
-    for result, chosen, image in zip(results, outputs.scores.argmax(1), outputs.image_index, strict=True):
+    assert outputs.region_scores.shape == (3, 6) and torch.isfinite(outputs.region_scores).all()
+    for result, chosen, image in zip(results, outputs.chosen, outputs.image_index, strict=True):
         assert result["box"] == found[image]["boxes"][chosen].tolist()
 
 
@@ -264,7 +264,7 @@ def test_torchvisions_mask_rcnn_proposes_boxes_categories_and_masks(model, proce
     masks = found["masks"][:, 0] > 0.5
     regions = {"region_boxes": [found["boxes"]], "region_labels": [found["labels"] - 1], "region_masks": [masks]}
     outputs, results = answer(model, processor, picture(), [TEXTS], **regions)
-    for result, chosen in zip(results, outputs.scores.argmax(1), strict=True):
+    for result, chosen in zip(results, outputs.chosen, strict=True):
         assert torch.equal(result["mask"], masks[chosen])
 
 
@@ -275,7 +275,7 @@ def test_masks_without_categories_as_sam_makes_them(model, processor):
     boxes = masks_to_boxes(masks)
     boxes[:, 2:] += 1  # torchvision's ends inside
     outputs, results = answer(model, processor, picture(), [TEXTS], region_boxes=[boxes], region_masks=[masks])
-    for result, chosen in zip(results, outputs.scores.argmax(1), strict=True):
+    for result, chosen in zip(results, outputs.chosen, strict=True):
         assert torch.equal(result["mask"], masks[chosen]) and result["box"] == boxes[chosen].tolist()
 
 

@@ -41,13 +41,12 @@ class TestRmi(ModelTester):
         torch.testing.assert_close(outputs.logits, model.classifier.bias.expand_as(outputs.logits))
 
     @pytest.mark.parametrize("grad", [False, True])
-    def test_attentions_are_the_mean_state_after_every_word(self, model, inputs, grad):
+    def test_word_maps_are_the_mean_state_after_every_word(self, model, inputs, grad):
         with torch.set_grad_enabled(grad):
             outputs = model(**inputs, output_attentions=True)
-        assert len(outputs.attentions) == 4
-        assert all(attention.shape == (3, 8, 8) for attention in outputs.attentions)
-        assert not outputs.attentions[0][0].any(), "nothing has been read yet at the first sample's padding"
-        assert outputs.attentions[0][2].any()
+        assert outputs.explanation.word_maps.shape == (4, 3, 8, 8)
+        assert not outputs.explanation.word_maps[0][0].any(), "nothing has been read yet at the first sample's padding"
+        assert outputs.explanation.word_maps[0][2].any()
         with torch.no_grad():
             states = model.multimodal_states(
                 model.get_image_features(inputs["pixel_values"]),
@@ -55,7 +54,7 @@ class TestRmi(ModelTester):
                 inputs["attention_mask"].bool(),
                 inputs["image_index"],
             )
-            for attention, (hidden, _) in zip(outputs.attentions, states, strict=True):
+            for attention, (hidden, _) in zip(outputs.explanation.word_maps, states, strict=True):
                 torch.testing.assert_close(attention, safe_atanh(hidden).mean(1), rtol=1e-4, atol=1e-6)
 
     def test_the_embedding_of_padding_is_never_read(self, model, inputs, labels):

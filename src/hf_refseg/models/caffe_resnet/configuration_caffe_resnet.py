@@ -5,7 +5,6 @@ from typing import Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
-from transformers.models.auto.configuration_auto import AutoConfig
 
 
 @strict
@@ -55,7 +54,5 @@ class CaffeResNetConfig(BackboneConfigMixin, PreTrainedConfig):
         if any(size % 4 for size in self.hidden_sizes):
             raise ValueError(f"hidden_sizes must be multiples of 4 (bottleneck is a quarter), got {self.hidden_sizes}")
 
-
-AutoConfig.register(CaffeResNetConfig.model_type, CaffeResNetConfig, exist_ok=True)
 
 __all__ = ["CaffeResNetConfig"]

@@ -1,8 +1,11 @@
 """Original tensor names of the Caffe-style ResNet in the checkpoints of Liu et al. 2017."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from ...tensorflow_checkpoints import Source, as_given, convolution
+from ...conversion.sources import Source, as_given
+from ...conversion.tensorflow import convolution
 from .configuration_caffe_resnet import CaffeResNetConfig
 
 
@@ -50,3 +53,21 @@ def caffe_resnet_sources(config: CaffeResNetConfig, prefix: str, scope: str) -> 
                 sources[f"{ours}.convolution.weight"] = Source((f"{original}/conv/DW",), convolution)
                 sources |= batch_norm_sources(f"{ours}.normalization", f"{original}/bn", has_factor)
     return sources
+
+
+def backbone_scope(arrays: Mapping[str, np.ndarray]) -> str:
+    """ "ResNet" for the R+ rows, "DeepLab" for the D+ rows, by the names in the checkpoint."""
+    scopes = [scope for scope in ("ResNet", "DeepLab") if f"{scope}/group_1/conv1/DW" in arrays]
+    if len(scopes) != 1:
+        raise ValueError(
+            "expected exactly one of ResNet/group_1/conv1/DW and DeepLab/group_1/conv1/DW in the checkpoint, "
+            f"found {scopes or 'neither'}; its first names are {sorted(arrays)[:5]}"
+        )
+    return scopes[0]
+
+
+def unused_deeplab_head(scope: str) -> set[str]:
+    """DeepLab's own classifier, which the original graph builds, stores and never uses."""
+    if scope != "DeepLab":
+        return set()
+    return {f"DeepLab/fc1_voc12/conv{branch}/{part}" for branch in range(4) for part in ("DW", "biases")}

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.modeling_outputs import BackboneOutput
-from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.utils import can_return_tuple
 
 from ...layers.caffe_resnet_unit import residual_stage
@@ -98,7 +97,5 @@ class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):
             feature_maps=feature_maps, hidden_states=hidden_states if output_hidden_states else None, attentions=None
         )
 
-
-AutoBackbone.register(CaffeResNetConfig, CaffeResNetBackbone, exist_ok=True)
 
 __all__ = ["CaffeResNetBackbone", "CaffeResNetPreTrainedModel"]

@@ -74,6 +74,4 @@ class LstmCnnConfig(PreTrainedConfig):
         return cls(**{**published, **kwargs})
 
 
-AutoConfig.register(LstmCnnConfig.model_type, LstmCnnConfig, exist_ok=True)
-
 __all__ = ["LstmCnnConfig"]

@@ -5,18 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...tensorflow_checkpoints import (
-    Source,
-    as_given,
-    build_state_dict,
-    convolution,
-    dense_as_convolution,
-    read_arrays,
-    word_lstm_sources,
-)
+from ...conversion.folders import build_model, save_converted
+from ...conversion.sources import Source, as_given, build_state_dict
+from ...conversion.tensorflow import convolution, dense_as_convolution, read_arrays, word_lstm_sources
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
-from ..caffe_resnet.convert_caffe_resnet import caffe_resnet_sources
-from ..conversion import backbone_scope, build_model, save_converted, unused_deeplab_head
+from ..caffe_resnet.convert_caffe_resnet import backbone_scope, caffe_resnet_sources, unused_deeplab_head
 from .configuration_lstm_cnn import LstmCnnConfig
 from .modeling_lstm_cnn import LstmCnnForReferringSegmentation
 

@@ -17,8 +17,6 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.backbone_utils import load_backbone
-from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
@@ -28,6 +26,7 @@ from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
+from ..backbones import load_backbone
 from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from .configuration_lstm_cnn import LstmCnnConfig
 
@@ -264,7 +263,5 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             target = resize_bilinear_tf1(labels, size)[:, 0]  # (N, 1, H, W) -> (N, h, w)
         return segmentation_loss(self.config, grid_logits, target)
 
-
-AutoModel.register(LstmCnnConfig, LstmCnnForReferringSegmentation, exist_ok=True)
 
 __all__ = ["LstmCnnForReferringSegmentation", "LstmCnnImageFeatures", "LstmCnnPreTrainedModel"]

@@ -113,6 +113,4 @@ class MaskRcnnConfig(PreTrainedConfig):
             )
 
 
-AutoConfig.register(MaskRcnnConfig.model_type, MaskRcnnConfig, exist_ok=True)
-
 __all__ = ["MaskRcnnConfig"]

@@ -9,7 +9,7 @@ from transformers.processing_utils import Unpack
 
 from ...processing.image_processing import RefSegImageProcessor, RefSegImageProcessorKwargs
 from ...processing.mask_pasting import paste_masks
-from ...processing.resizing import Letterbox, check_protocol, opencv_resize
+from ...processing.resizing import Placement, check_interpolation, opencv_resize
 from .boxes import exclusive_to_inclusive, inclusive_to_exclusive
 
 
@@ -17,8 +17,8 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
     """Scales images until their short side has 600 pixels, or the long one 1000, and subtracts Caffe's means (RGB).
 
     Images that then differ in size are padded with zeros at the right and bottom; `pixel_mask` says which pixels are
-    real. `size` has the keys `shortest_edge` and `longest_edge`. `protocol` says how masks are pasted into the photo:
-    `"clean"` or `"paper"`, see `hf_refseg.processing.mask_pasting`.
+    real. `size` has the keys `shortest_edge` and `longest_edge`. `interpolation` says how masks are pasted into the
+    photo: `"clean"` or `"paper"`, see `hf_refseg.processing.mask_pasting`.
     """
 
     model_input_names = ["pixel_values", "original_sizes", "image_scales"]
@@ -86,13 +86,13 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
             scale = longest / max(original)
         return scale
 
-    def letterbox(self, original: tuple[int, int], size=None, do_resize: bool | None = None, **_) -> Letterbox:
+    def letterbox(self, original: tuple[int, int], size=None, do_resize: bool | None = None, **_) -> Placement:
         """Where an image of size `original` (height, width) ends up in the network's input: at its top left."""
         scale = self.scale_of(original, size, do_resize)
         inner = tuple(max(round(side * scale), 1) for side in original)
-        return Letterbox(tuple(original), inner, inner, 0, 0)
+        return Placement(tuple(original), inner, inner, 0, 0)
 
-    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Letterbox:
+    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Placement:
         """The same in logits of size `canvas`, which the largest image of a batch decides."""
         return replace(self.letterbox(original), canvas=canvas)
 
@@ -102,7 +102,7 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
         target_sizes: torch.Tensor | list[tuple[int, int]],
         threshold: float = 0.0,
         mask_threshold: float = 0.5,
-        protocol: str | None = None,
+        interpolation: str | None = None,
     ) -> list[dict]:
         """What was found in each image, the surest first.
 
@@ -110,16 +110,16 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
             outputs: a `MaskRcnnOutput`.
             target_sizes: (B, 2) height and width of the original images, as in `original_sizes`.
             threshold: least score of what is returned; the model has already applied its own.
-            mask_threshold: probability above which a pixel belongs to the thing; the paper protocol only knows its own.
-            protocol: `"clean"` or `"paper"`; None is the processor's own. See `hf_refseg.processing.mask_pasting`.
+            mask_threshold: probability above which a pixel belongs to the thing; `"paper"` has its own.
+            interpolation: `"clean"` or `"paper"`; None is the processor's own. See `hf_refseg.processing.mask_pasting`.
 
         Returns: per image a dict of `segmentation` (R, H, W) bool and `segments_info`, R dicts of `id` (row of
             `segmentation`), `label_id`, `score` and `box` [x1, y1, x2, y2] in pixels, x2 and y2 outside the box.
 
-        Raises ValueError for an unknown protocol, or sizes of another number of images than the detections name.
+        Raises ValueError for an unknown interpolation, or sizes of another number of images than the detections name.
         """
-        protocol = self.protocol if protocol is None else protocol
-        check_protocol(protocol)
+        interpolation = self.interpolation if interpolation is None else interpolation
+        check_interpolation(interpolation)
         sizes = (
             target_sizes.tolist() if isinstance(target_sizes, torch.Tensor) else [list(size) for size in target_sizes]
         )
@@ -134,7 +134,7 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
             rows = ((images == image) & (outputs.scores >= threshold)).nonzero()[:, 0]
             rows = rows[outputs.scores[rows].argsort(descending=True, stable=True)]
             boxes = outputs.pred_boxes[rows]
-            masks = paste_masks(outputs.mask_probabilities[rows], boxes, tuple(size), mask_threshold, protocol)
+            masks = paste_masks(outputs.mask_probabilities[rows], boxes, tuple(size), mask_threshold, interpolation)
             columns = (outputs.class_labels[rows].tolist(), outputs.scores[rows].tolist(), boxes.tolist())
             info = [
                 {"id": row, "label_id": label, "score": score, "box": box}

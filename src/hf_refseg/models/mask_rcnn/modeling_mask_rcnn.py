@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.backbone_utils import load_backbone
 from transformers.utils import can_return_tuple
 
 from ...layers.caffe_resnet_unit import residual_stage
 from ...layers.frozen_convolution import FrozenBatchNorm2d
 from ...layers.inputs import check_pixel_values
 from ...layers.roi_crop import crop_regions
+from ..backbones import load_backbone
 from .boxes import (
     clip_boxes,
     clip_boxes_outwards,

@@ -97,6 +97,4 @@ class MAttNetConfig(PreTrainedConfig):
                 raise ValueError(f"{name} has {len(values)} entries, num_attributes is {self.num_attributes}")
 
 
-AutoConfig.register(MAttNetConfig.model_type, MAttNetConfig, exist_ok=True)
-
 __all__ = ["MAttNetConfig"]

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
@@ -29,7 +28,7 @@ from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
-from .outputs_mattnet import MAttNetMatches, MAttNetRegionFeatures
+from .outputs_mattnet import MAttNetExplanation, MAttNetMatches, MAttNetRegionFeatures
 from .regions import Regions, pad_regions
 
 # What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
@@ -58,30 +57,6 @@ class MAttNetImageFeatures(ModelOutput):
     canvas: tuple[int, int] | None = None
     original_sizes: torch.LongTensor | None = None
     image_scales: torch.FloatTensor | None = None
-
-
-@dataclass
-class MAttNetAttentions(ModelOutput):
-    """
-    What the paper draws (Fig. 4 to 6), of the chosen region of each expression.
-
-    Args:
-        word_attentions: (N, S, T), how much each module listens to each word; each sums to 1.
-        module_weights: (N, S), how much each module counts; they sum to 1.
-        module_scores: (N, R, S) of all regions, cosines before weighting.
-        grid_attention: (N, g, g), where in the region the subject module looks; sums to 1.
-        neighbours: (N,) the region that the relationship module chose beside it, -1 for none.
-        chosen: (N,) the chosen region.
-        region_boxes: (B, R, 4) of all regions.
-    """
-
-    word_attentions: torch.FloatTensor | None = None
-    module_weights: torch.FloatTensor | None = None
-    module_scores: torch.FloatTensor | None = None
-    grid_attention: torch.FloatTensor | None = None
-    neighbours: torch.LongTensor | None = None
-    chosen: torch.LongTensor | None = None
-    region_boxes: torch.FloatTensor | None = None
 
 
 class MAttNetPreTrainedModel(PreTrainedModel):
@@ -318,10 +293,11 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
                 ones, P wrong ones, and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong
                 expressions. [`MAttNetCollator`] makes them.
             attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
-            output_attentions: return [`MAttNetAttentions`].
+            output_attentions: return a [`MAttNetExplanation`]; None: as `config.output_attentions` says.
 
         Returns:
-            `logits` (N, H, W), `pred_boxes`, `scores` (N, R), `region_masks`; in training `loss`, `losses` ("rank",
+            `logits` (N, H, W), `pred_boxes`, `scores`, `region_scores`, `chosen`, `region_masks` or
+            `given_masks`; in training `loss`, `losses` ("rank",
             "attributes") and `scores` (3P,).
 
         Raises:
@@ -346,22 +322,31 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             image_features = self.get_image_features(
                 pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels, region_masks
             )
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
         regions = image_features.regions
         image_index = resolve_image_index(image_index, len(regions.mask), len(input_ids), input_ids.device)
         regions.require_some(image_index)
         matches = self.matching.match(
-            image_features.matching, input_ids, attention_mask, image_index, bool(output_attentions)
+            image_features.matching, input_ids, attention_mask, image_index, output_attentions
         )
         chosen = matches.scores.argmax(1)  # Eq. 9: (N, R) -> (N,)
         boxes = regions.boxes[image_index, chosen]  # (B, R, 4) -> (N, 4)
         masks = self.draw_masks(image_features, torch.stack([image_index, chosen], 1))
+        explanation = None
+        if output_attentions:
+            explanation = self.explain(matches, chosen, regions.boxes[image_index])
         return ReferringSegmentationOutput(
             logits=self.mask_logits(image_features, masks, boxes, image_index),
             pred_boxes=boxes,
-            scores=matches.scores,
-            region_masks=masks,
+            scores=matches.scores.amax(1),
+            region_scores=matches.scores,
+            chosen=chosen,
+            region_masks=None if isinstance(masks, tuple) else masks,
+            given_masks=masks if isinstance(masks, tuple) else None,
             image_index=image_index,
-            attentions=describe_choice(matches, chosen, regions) if output_attentions else None,
+            original_sizes=image_features.original_sizes,
+            explanation=explanation,
         )
 
     def _training_step(
@@ -390,22 +375,20 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         losses = self.compute_loss(matches.scores, matches.attribute_logits, attribute_labels)
         return ReferringSegmentationOutput(loss=sum(losses.values()), losses=losses, scores=matches.scores)
 
+    def explain(self, matches: MAttNetMatches, chosen: torch.Tensor, region_boxes: torch.Tensor) -> MAttNetExplanation:
+        """What the modules thought of the chosen regions (N,) among all of their images, `region_boxes` (N, R, 4)."""
+        rows = torch.arange(len(chosen), device=chosen.device)
+        grid, neighbors = matches.grid_attention, matches.neighbours
+        return MAttNetExplanation(
+            modules=tuple(self.config.modules),
+            word_attentions=matches.word_attentions,
+            module_weights=matches.module_weights,
+            module_scores=matches.module_scores,
+            grid_attention=None if grid is None else grid[rows, chosen],  # (N, R, g, g) -> (N, g, g)
+            neighbours=None if neighbors is None else neighbors[rows, chosen],  # (N, R) -> (N,)
+            chosen=chosen,
+            region_boxes=region_boxes,
+        )
 
-def describe_choice(matches: MAttNetMatches, chosen: torch.Tensor, regions: Regions) -> MAttNetAttentions:
-    """What the modules thought of the chosen regions (N,)."""
-    rows = torch.arange(len(chosen), device=chosen.device)
-    grid, neighbours = matches.grid_attention, matches.neighbours
-    return MAttNetAttentions(
-        word_attentions=matches.word_attentions,
-        module_weights=matches.module_weights,
-        module_scores=matches.module_scores,
-        grid_attention=None if grid is None else grid[rows, chosen],  # (N, R, g, g) -> (N, g, g)
-        neighbours=None if neighbours is None else neighbours[rows, chosen],  # (N, R) -> (N,)
-        chosen=chosen,
-        region_boxes=regions.boxes,
-    )
 
-
-AutoModel.register(MAttNetConfig, MAttNetForReferringSegmentation, exist_ok=True)
-
-__all__ = ["MAttNetAttentions", "MAttNetForReferringSegmentation", "MAttNetImageFeatures", "MAttNetPreTrainedModel"]
+__all__ = ["MAttNetForReferringSegmentation", "MAttNetImageFeatures", "MAttNetPreTrainedModel"]

@@ -74,4 +74,30 @@ class MAttNetMatches(ModelOutput):
     attribute_logits: torch.FloatTensor | None = None
 
 
-__all__ = ["MAttNetMatches", "MAttNetRegionFeatures"]
+@dataclass
+class MAttNetExplanation(ModelOutput):
+    """
+    What the paper draws (Fig. 4 to 6), of the chosen region of each expression.
+
+    Args:
+        modules: the S names of the modules.
+        word_attentions: (N, S, T), how much each module listens to each word; each sums to 1.
+        module_weights: (N, S), how much each module counts; they sum to 1.
+        module_scores: (N, R, S) of all regions, cosines before weighting.
+        grid_attention: (N, g, g), where in the region the subject module looks; sums to 1.
+        neighbours: (N,) the region that the relationship module chose beside it, -1 for none.
+        chosen: (N,) the chosen region.
+        region_boxes: (N, R, 4) of all regions of the expression's image.
+    """
+
+    modules: tuple[str, ...] | None = None
+    word_attentions: torch.FloatTensor | None = None
+    module_weights: torch.FloatTensor | None = None
+    module_scores: torch.FloatTensor | None = None
+    grid_attention: torch.FloatTensor | None = None
+    neighbours: torch.LongTensor | None = None
+    chosen: torch.LongTensor | None = None
+    region_boxes: torch.FloatTensor | None = None
+
+
+__all__ = ["MAttNetExplanation", "MAttNetMatches", "MAttNetRegionFeatures"]

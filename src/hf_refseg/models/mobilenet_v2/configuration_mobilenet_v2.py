@@ -3,7 +3,6 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
-from transformers.models.auto.configuration_auto import AutoConfig
 
 
 @strict
@@ -57,7 +56,5 @@ class RefSegMobileNetV2Config(BackboneConfigMixin, PreTrainedConfig):
         )
         super().__post_init__(**kwargs)
 
-
-AutoConfig.register(RefSegMobileNetV2Config.model_type, RefSegMobileNetV2Config, exist_ok=True)
 
 __all__ = ["RefSegMobileNetV2Config"]

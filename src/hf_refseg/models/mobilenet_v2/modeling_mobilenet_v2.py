@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.modeling_outputs import BackboneOutput
-from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.models.mobilenet_v2.modeling_mobilenet_v2 import (
     MobileNetV2DeepLabV3Plus,
     MobileNetV2Model,
@@ -87,7 +86,5 @@ class RefSegMobileNetV2Backbone(BackboneMixin, MobileNetV2PreTrainedModel):
         projection = head.conv_projection(torch.cat([pooled, head.conv_aspp(features)], dim=1))  # (B, 256, h, w)
         return torch.cat([features, projection, head.classifier(projection)], dim=1)
 
-
-AutoBackbone.register(RefSegMobileNetV2Config, RefSegMobileNetV2Backbone, exist_ok=True)
 
 __all__ = ["RefSegMobileNetV2Backbone"]

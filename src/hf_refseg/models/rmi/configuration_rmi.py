@@ -70,6 +70,4 @@ class RmiConfig(PreTrainedConfig):
             raise ValueError(f"detail_size={self.detail_size} needs a decoder to go into: set context_size, e.g. 64")
 
 
-AutoConfig.register(RmiConfig.model_type, RmiConfig, exist_ok=True)
-
 __all__ = ["RmiConfig"]

@@ -19,8 +19,6 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.backbone_utils import load_backbone
-from transformers.models.auto.modeling_auto import AutoModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_index import resolve_image_index
@@ -30,6 +28,7 @@ from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
+from ..backbones import load_backbone
 from .configuration_rmi import RmiConfig
 from .context_decoder import ContextDecoder
 
@@ -50,6 +49,18 @@ class RmiImageFeatures(ModelOutput):
     input_size: tuple[int, int] | None = None
     visual: torch.FloatTensor | None = None
     detail: torch.FloatTensor | None = None
+
+
+@dataclass
+class RmiExplanation(ModelOutput):
+    """
+    What the paper draws (Fig. 5).
+
+    Args:
+        word_maps: (T, N, h, w), the mean multimodal state of each cell after each word.
+    """
+
+    word_maps: torch.FloatTensor | None = None
 
 
 class MultimodalLstm(nn.Module):
@@ -312,7 +323,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             attention_mask: (N, T), 0 on padding; made from `config.pad_token_id` when absent.
             image_index: (N,) the image of each expression; needed unless B = 1 or B = N.
             labels: (N, H, W) target masks in [0, 1] at the size of the network's input.
-            output_attentions: return the mean multimodal state after each word, T maps (N, h, w).
+            output_attentions: return an [`RmiExplanation`]; None: as `config.output_attentions` says.
 
         Raises:
             ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
@@ -332,15 +343,15 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         image_index = resolve_image_index(image_index, num_images, len(input_ids), input_ids.device)
 
         on_cpu = input_ids.device.type == "cpu" and not torch.compiler.is_compiling()
-        attentions = None
+        word_maps = None
         if on_cpu and not torch.is_grad_enabled():
-            grid_logits, attentions = self._segment_each(
+            grid_logits, word_maps = self._segment_each(
                 image_features, input_ids, attention_mask, image_index, output_attentions
             )
         elif on_cpu and not output_attentions:
             grid_logits = self._segment_packed(image_features, input_ids, attention_mask, image_index)
         else:
-            grid_logits, attentions = self._segment_batch(
+            grid_logits, word_maps = self._segment_batch(
                 image_features, input_ids, attention_mask, image_index, output_attentions
             )
         logits = resize_bilinear_tf1(grid_logits[:, None], image_features.input_size)[:, 0]  # (N, h, w) -> (N, H, W)
@@ -360,17 +371,17 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             logits=logits,
             grid_logits=grid_logits,
             image_index=image_index,
-            attentions=attentions,
+            explanation=None if word_maps is None else RmiExplanation(word_maps=word_maps),
             losses=losses,
         )
 
     def _segment_batch(self, image_features, input_ids, attention_mask, image_index, output_attentions):
         """All expressions at once: GPUs, compilation. No step depends on the data."""
-        attentions = []
+        word_maps = []
         for hidden, _ in self.multimodal_states(image_features, input_ids, attention_mask, image_index):
             if output_attentions:
-                attentions.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
-        return self.classify(hidden, image_features, image_index), tuple(attentions) or None
+                word_maps.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
+        return self.classify(hidden, image_features, image_index), torch.stack(word_maps) if word_maps else None
 
     def _segment_packed(self, image_features, input_ids, attention_mask, image_index):
         """Every expression over its own words only, the longest first, so that those still read are the first rows.
@@ -400,7 +411,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         height, width = image_features.visual_gates.shape[-2:]
         word_gates = self.get_word_gates(input_ids, attention_mask)
         similarity = self.get_word_similarity(image_features, input_ids, image_index)
-        grid_logits, attentions = [], word_gates.new_zeros(num_steps, num_expressions, height, width)
+        grid_logits, word_maps = [], word_gates.new_zeros(num_steps, num_expressions, height, width)
         for expression, image in enumerate(image_index.tolist()):
             steps = attention_mask[expression].nonzero()[:, 0]  # (T,) -> (words of this expression,)
             hidden = word_gates.new_zeros(1, self.config.hidden_size, height, width)
@@ -409,11 +420,9 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             states = self.multimodal_lstm.infer(visual_gates, word_gates[expression, steps], similar)
             for step, (hidden, _) in zip(steps.tolist(), states, strict=True):
                 if output_attentions:
-                    attentions[step:, expression] = safe_atanh(hidden).mean(1)[0]  # (1, D, h, w) -> (h, w)
+                    word_maps[step:, expression] = safe_atanh(hidden).mean(1)[0]  # (1, D, h, w) -> (h, w)
             grid_logits.append(self.classify(hidden, image_features, image_index[expression, None]))
-        return torch.cat(grid_logits), tuple(attentions) if output_attentions else None  # N x (1, h, w) -> (N, h, w)
+        return torch.cat(grid_logits), word_maps if output_attentions else None  # N x (1, h, w) -> (N, h, w)
 
 
-AutoModel.register(RmiConfig, RmiForReferringSegmentation, exist_ok=True)
-
-__all__ = ["RmiForReferringSegmentation", "RmiImageFeatures", "RmiPreTrainedModel"]
+__all__ = ["RmiExplanation", "RmiForReferringSegmentation", "RmiImageFeatures", "RmiPreTrainedModel"]

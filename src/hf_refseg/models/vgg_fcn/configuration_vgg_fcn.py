@@ -3,7 +3,6 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
-from transformers.models.auto.configuration_auto import AutoConfig
 
 
 @strict
@@ -46,7 +45,5 @@ class VggFcnConfig(BackboneConfigMixin, PreTrainedConfig):
                 f"hidden_sizes and depths describe the same stages, got {len(self.hidden_sizes)} and {len(self.depths)}"
             )
 
-
-AutoConfig.register(VggFcnConfig.model_type, VggFcnConfig, exist_ok=True)
 
 __all__ = ["VggFcnConfig"]

@@ -7,7 +7,6 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.modeling_outputs import BackboneOutput
-from transformers.models.auto.modeling_auto import AutoBackbone
 from transformers.utils import can_return_tuple
 
 from .configuration_vgg_fcn import VggFcnConfig
@@ -87,7 +86,5 @@ class VggFcnBackbone(BackboneMixin, VggFcnPreTrainedModel):
             feature_maps=feature_maps, hidden_states=hidden_states if output_hidden_states else None, attentions=None
         )
 
-
-AutoBackbone.register(VggFcnConfig, VggFcnBackbone, exist_ok=True)
 
 __all__ = ["VggFcnBackbone", "VggFcnPreTrainedModel"]

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .sources import read_npz
+
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 DTYPES = {
     "DoubleStorage": torch.float64,
@@ -228,14 +230,13 @@ def read_named_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path, entry: 
     if path.suffix in (".npz", ".safetensors"):
         if not path.is_file():
             raise FileNotFoundError(f"there is no checkpoint {path}")
-        try:
-            if path.suffix == ".npz":
-                with np.load(path, allow_pickle=False) as arrays:
-                    return {name: arrays[name] for name in arrays.files}
-            from safetensors.numpy import load_file
+        if path.suffix == ".npz":
+            return read_npz(path)
+        from safetensors.numpy import load_file
 
+        try:
             return load_file(path)
-        except Exception as error:
+        except Exception as error:  # safetensors has several error classes of its own
             raise ValueError(f"{path} is not a readable {path.suffix} of plain arrays: {error}") from error
     content = read_torch_file(path)
     if isinstance(content, Mapping) and entry in content:

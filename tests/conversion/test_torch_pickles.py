@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from hf_refseg.torch_checkpoints import read_named_arrays, read_torch_file
+from hf_refseg.conversion.torch_pickles import read_named_arrays, read_torch_file
 
-WRITER = Path(__file__).parent / "legacy_checkpoint.py"
+WRITER = Path(__file__).parents[1] / "legacy_checkpoint.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hf_refseg.tensorflow_checkpoints import dense_as_convolution, lstm_bias, lstm_rows, read_arrays
+from hf_refseg.conversion.tensorflow import dense_as_convolution, lstm_bias, lstm_rows, read_arrays
 
 
 def test_npz_and_mappings(tmp_path):

@@ -1,30 +1,10 @@
-"""What the converters of RMI and LSTM-CNN share: the variants of Liu et al.'s backbone, and writing the result."""
+"""Models and processors of converted weights, written into new folders that appear only once they are complete."""
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
-
-
-def backbone_scope(arrays: Mapping[str, np.ndarray]) -> str:
-    """ "ResNet" for the R+ rows, "DeepLab" for the D+ rows, by the names in the checkpoint."""
-    scopes = [scope for scope in ("ResNet", "DeepLab") if f"{scope}/group_1/conv1/DW" in arrays]
-    if len(scopes) != 1:
-        raise ValueError(
-            "expected exactly one of ResNet/group_1/conv1/DW and DeepLab/group_1/conv1/DW in the checkpoint, "
-            f"found {scopes or 'neither'}; its first names are {sorted(arrays)[:5]}"
-        )
-    return scopes[0]
-
-
-def unused_deeplab_head(scope: str) -> set[str]:
-    """DeepLab's own classifier, which the original graph builds, stores and never uses."""
-    if scope != "DeepLab":
-        return set()
-    return {f"DeepLab/fc1_voc12/conv{branch}/{part}" for branch in range(4) for part in ("DW", "biases")}
 
 
 def build_model(

@@ -10,13 +10,11 @@ import torch
 import transformers
 from PIL import Image
 
-import hf_refseg.pipeline as referring_pipeline
-from hf_refseg import checkpoints
-from hf_refseg.models.rmi.processing_rmi import RmiImageProcessor, RmiProcessor
+import hf_refseg
+import hf_refseg.pipelines as referring_pipeline
+from hf_refseg import RmiImageProcessor, RmiProcessor, checkpoints
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_rmi
-
-referring_pipeline.register()
 
 
 def picture(height=50, width=70, seed=0):
@@ -97,43 +95,46 @@ def test_lists_nest_like_the_texts(pipe):
 
 def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(checkpoints, "FOLDER", checkpoint.parent)
-    pipe = transformers.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
+    pipe = hf_refseg.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
     assert pipe(picture(), "the dog")["label"] == "the dog"
     with pytest.raises(ValueError, match="no checkpoint 'refseg-photos-rmi' ships"):
-        transformers.pipeline(referring_pipeline.TASK)
+        hf_refseg.pipeline()
     monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
     (tmp_path / checkpoints.DEFAULT_CHECKPOINT).symlink_to(checkpoint)
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)  # to where caplog listens
     with caplog.at_level(logging.WARNING, logger="transformers"):
-        pipe = transformers.pipeline(referring_pipeline.TASK, device="cpu")
+        pipe = hf_refseg.pipeline(device="cpu")
     assert pipe(picture(), "a cat")["mask"].size == (70, 50)
     assert not caplog.records  # transformers recommends not to use its own defaults
+    with pytest.raises(ValueError, match="hf_refseg.pipeline is for 'referring-image-segmentation'"):
+        hf_refseg.pipeline("image-segmentation")
 
 
-def test_a_pipeline_function_taken_before_the_package_has_the_same_default():
+def test_transformers_own_pipeline_has_the_same_default():
     task = transformers.pipelines.PIPELINE_REGISTRY.check_task(referring_pipeline.TASK)[1]
     assert task["default"]["model"][0].endswith("hf_refseg/checkpoints/refseg-photos-rmi")
 
 
-@pytest.mark.parametrize("before", ["import hf_refseg", "from transformers import pipeline; import hf_refseg"])
-def test_fresh_process_needs_the_package_imported_and_nothing_else(checkpoint, before):
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import hf_refseg; from transformers import pipeline",
+        "from transformers import pipeline; import hf_refseg",
+        "from transformers import pipeline; from hf_refseg import RmiProcessor",
+    ],
+)
+def test_fresh_process_needs_the_package_imported_and_nothing_else(checkpoint, imports):
     code = (
-        f"{before}; import numpy, transformers\n"
-        f"pipe = transformers.pipeline({referring_pipeline.TASK!r}, model={str(checkpoint)!r}, device='cpu')\n"
+        f"{imports}; import numpy\n"
+        f"pipe = pipeline({referring_pipeline.TASK!r}, model={str(checkpoint)!r}, device='cpu')\n"
         "print(pipe(numpy.zeros((9, 7, 3), 'uint8'), 'the dog')['mask'].size)"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert finished.stdout.strip() == "(7, 9)", finished.stderr[-500:]
 
 
-def test_registering_twice_changes_nothing():
-    before = transformers.pipeline
-    referring_pipeline.register()
-    assert transformers.pipeline is before
-
-
 def test_unknown_words_are_warned_about(pipe, caplog):
-    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipeline"):
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
         pipe(picture(), "the purple dog")
     assert "'the purple dog': the model does not know the words purple" in caplog.text
 

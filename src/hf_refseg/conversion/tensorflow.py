@@ -1,27 +1,11 @@
-"""
-Reading the originals' TensorFlow checkpoints and turning their arrays into a state dict.
+"""Reading the originals' TensorFlow checkpoints, and their layouts of kernels and gates brought into torch's."""
 
-A converter is data: a table that says for each of our tensors which original arrays it is made of and how.
-"""
-
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
-# What training leaves beside the weights: Adam's and Momentum's slots, Adam's powers and the step counter.
-OPTIMISER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One of our tensors: the original arrays it is made of, and the function that makes it from them."""
-
-    names: tuple[str, ...]
-    build: Callable[..., np.ndarray]
+from .sources import Source, read_npz
 
 
 def read_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path) -> Mapping[str, np.ndarray]:
@@ -47,11 +31,7 @@ def read_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path) -> Mapping[st
             f"no checkpoint at {path}: expected an .npz file, a V1 .tfmodel file, or the prefix of {path}.index"
         )
     if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except Exception as error:
-            raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from error
+        return read_npz(path)
     try:
         from tensorflow.train import load_checkpoint
     except ImportError as error:
@@ -64,38 +44,6 @@ def read_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path) -> Mapping[st
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     except Exception as error:  # TensorFlow raises its own kinds, which cannot be named without importing it
         raise ValueError(f"{path} is not a TensorFlow checkpoint TensorFlow can read: {error}") from error
-
-
-def build_state_dict(
-    arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], unused: Iterable[str] = ()
-) -> dict[str, torch.Tensor]:
-    """
-    Our state dict from the original arrays.
-
-    Args:
-        arrays: original name to array.
-        sources: our name to its source.
-        unused: original names that the published graph builds but never uses.
-
-    Raises:
-        ValueError: an array is missing, or one is neither used nor an optimiser slot; the names are listed.
-    """
-    wanted = {name for source in sources.values() for name in source.names}
-    missing = sorted(wanted - set(arrays))
-    unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMISER_SLOTS.search(name))
-    if missing or unknown:
-        problems = [
-            f"{len(names)} {kind} array{'s' if len(names) > 1 else ''}: {', '.join(names[:20])}"
-            + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-            for kind, names in (("missing", missing), ("unknown", unknown))
-            if names
-        ]
-        raise ValueError("the checkpoint does not fit the model; " + "; ".join(problems))
-    state_dict = {}
-    for name, source in sources.items():
-        array = source.build(*(np.asarray(arrays[original], np.float32) for original in source.names))
-        state_dict[name] = torch.from_numpy(np.ascontiguousarray(array))
-    return state_dict
 
 
 def convolution(kernel: np.ndarray) -> np.ndarray:
@@ -143,7 +91,3 @@ def word_lstm_sources(prefix: str, kernel: str, bias: str, input_size: int) -> d
         f"{prefix}.weight_hh": Source((kernel,), lstm_rows((input_size, None))),
         f"{prefix}.bias": Source((bias,), lstm_bias),
     }
-
-
-def as_given(array: np.ndarray) -> np.ndarray:
-    return array

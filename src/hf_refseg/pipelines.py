@@ -1,17 +1,16 @@
 """`pipeline("referring-image-segmentation")`: a photo and expressions in, masks out, in one call."""
 
-import functools
 import reprlib
 import types
 
 import numpy as np
 import transformers
 from PIL import Image
-from transformers import AutoModel, Pipeline
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import Pipeline, PreTrainedModel
 from transformers.utils import logging
 
-from .checkpoints import DEFAULT_CHECKPOINT, FOLDER, checkpoint_path, resolve_checkpoint
+from .checkpoints import checkpoint_path, resolve_checkpoint
+from .outputs import ReferringSegmentationOutput
 from .processing.images import load_image
 from .processing.processor import pair
 
@@ -32,6 +31,7 @@ class ReferringSegmentationPipeline(Pipeline):
     ```
     """
 
+    task = TASK
     _load_processor = True
     _load_image_processor = False
     _load_feature_extractor = False
@@ -39,9 +39,9 @@ class ReferringSegmentationPipeline(Pipeline):
     _load_video_processor = False  # None would look for one, and ask for permission to run remote code
 
     def _sanitize_parameters(self, **options):
-        unknown = set(options) - {"threshold", "protocol", "refine"}
+        unknown = set(options) - {"threshold", "interpolation", "refine"}
         if unknown:
-            raise ValueError(f"unknown options {sorted(unknown)}; use threshold, protocol or refine")
+            raise ValueError(f"unknown options {sorted(unknown)}; use threshold, interpolation or refine")
         return {}, {}, options
 
     def __call__(self, inputs, text: str | list[str] | list[list[str]] | None = None, batch_size=None, **options):
@@ -53,7 +53,7 @@ class ReferringSegmentationPipeline(Pipeline):
             text: for one image an expression or a list of them; for a list of N images N expressions, or one list of
                 expressions per image. None where `inputs` are dicts.
             batch_size: images per forward pass (1).
-            options: `threshold`, `protocol`, `refine`, see `post_process_referring_segmentation`.
+            options: `threshold`, `interpolation`, `refine`, see `post_process_referring_segmentation`.
 
         Returns: per expression a dict of `label` str, the expression; `score` float; `mask`, a `PIL.Image` of mode "L"
             at the image's size, 255 on what is meant; `box` [x0, y0, x1, y1] floats in pixels, or None for an empty
@@ -92,8 +92,10 @@ class ReferringSegmentationPipeline(Pipeline):
         return {**batch, "outputs": self.model(**batch["inputs"])}
 
     def postprocess(self, batch: dict, **options) -> list:
+        # on its way to the CPU transformers has made a plain ModelOutput of it, without the fields that are None
+        outputs = ReferringSegmentationOutput(**batch["outputs"])
         results = self.processor.post_process_referring_segmentation(
-            batch["outputs"], batch["inputs"]["original_sizes"], images=batch["images"], **options
+            outputs, batch["inputs"]["original_sizes"], images=batch["images"], **options
         )
         answers, results = [], iter(results)
         for text, expressions in zip(batch["texts"], batch["expressions"], strict=True):
@@ -130,35 +132,19 @@ def as_answer(expression: str, result: dict) -> dict:
     return {"label": expression, "score": result["score"], "mask": mask, "box": result["box"]}
 
 
-def register() -> None:
-    """Makes the task known to `transformers.pipeline`, with the shipped checkpoint as its default model."""
-    if TASK in PIPELINE_REGISTRY.get_supported_tasks():
-        return
-    PIPELINE_REGISTRY.register_pipeline(
-        TASK,
-        pipeline_class=ReferringSegmentationPipeline,
-        pt_model=(AutoModel,),
-        default={"model": (str(FOLDER / DEFAULT_CHECKPOINT), None)},
-        type="multimodal",
-    )
-    accept_shipped_names()
+def pipeline(task: str = TASK, model: str | PreTrainedModel | None = None, **kwargs) -> ReferringSegmentationPipeline:
+    """`transformers.pipeline` for this task, which also takes the bare name of a shipped checkpoint.
 
+    Args:
+        task: "referring-image-segmentation", the only one.
+        model: the name of a checkpoint that ships with the package, a folder, a Hub id, or a model; None: the default
+            checkpoint.
+        kwargs: of `transformers.pipeline`.
 
-def accept_shipped_names() -> None:
-    """Lets `transformers.pipeline(TASK, model=...)` take the bare name of a shipped checkpoint, or none at all.
-
-    transformers looks a model's name up before it looks at the task, and offers no other place to resolve a name; it
-    warns against its own default. For any other task or model the call is passed on untouched.
+    Raises ValueError for another task.
     """
-    original = transformers.pipelines.pipeline
-
-    @functools.wraps(original)
-    def pipeline(task=None, model=None, *args, **kwargs):
-        if task == TASK and (model is None or isinstance(model, str)):
-            model = checkpoint_path() if model is None else resolve_checkpoint(model)
-        return original(task, model, *args, **kwargs)
-
-    transformers.pipelines.pipeline = transformers.pipeline = pipeline
-
-
-register()
+    if task != TASK:
+        raise ValueError(f"hf_refseg.pipeline is for {TASK!r}; for {task!r} use transformers.pipeline")
+    if model is None or isinstance(model, str):
+        model = checkpoint_path() if model is None else resolve_checkpoint(model)
+    return transformers.pipeline(task, model, **kwargs)

@@ -1,0 +1,70 @@
+"""
+What every converter is made of: a table that says for each of our tensors which original arrays it comes from, and how.
+
+A converter is data. `build_state_dict` turns the table and the arrays of a checkpoint into a state dict, and refuses a
+checkpoint in which an array is missing or unknown.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# What training leaves beside the weights: Adam's and Momentum's slots, Adam's powers and the step counter.
+OPTIMISER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of our tensors: the original arrays it is made of, and the function that makes it from them."""
+
+    names: tuple[str, ...]
+    build: Callable[..., np.ndarray]
+
+
+def as_given(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file; raises ValueError where it is damaged or holds pickled objects."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # numpy raises whatever its parser hits: ValueError, BadZipFile, EOFError, ...
+        raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from error
+
+
+def build_state_dict(
+    arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], unused: Iterable[str] = ()
+) -> dict[str, torch.Tensor]:
+    """
+    Our state dict from the original arrays.
+
+    Args:
+        arrays: original name to array.
+        sources: our name to its source.
+        unused: original names that the published graph builds but never uses.
+
+    Raises:
+        ValueError: an array is missing, or one is neither used nor an optimiser slot; the names are listed.
+    """
+    wanted = {name for source in sources.values() for name in source.names}
+    missing = sorted(wanted - set(arrays))
+    unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMISER_SLOTS.search(name))
+    if missing or unknown:
+        problems = [
+            f"{len(names)} {kind} array{'s' if len(names) > 1 else ''}: {', '.join(names[:20])}"
+            + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+            for kind, names in (("missing", missing), ("unknown", unknown))
+            if names
+        ]
+        raise ValueError("the checkpoint does not fit the model; " + "; ".join(problems))
+    state_dict = {}
+    for name, source in sources.items():
+        array = source.build(*(np.asarray(arrays[original], np.float32) for original in source.names))
+        state_dict[name] = torch.from_numpy(np.ascontiguousarray(array))
+    return state_dict

@@ -1,0 +1,27 @@
+"""The backbone that a configuration describes: one of the papers' own, or any other of transformers or timm."""
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def load_backbone(config: PreTrainedConfig) -> PreTrainedModel:
+    """
+    A new backbone with random weights.
+
+    Ours are found by the name of their type: in a folder with remote code every file has classes of its own, so that
+    `AutoBackbone` would not recognize the class of their configuration.
+
+    Args:
+        config: of the model around it; `config.backbone_config` describes the backbone.
+    """
+    backbone_config = config.backbone_config
+    if backbone_config.model_type == "refseg_caffe_resnet":
+        from .caffe_resnet.modeling_caffe_resnet import CaffeResNetBackbone as Backbone
+    elif backbone_config.model_type == "refseg_vgg_fcn":
+        from .vgg_fcn.modeling_vgg_fcn import VggFcnBackbone as Backbone
+    elif backbone_config.model_type == "refseg_mobilenet_v2":
+        from .mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone as Backbone
+    else:
+        from transformers.models.auto.modeling_auto import AutoBackbone
+
+        return AutoBackbone.from_config(backbone_config)
+    return Backbone._from_config(backbone_config)
