@@ -100,11 +100,12 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
     from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 
     calls = []
-    monkeypatch.setattr(
-        convert_lstm_cnn,
-        "convert",
-        
-    )
+
+    def convert(checkpoint, vocabulary, output):
+        calls.append((checkpoint, vocabulary, output))
+        return "DIR"
+
+    monkeypatch.setattr(convert_lstm_cnn, "convert", convert)
     arguments = ["convert", "lstm-cnn", "a.npz", "--vocabulary", "words.txt", "--output", str(tmp_path / "new")]
     assert cli.main(arguments) == 0
     assert calls == [("a.npz", "words.txt", tmp_path / "new")]

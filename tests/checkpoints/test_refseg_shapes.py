@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor
 
 import hf_refseg
@@ -45,7 +44,7 @@ def test_the_right_shape_is_chosen(mattnet, scenes):
 
 
 def test_the_pipeline_runs_it(scenes):
-    segment = transformers.pipeline("referring-image-segmentation", model="refseg-shapes-mattnet")
+    segment = hf_refseg.pipeline(model="refseg-shapes-mattnet")
     ious = []
     for row in scenes[:20]:
         answer = segment(row["image"], row["sentences"][0]["sent"])

@@ -162,7 +162,7 @@ def test_samples_without_target_are_told(evaluation, caplog):
 
 def test_dtype_and_interpolation_reach_the_model(evaluation, tmp_path):
     clean = run(evaluation(limit=3))
-    paper = run(evaluation(limit=3, mask_interpolation="paper", output=tmp_path / "paper"))
+    paper = run(evaluation(limit=3, interpolation="paper", output=tmp_path / "paper"))
     half = run(evaluation(limit=3, dtype="bfloat16", output=tmp_path / "half"))
     assert paper["counts"]["union"] > clean["counts"]["union"]  # every touched pixel counts
     assert half["metrics"]["oIoU"] == pytest.approx(clean["metrics"]["oIoU"], abs=0.1)
@@ -178,7 +178,7 @@ def test_dtype_and_interpolation_reach_the_model(evaluation, tmp_path):
         ({"limit": 0}, "limit is 0"),
         ({"model": "no-such"}, "there is no model 'no-such'"),
         ({"refine": "magic"}, "unknown refine 'magic'"),
-        ({"interpolation": "magic"}, "unknown protocol 'magic'"),
+        ({"interpolation": "magic"}, "unknown interpolation 'magic'"),
         ({"dataset": "nowhere"}, "'nowhere' is neither a folder nor one of"),
     ],
 )
