@@ -1,4 +1,4 @@
-"""The bidirectional LSTM over words of Yu et al.'s systems: MAttNet, and CAC after it."""
+"""The bidirectional LSTM over words of Yu et al.'s systems: MAttNet, and CAC after it. HULANet reads words alike."""
 
 import torch
 import torch.nn.functional as F
@@ -50,15 +50,33 @@ class LanguageEncoder(nn.Module):
         """
         words = self.dropout(self.embeddings(input_ids))  # (N, T) -> (N, T, E)
         embedded = F.relu(self.projection(words)) * attention_mask[..., None]  # (N, T, E) -> (N, T, V)
-        last = (attention_mask.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
-        has_words = attention_mask.any(1)[:, None]  # (N, T) -> (N, 1)
-        is_padding = (~attention_mask).int()
-        reading = is_padding.argsort(dim=1, stable=True)  # (N, T), positions of the words, then of the padding
-        reverse = input_ids.shape[1] - 1 - is_padding.flip(1).argsort(dim=1, stable=True)  # (N, T), the last word first
-        contexts, hidden = [], []
-        for lstm, order in ((self.forward_lstm, reading), (self.backward_lstm, reverse)):
-            states, _ = lstm(embedded.take_along_dim(order[..., None], 1))  # (N, T, V) -> (N, T, H), in its order
-            hidden.append(states.take_along_dim(last[:, None, None], 1)[:, 0] * has_words)  # (N, T, H) -> (N, H)
-            contexts.append(states.take_along_dim(order.argsort(dim=1)[..., None], 1))  # back to the words' places
-        context = torch.cat(contexts, 2) * attention_mask[..., None]  # 2 x (N, T, H) -> (N, T, 2H)
-        return context, torch.cat(hidden, 1), embedded
+        context, hidden = read_both_ways(self.forward_lstm, self.backward_lstm, embedded, attention_mask)
+        return context, hidden, embedded
+
+
+def read_both_ways(
+    forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The states of an LSTM from the first word to the last and of one from the last to the first.
+
+    Args:
+        words: (N, T, V).
+        is_word: (N, T) bool, False at what is skipped, wherever it lies.
+
+    Returns:
+        context (N, T, 2H), the states of both at each word, zero where there is none; hidden (N, 2H), the state of each
+        after the last word it reads.
+    """
+    last = (is_word.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
+    has_words = is_word.any(1)[:, None]  # (N, T) -> (N, 1)
+    skipped = (~is_word).int()
+    reading = skipped.argsort(dim=1, stable=True)  # (N, T), positions of the words, then of the padding
+    reverse = words.shape[1] - 1 - skipped.flip(1).argsort(dim=1, stable=True)  # (N, T), the last word first
+    contexts, hidden = [], []
+    for lstm, order in ((forward_lstm, reading), (backward_lstm, reverse)):
+        states, _ = lstm(words.take_along_dim(order[..., None], 1))  # (N, T, V) -> (N, T, H), in its order
+        hidden.append(states.take_along_dim(last[:, None, None], 1)[:, 0] * has_words)  # (N, T, H) -> (N, H)
+        contexts.append(states.take_along_dim(order.argsort(dim=1)[..., None], 1))  # back to the words' places
+    context = torch.cat(contexts, 2) * is_word[..., None]  # 2 x (N, T, H) -> (N, T, 2H)
+    return context, torch.cat(hidden, 1)
