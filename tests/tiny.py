@@ -3,6 +3,7 @@
 import torch
 
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from hf_refseg.models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
 from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
@@ -97,3 +98,20 @@ def tiny_regions(*counts: int, seed: int = 0) -> dict[str, torch.Tensor]:
         "region_mask": torch.arange(width)[None] < torch.tensor(counts)[:, None],
         "image_sizes": torch.tensor([[300, 320]]).expand(len(counts), -1),
     }
+
+
+def tiny_hulanet_config(**kwargs) -> HulaNetConfig:
+    sizes = {
+        "word_embedding_size": 10,
+        "hidden_size": 8,
+        "attention_size": 12,
+        "num_attributes": 6,
+        "region_size": 24,
+        "attribute_size": 14,
+        "attributes_per_detection": 3,
+        "relation_grid": 8,
+        "relation_size": 4,
+        "relation_kernel": 3,
+    }
+    detector = tiny_mask_rcnn_config(score_threshold=0.01)
+    return HulaNetConfig(**{"detector_config": detector, "vocab_size": VOCAB_SIZE, "dropout": 0.0, **sizes, **kwargs})

@@ -112,6 +112,4 @@ class HulaNetConfig(PreTrainedConfig):
         return 2 * self.hidden_size
 
 
-AutoConfig.register(HulaNetConfig.model_type, HulaNetConfig, exist_ok=True)
-
 __all__ = ["HulaNetConfig"]
