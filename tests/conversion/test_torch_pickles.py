@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from hf_refseg.conversion import sources, torch_pickles
 from hf_refseg.conversion.torch_pickles import read_named_arrays, read_torch_file
 
 WRITER = Path(__file__).parents[1] / "legacy_checkpoint.py"
@@ -106,8 +108,71 @@ def test_what_cannot_be_read(tmp_path):
     broken = path.read_bytes().replace(b"K\x04\x85", b"K\x7f\x85", 1)  # a view of 127 elements on a storage of 4
     assert broken != path.read_bytes()
     path.write_bytes(broken)
-    with pytest.raises(ValueError, match="model.pth: .*out of bounds"):
+    with pytest.raises(ValueError, match="model.pth: its tensors have 127 elements, but only 4 are stored"):
         read_named_arrays(path)
     (tmp_path / "x.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="x.npz is not a readable .npz"):
         read_named_arrays(tmp_path / "x.npz")
+
+
+# ---- Files made to fill the memory, never to end, or to change us ----
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_small_file_cannot_ask_for_a_large_tensor(tmp_path, zipped):
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.zeros(1).expand(1 << 30)}, path, _use_new_zipfile_serialization=zipped)  # stride 0
+    with pytest.raises(ValueError, match=r"a view of only 1 stored elements|elements, but only 1 are stored"):
+        read_named_arrays(path)
+    shared = torch.zeros(1000)
+    torch.save({f"a{i}": shared for i in range(9)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match="have 9,000 elements, but only 1,000 are stored"):
+        read_named_arrays(path)
+    torch.save({"tied": shared, "to": shared}, path, _use_new_zipfile_serialization=zipped)
+    assert set(read_named_arrays(path)) == {"tied", "to"}
+
+
+def test_a_compressed_archive_is_refused(tmp_path):
+    path, bomb = tmp_path / "model.pth", tmp_path / "bomb.pth"
+    torch.save({"a": torch.zeros(1 << 20)}, path)
+    with zipfile.ZipFile(path) as stored, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for member in stored.namelist():
+            deflated.writestr(member, stored.read(member))
+    with pytest.raises(ValueError, match="data.pkl is compressed, which torch.save never does"):
+        read_named_arrays(bomb)
+
+
+def test_an_npz_that_unpacks_to_far_more_than_itself_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, a=np.zeros(1 << 18, np.float32))
+    assert read_named_arrays(path)["a"].shape == (1 << 18,), "small enough to be read whatever its compression"
+    monkeypatch.setattr(sources, "UNCHECKED_BYTES", 1 << 16)
+    with pytest.raises(ValueError, match="it would unpack to 1,048,.* bytes, which no checkpoint of this size does"):
+        read_named_arrays(path)
+
+
+def test_modules_that_contain_each_other_end(tmp_path):
+    module = torch.nn.Sequential(torch.nn.Linear(1, 1))
+    for _ in range(70):
+        module = torch.nn.Sequential(module, module)  # seventy objects, 2 ** 70 paths
+    torch.save(module, tmp_path / "model.pth")
+    with pytest.raises(ValueError, match="nested 65 deep"):
+        read_named_arrays(tmp_path / "model.pth")
+
+
+def test_a_pickle_cannot_change_our_reader(tmp_path):
+    """Of what a pickle is given it can set every attribute: here those of the function that rebuilds tensors."""
+
+    # GLOBAL torch._utils._rebuild_tensor_v2, then BUILD with the slot state (None, {"load": 2, "__defaults__": (1,)})
+    state = pickle.dumps((None, {"load": 2, "__kwdefaults__": {"x": 1}}), protocol=2)[2:-1]
+    evil = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + state + b"b."
+    header = b"".join(
+        pickle.dumps(part, protocol=2)
+        for part in (torch_pickles.MAGIC_NUMBER, 1001, {"little_endian": True, "protocol_version": 1001})
+    )
+    (tmp_path / "evil.pth").write_bytes(header + evil + pickle.dumps([], protocol=2))
+    before = dict(vars(torch_pickles.StoredTensor))
+    read_torch_file(tmp_path / "evil.pth")
+    assert dict(vars(torch_pickles.StoredTensor)) == before
+    torch.save({"a": torch.arange(3.0)}, tmp_path / "good.pth")
+    assert read_named_arrays(tmp_path / "good.pth")["a"].tolist() == [0, 1, 2]

@@ -6,6 +6,7 @@ checkpoint in which an array is missing or unknown.
 """
 
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ import torch
 
 # What training leaves beside the weights: Adam's and Momentum's slots, Adam's powers and the step counter.
 OPTIMISER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
+
+
+# A file that unpacks to less than this is read whatever its compression; trained weights shrink to nine tenths at best,
+# and the zeros of an unused optimizer to nothing.
+UNCHECKED_BYTES, MOST_COMPRESSION = 1 << 27, 20
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,17 @@ def as_given(array: np.ndarray) -> np.ndarray:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file; raises ValueError where it is damaged or holds pickled objects."""
+    """
+    The arrays of an `.npz` file.
+
+    Raises:
+        ValueError: it is damaged, holds pickled objects, or would unpack to far more than weights ever do.
+    """
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > max(UNCHECKED_BYTES, MOST_COMPRESSION * path.stat().st_size):
+            raise ValueError(f"it would unpack to {unpacked:,} bytes, which no checkpoint of this size does")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # numpy raises whatever its parser hits: ValueError, BadZipFile, EOFError, ...

@@ -6,10 +6,11 @@ Reading the originals' PyTorch checkpoints, whole pickled modules of Python 2 in
 pickle asks for is refused by name.
 """
 
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ HARMLESS = {
     ("builtins", "set"): set,
     ("torch", "Size"): tuple,
 }
+# Far beyond every published network; what is beyond these was made to fill memory or to never end.
+DEEPEST_MODULE, MOST_TENSORS, MOST_SHARING = 64, 100_000, 8
 UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, AttributeError),
     *(TypeError, OverflowError, MemoryError, ImportError, RuntimeError, AssertionError),
@@ -88,15 +91,36 @@ class StoredTensor:
     stride: tuple[int, ...]
 
     def load(self) -> torch.Tensor:
-        """Torch itself refuses views that reach beyond the storage."""
+        """
+        The tensor with memory of its own. Torch itself refuses views that reach beyond the storage.
+
+        Raises:
+            ValueError: the view has more elements than its storage, so that a small file would fill the memory.
+        """
+        if math.prod(self.size) > self.storage.size:
+            raise ValueError(f"a tensor of {tuple(self.size)} is a view of only {self.storage.size} stored elements")
         return self.storage.values.as_strided(tuple(self.size), tuple(self.stride), self.offset).clone()
 
 
-BUILDERS = {
-    "_rebuild_tensor": StoredTensor,
-    "_rebuild_tensor_v2": lambda storage, offset, size, stride, *_: StoredTensor(storage, offset, size, stride),
-    "_rebuild_parameter": lambda tensor, *_: tensor,
-}
+def tensor_builders() -> dict[str, Callable]:
+    """
+    What stands in for the functions of `torch._utils` that rebuild tensors.
+
+    A pickle can set attributes of whatever it is given, functions and classes included. So each file gets functions of
+    its own, and what it does to them ends with it.
+    """
+
+    def rebuild_tensor(storage, offset, size, stride, *_):
+        return StoredTensor(storage, offset, size, stride)
+
+    def rebuild_parameter(tensor, *_):
+        return tensor
+
+    return {
+        "_rebuild_tensor": rebuild_tensor,
+        "_rebuild_tensor_v2": rebuild_tensor,
+        "_rebuild_parameter": rebuild_parameter,
+    }
 
 
 class _InertUnpickler(pickle.Unpickler):
@@ -104,13 +128,13 @@ class _InertUnpickler(pickle.Unpickler):
 
     def __init__(self, stream, storages: dict[str, Storage]):
         super().__init__(stream, encoding="latin1")
-        self.storages = storages
+        self.storages, self.builders = storages, tensor_builders()
 
     def find_class(self, module: str, name: str):
         if (module, name) in HARMLESS:
             return HARMLESS[module, name]
-        if module == "torch._utils" and name in BUILDERS:
-            return BUILDERS[name]
+        if module == "torch._utils" and name in self.builders:
+            return self.builders[name]
         if module in ("torch", "torch.cuda") and name in DTYPES:
             return DTYPES[name]
         if any(module == known or module.startswith(f"{known}.") for known in INERT):
@@ -158,10 +182,15 @@ def _read_zip(path: Path):
     storages = {}
     with zipfile.ZipFile(path) as archive:
         (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if archive.getinfo(pickled).compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{pickled} is compressed, which torch.save never does")
         with archive.open(pickled) as stream:
             content = _InertUnpickler(stream, storages).load()
         for key, storage in storages.items():
-            storage.fill(archive.read(f"{pickled.removesuffix('data.pkl')}data/{key}"))
+            member = archive.getinfo(f"{pickled.removesuffix('data.pkl')}data/{key}")
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{member.filename} is compressed, which torch.save never does")
+            storage.fill(archive.read(member))
     return content
 
 
@@ -195,11 +224,17 @@ def state_dict_of(content) -> dict[str, np.ndarray]:
         _collect(content, "", tensors)
     if not tensors:
         raise ValueError(f"a {type(content).__name__} without tensors is neither a state dict nor a module")
+    stored = sum({id(value.storage): value.storage.size for value in tensors.values()}.values())
+    wanted = sum(math.prod(value.size) for value in tensors.values())
+    if wanted > MOST_SHARING * stored:
+        raise ValueError(f"its tensors have {wanted:,} elements, but only {stored:,} are stored")
     return {name: value.load().float().numpy() for name, value in tensors.items()}
 
 
-def _collect(module: InertObject, prefix: str, tensors: dict[str, StoredTensor]) -> None:
+def _collect(module: InertObject, prefix: str, tensors: dict[str, StoredTensor], depth: int = 0) -> None:
     """Parameters and buffers below a pickled module, by the names its `state_dict` would give them."""
+    if depth > DEEPEST_MODULE or len(tensors) > MOST_TENSORS:
+        raise ValueError(f"its modules are nested {depth} deep and have {len(tensors)} tensors, as no network's are")
     if not isinstance(module.state, Mapping):
         return
     for kind in ("_parameters", "_buffers"):
@@ -210,7 +245,7 @@ def _collect(module: InertObject, prefix: str, tensors: dict[str, StoredTensor])
                 tensors[prefix + name] = value
     for name, child in (module.state.get("_modules") or {}).items():
         if isinstance(child, InertObject):
-            _collect(child, f"{prefix}{name}.", tensors)
+            _collect(child, f"{prefix}{name}.", tensors, depth + 1)
 
 
 def read_named_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path, entry: str = "model") -> dict[str, np.ndarray]:
@@ -243,5 +278,5 @@ def read_named_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path, entry: 
         content = content[entry]
     try:
         return state_dict_of(content)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: {error or type(error).__name__}") from error
