@@ -61,7 +61,7 @@ def test_differing_counts_say_expected_and_found():
     assert line[1].endswith("expected 278,232 or 259,859 sentences, found 7")
 
 
-def test_another_partition_in_the_archive_is_recognised(tmp_path, monkeypatch):
+def test_another_partition_in_the_archive_is_recognized(tmp_path, monkeypatch):
     root = write_refer(tmp_path, "refcoco", "google")
     (root / "refcoco" / "refs(google).p").rename(root / "refcoco" / "refs(unc).p")
     message = r"refs\(unc\).p has the splits \['test', 'train', 'val'\].*'testA'.*: give the archive of refcoco_unc"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_refseg.data import decode_mask, load_coco_images
+from hf_refseg.data import HeldRows, decode_mask, load_coco_images
 from hf_refseg.training.build import DataArguments, build_rows
 from hf_refseg.training.tasks import dataset_categories
 
@@ -73,7 +73,7 @@ def test_what_is_left_out_is_counted(content, tmp_path):
 
 
 def test_categories_are_in_the_order_of_their_ids(content, tmp_path):
-    assert load_coco_images(write(tmp_path, content), "train2014").category_names() == ["car", "dog"]
+    assert load_coco_images(write(tmp_path, content), "train2014").categories == ["car", "dog"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_some_of_the_rows(content, tmp_path):
 def test_categories_are_known_of_rows_kept_in_memory(content, tmp_path):
     data = DataArguments(dataset="coco", path=str(write(tmp_path, content)), train_split="train2014", in_memory=True)
     rows = build_rows(data, "train2014", None)
-    assert isinstance(rows, list) and dataset_categories(data, rows) == ["car", "dog"]
+    assert isinstance(rows, HeldRows) and dataset_categories(data, rows) == ["car", "dog"]
 
 
 def test_folders_and_files_that_are_none(content, tmp_path):
@@ -148,4 +148,4 @@ def test_real_annotations(shared_dir):
     rows = load_coco_images(folder, "mini", images=False)
     number = sum(len(row["instances"]) for row in rows)
     assert number + rows.notes["crowds left out"] + rows.notes["objects without area left out"] == 2_025
-    assert len(rows.category_names()) == 80
+    assert len(rows.categories) == 80

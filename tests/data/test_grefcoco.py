@@ -14,7 +14,7 @@ def test_one_several_and_no_target(tmp_path, as_pickle):
     assert rows.counts() == (2, 6, 6) and rows.source == "grefcoco/unc"
     np.testing.assert_array_equal(np.asarray(one["mask"]), box_mask(LEFT))
     np.testing.assert_array_equal(np.asarray(both["mask"]), box_mask(LEFT) | box_mask(RIGHT))
-    assert [np.asarray(rows.instances.mask(ann_id)["size"]).tolist() for ann_id in both["ann_ids"]] == [[30, 40]] * 2
+    assert [np.asarray(rows.coco.mask(ann_id)["size"]).tolist() for ann_id in both["ann_ids"]] == [[30, 40]] * 2
     assert len(both["boxes"]) == len(both["instance_masks"]) == 2
     assert (one["category"], both["category"], none["category"]) == ("dog", "", "")
     assert none["ann_ids"] == none["boxes"] == none["instance_masks"] == []

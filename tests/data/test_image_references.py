@@ -3,8 +3,8 @@
 import pytest
 from datasets import Dataset
 
-from hf_refseg.data import RefShapes, load_refer_folder
-from hf_refseg.data.image_references import ImageReferences, SceneReferences, group_references
+from hf_refseg.data import DatasetRows, HeldRows, RefShapes, load_refer_folder
+from hf_refseg.data.image_references import ImageReferences, group_references
 
 
 def test_official_rows_are_grouped_by_image(built):
@@ -24,8 +24,8 @@ def test_official_rows_are_grouped_by_image(built):
 
 
 def test_scenes_have_several_references_and_the_first_is_the_sample():
-    shapes = RefShapes("val", size=48, num_samples=20)
-    scenes = SceneReferences(shapes, refs_per_scene=3)
+    shapes = RefShapes("val", size=48, num_samples=20, refs_per_scene=3)
+    scenes = ImageReferences(shapes)
     counts = [len(item["refs"]) for item in scenes]
     assert len(scenes) == 20 and max(counts) == 3 and sum(counts) > 40
     for item, row in zip(scenes, shapes, strict=True):
@@ -43,7 +43,7 @@ def test_scenes_have_several_references_and_the_first_is_the_sample():
 
 def test_references_to_none_or_several_are_left_out():
     rows = [row for row in RefShapes("val", "grefcoco", size=48, num_samples=30)]
-    images = ImageReferences(rows)
+    images = ImageReferences(HeldRows(rows))
     kept = sum(len(item["refs"]) for item in images)
     assert kept == sum(len(row["ann_ids"]) == 1 for row in rows) and 0 < kept < len(images) == 30
 
@@ -51,7 +51,7 @@ def test_references_to_none_or_several_are_left_out():
 def test_rows_of_datasets_keep_their_pictures_closed_until_asked():
     rows = RefShapes("val", size=48, num_samples=3).to_dataset()
     assert isinstance(rows, Dataset)
-    images = ImageReferences(rows)
+    images = ImageReferences(DatasetRows(rows))
     assert len(images) == 3 and images[1]["image"].size == (48, 48)
 
 

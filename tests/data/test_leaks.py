@@ -3,7 +3,15 @@ import json
 import pytest
 from official_copies import image_name, write_phrasecut, write_refer, write_referit
 
-from hf_refseg.data import RefShapes, load_phrasecut, load_refer_folder, load_referit, refuse_leaks, seen_images
+from hf_refseg.data import (
+    HeldRows,
+    RefShapes,
+    load_phrasecut,
+    load_refer_folder,
+    load_referit,
+    refuse_leaks,
+    seen_images,
+)
 from hf_refseg.data.leaks import LeakError, image_identities, read_identities, training_images
 
 
@@ -41,8 +49,8 @@ def test_seen_images_are_listed_once_with_their_rows(tmp_path, refcoco):
     rows = load_refer_folder(refcoco, "val", images=False)
     expected = {"image_id": 4, "file_name": image_name(4), "source": "refcoco/unc", "identities": ["coco:4"], "rows": 2}
     assert seen_images([genome], rows) == [expected]
-    # Plain rows, such as those of a stream, are as good as a reader.
-    assert seen_images([genome], list(rows)) == [expected]
+    # Plain rows, such as those of a stream, are as good as those of a reader.
+    assert seen_images([genome], HeldRows(list(rows))) == [expected]
     assert len(seen_images([refcoco / "instances.json"], rows)) == 2
 
 
@@ -61,7 +69,7 @@ def test_the_google_partition_leaks_and_the_unc_partition_does_not(tmp_path):
     # The second object of image 1 goes to val.
     rows._all_refs[1]["split"] = "val"
     with pytest.raises(LeakError, match="1 evaluation images"):
-        refuse_leaks([rows.select("train")], rows.select("val"))
+        refuse_leaks([rows.of_split("train")], rows.of_split("val"))
 
 
 def test_shipped_training_and_evaluation_photos_do_not_overlap(shared_dir):

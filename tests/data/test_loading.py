@@ -126,21 +126,25 @@ def test_the_collator_takes_these_rows(built):
     ("arguments", "error", "message"),
     [
         (
-            {"name_or_folder": "refcoc", "split": "val"},
+            {"name_or_path": "refcoc", "split": "val"},
             ValueError,
             "'refcoc' is neither a folder nor one of .*refshapes",
         ),
         ({"split": "val"}, ValueError, r"has the configurations \['refcoco_unc', 'refcoco_google'\]: say which"),
         ({"split": "val", "partition": "umd"}, ValueError, "has the configurations .*not 'umd'"),
         ({"split": "testC", "partition": "unc"}, ValueError, "has no split 'testC'; it has .*'testA'"),
-        ({"split": "val", "partition": "unc", "dialect": "x"}, ValueError, r"unknown options \['dialect'\]"),
+        (
+            {"split": "val", "partition": "unc", "dialect": "x"},
+            ValueError,
+            "a built data set, does not read dialect; its options are images, partition",
+        ),
         ({"split": "val", "partition": "unc", "images": "/nowhere"}, FileNotFoundError, "folder of pictures /nowhere"),
-        ({"name_or_folder": "refcoco_unc", "split": "val", "partition": "google"}, ValueError, "is partition 'unc'"),
+        ({"name_or_path": "refcoco_unc", "split": "val", "partition": "google"}, ValueError, "is partition 'unc'"),
     ],
 )
 def test_what_can_not_be_loaded(built, arguments, error, message):
     with pytest.raises(error, match=message):
-        load(**{"name_or_folder": built["refcoco"]} | arguments)
+        load(**{"name_or_path": built["refcoco"]} | arguments)
 
 
 def test_pixels_that_are_nowhere(built, tmp_path):
@@ -148,7 +152,7 @@ def test_pixels_that_are_nowhere(built, tmp_path):
         load(built["phrasecut"], "val")
     with pytest.raises(ValueError, match="neither a built data set .* nor a folder of official files"):
         load(tmp_path, "val")
-    with pytest.raises(ValueError, match="holds official files; build them"):
+    with pytest.raises(ValueError, match="official files .refer., does not read streaming; .* Build official files"):
         load(built["raw"] / "refcoco", "val", partition="unc", streaming=True)
 
 

@@ -113,8 +113,8 @@ def test_splits_are_those_of_the_refer_api(folder, split, ref_ids):
 
 
 def test_unknown_split_lists_what_there_is(folder):
-    with pytest.raises(ValueError, match="'validation'.*'train': 1.*'testAB': 1"):
-        load_refer_folder(folder, split="validation")
+    with pytest.raises(ValueError, match="'validatoin'.*'train': 1.*'testAB': 1"):
+        load_refer_folder(folder, split="validatoin")
 
 
 def test_partitions(folder):
@@ -322,7 +322,7 @@ def test_rows_without_pictures_need_none(folder):
     assert "image" not in rows[0] and rows.counts() == (1, 5, 5) and list(rows.sentences()) == ["the left box"] * 5
     with pytest.raises(IndexError, match="row 5 of .*5 rows"):
         rows[5]
-    assert rows[-1]["ref_id"] == 5 and rows.select("val")[0]["ref_id"] == 2
+    assert rows[-1]["ref_id"] == 5 and rows.of_split("val")[0]["ref_id"] == 2
 
 
 def test_pictures_under_cocos_2017_names(folder, tmp_path):
@@ -333,5 +333,5 @@ def test_pictures_under_cocos_2017_names(folder, tmp_path):
 def test_refclef_has_run_lengths_and_refs_of_two_splits(tmp_path):
     rows = load_refer_folder(official_copies.write_refclef(tmp_path) / "refclef", partition="unc")
     assert rows.splits["testBC"] == 2
-    assert [len(rows.select(split)) for split in ("testA", "testB", "testC", "test")] == [4, 6, 4, 12]
+    assert [len(rows.of_split(split)) for split in ("testA", "testB", "testC", "test")] == [4, 6, 4, 12]
     np.testing.assert_array_equal(np.asarray(rows[0]["mask"]), official_copies.box_mask(official_copies.LEFT))

@@ -40,7 +40,7 @@ def test_every_place_of_the_files(raw):
     flat = raw / "exp-referit"
     assert load_referit(flat, "test").counts() == load_referit(raw, "test").counts() == (2, 4, 6)
     assert load_referit(raw, "trainval", images=False).counts() == (4, 8, 12)
-    assert load_referit(raw, "train", images=False).select("val").counts() == (2, 4, 6)
+    assert load_referit(raw, "train", images=False).of_split("val").counts() == (2, 4, 6)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_counts_of_the_real_files(shared_dir):
     assert (len(rows.sizes), len(rows.boxes)) == (20_000, 99_610)
     assert (len(rows.crops), sum(map(len, rows.crops.values()))) == (20_000, 99_610)
     assert rows.counts() == (19_989, 99_245, 120_081)
-    counts = {split: rows.select(split).counts() for split in ("train", "val", "trainval", "test")}
+    counts = {split: rows.of_split(split).counts() for split in ("train", "val", "trainval", "test")}
     assert counts == {
         "train": (8_995, 44_649, 54_134),
         "val": (1_000, 4_866, 5_842),

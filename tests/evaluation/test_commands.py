@@ -38,7 +38,7 @@ def test_evaluate_twice_and_compare(model_folder, tmp_path, monkeypatch, capsys)
     [
         (["evaluate", "--protocol", "coco"], "unknown metric protocol 'coco'"),
         (["evaluate", "--dataset", "gone"], "'gone' is neither a folder nor one of"),
-        (["evaluate", "--split", "gone"], "Unknown split 'gone'"),
+        (["evaluate", "--split", "gone"], "RefShapes has no split 'gone'"),
         (["evaluate", "--model", "gone"], "there is no model 'gone'"),
         (["evaluate", "--refine", "gone"], "unknown refine 'gone'"),
         (["evaluate", "--phrasecut-counts", "gone.json"], "gone.json"),

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoProcessor
 
-from hf_refseg.data import RefShapes, decode_mask
+from hf_refseg.data import HeldRows, RefShapes, decode_mask
 from hf_refseg.evaluation import run as run_module
 from hf_refseg.evaluation.results import read_results
 from hf_refseg.evaluation.run import run
@@ -190,7 +190,7 @@ def test_mistakes_are_told_before_anything_is_written(evaluation, tmp_path, fiel
 
 def test_rows_that_cannot_be_evaluated_are_named(evaluation, monkeypatch):
     rows = [RefShapes("val")[index] for index in range(2)]
-    monkeypatch.setattr(run_module, "load_rows", lambda *arguments: rows)
+    monkeypatch.setattr(run_module, "load", lambda *arguments: HeldRows(rows))
     good = dict(rows[1])
     rows[1] = {**good, "sentences": [{"sent_id": 5, "sent": "красный круг", "tokens": ["красный", "круг"]}]}
     assert run(evaluation(batch_size=1))["counts"]["rows"] == 2  # words no vocabulary has are words all the same

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from tiny import tiny_caffe_resnet_config, tiny_lstm_cnn, tiny_rmi, tiny_vgg_fcn_config
 
 from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor
-from hf_refseg.data import RefShapes
+from hf_refseg.data import HeldRows, RefShapes
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training.build import (
     DataArguments,
@@ -41,7 +41,7 @@ def test_rows_of_refshapes():
     assert {row["expression_type"] for row in rows} == {"relational"}
     assert rows[1]["sentences"] == RefShapes("val", "refcocog", 64, 5, 3, ["relational"])[1]["sentences"]
     kept = build_rows(dataclasses.replace(data, in_memory=True), "val", 5, ["relational"])
-    assert isinstance(kept, list) and [row["sentences"] for row in kept] == [row["sentences"] for row in rows]
+    assert isinstance(kept, HeldRows) and [row["sentences"] for row in kept] == [row["sentences"] for row in rows]
     assert set(training_sentences(data, rows)) == set(RefShapes.vocabulary("refcocog"))
 
 
@@ -175,7 +175,7 @@ def test_training_reads_a_built_data_set_mapped_or_streaming(built, make_trainer
         dataset="published", path=str(built["refcoco"]), partition="google", streaming=streaming, shuffle_buffer=4
     )
     train_rows, eval_rows = build_rows(data, "train", None), build_rows(data, "val", None)
-    assert hasattr(train_rows, "__len__") != streaming and len(eval_rows) == 4
+    assert train_rows.is_stream == streaming and len(eval_rows) == 4
     # The vocabulary comes from the words alone: no picture is opened for it.
     assert set(training_sentences(data, train_rows)) == {"the red box", "box on the left", "blue box"}
     trainer = make_trainer(train_rows=train_rows, eval_rows=eval_rows, max_steps=3, per_device_train_batch_size=2)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import Subset
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import RefShapes
@@ -12,7 +11,7 @@ from hf_refseg.data.refshapes.scene import CATEGORIES
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from hf_refseg.training.matching import comprehension, with_objects
+from hf_refseg.training.matching import comprehension
 from tests.tiny import tiny_mask_rcnn, tiny_mask_rcnn_config, tiny_mattnet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,16 +81,6 @@ def test_categories_that_the_detector_does_not_know_are_named(model, processor, 
     strange = {**rows[0], "instances": [{**thing, "category": "dodecahedron"} for thing in rows[0]["instances"]]}
     with pytest.raises(ValueError, match=r"image .* holds \['dodecahedron'\]; the detector knows \['circle'"):
         comprehension(model, processor, [strange])
-
-
-def test_objects_come_with_the_row_or_from_its_reader(rows, built):
-    from hf_refseg.data import load
-
-    assert with_objects(rows, 1) is rows[1]
-    reader = load(built["raw"] / "refcoco", "train", partition="unc", images=False)
-    expected = reader.instances_of(1)
-    assert expected and with_objects(reader, 1)["instances"] == expected
-    assert with_objects(Subset(Subset(reader, [0, 1]), [1]), 0)["instances"] == expected
 
 
 # ---- A training by its recipe ----

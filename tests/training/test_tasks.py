@@ -43,18 +43,19 @@ def test_references_of_a_folder_read_attributes_out_of_sentences(shared_dir):
     rows = build_rows(data, "train", None)
     references = build_references(data, rows, {"num_attributes": 5})
     assert len(references.attribute_counts) == 5
-    assert not set(references.attribute_counts) & set(rows.categories.values())
+    assert not set(references.attribute_counts) & set(rows.categories)
     some = next(ref for item in (references.items[n] for n in range(3)) for ref in item["refs"])
     assert some["sentences"] and isinstance(some["attributes"], list)
 
 
 def test_a_part_of_the_rows_is_refused(shared_dir):
-    data = DataArguments(dataset="refer_folder", path=str(shared_dir / "data" / "coco_cc_expressions"))
+    folder = str(shared_dir / "data" / "coco_cc_expressions")
+    data = DataArguments(dataset="refer_folder", path=folder, train_samples=3)
     with pytest.raises(ValueError, match="data.train_samples would cut references off their images"):
         build_references(data, build_rows(data, "train", 3), {})
 
 
 def test_categories_of_the_data_set(shared_dir):
-    assert dataset_categories(DataArguments(), []) == list(CATEGORIES)
+    assert dataset_categories(DataArguments(), RefShapes()) == list(CATEGORIES)
     with pytest.raises(ValueError, match="'published' has no list of categories to detect"):
         dataset_categories(DataArguments(dataset="published"), [])

@@ -5,11 +5,14 @@ import importlib
 # Imported when first used: `import hf_refseg` must not pull in pycocotools or torch for somebody who wants a config.
 _MODULE_OF = {
     "DATASETS": "catalogue",
+    "DatasetRows": "stored",
+    "HeldRows": "rows",
     "ImageReferences": "image_references",
     "RefShapes": "refshapes",
     "ReferFolder": "refer",
     "ReferringSegmentationCollator": "collator",
-    "SceneReferences": "image_references",
+    "ReferringRows": "rows",
+    "StreamedRows": "streams",
     "box_from_mask": "schema",
     "decode_mask": "schema",
     "encode_mask": "schema",

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .coco_images import load_coco_images
 from .grefcoco import load_grefcoco_folder
 from .phrasecut import load_phrasecut
 from .refer import load_refer_folder
 from .referit import PLACES, load_referit
-from .rows import Counts, ReferringRows
+from .rows import Counts, FileRows
+from .splits import find_split
 
 Figures = tuple[int | tuple[int, ...] | None, ...]  # of Counts; None where nobody says, several where releases differ
 
@@ -18,18 +20,21 @@ READERS = {
     "grefcoco": load_grefcoco_folder,
     "referit": load_referit,
     "phrasecut": load_phrasecut,
+    "coco": load_coco_images,
+}
+# Of a folder that holds refs and instances.json, the refs are read.
+PATTERNS = {
+    "grefcoco": ["grefs*.p", "grefs*.json"],
+    "refer": ["refs*.p", "refs*.json"],
+    "phrasecut": ["refer_*.json"],
+    "referit": [f"{place}/referit_query_*.json" for place in PLACES],
+    "coco": ["instances*.json", "annotations/instances_*.json"],
 }
 
 
 def official_layout(folder: Path) -> str | None:
     """Key of `READERS` of the official files in a folder; None where there are none."""
-    patterns = {
-        "grefcoco": ["grefs*.p", "grefs*.json"],
-        "refer": ["refs*.p", "refs*.json"],
-        "phrasecut": ["refer_*.json"],
-    }
-    patterns["referit"] = [f"{place}/referit_query_*.json" for place in PLACES]
-    return next((layout for layout, globs in patterns.items() if any(any(folder.glob(g)) for g in globs)), None)
+    return next((layout for layout, globs in PATTERNS.items() if any(any(folder.glob(g)) for g in globs)), None)
 
 
 class WrongArchiveError(ValueError):
@@ -95,34 +100,30 @@ class PublishedDataset:
         rows.source = self.source
         return rows
 
-    def open_splits(self, raw: str | Path) -> dict[str, ReferringRows]:
+    def open_splits(self, raw: str | Path) -> dict[str, FileRows]:
         """Rows without pictures of every official split; a file that holds several is read once."""
         if self.family == "phrasecut":
             return {split: self.open(raw, split) for split in self.splits.values()}
         rows = self.open(raw)
-        unknown = sorted(set(getattr(rows, "splits", ())) - set(self.splits.values()))
+        unknown = sorted(set(rows.splits) - set(self.splits.values()))
         # RefCLEF marks refs "testAB", which belong to testA and testB.
         if [split for split in unknown if not (split.startswith("test") and split[:5] in self.splits.values())]:
-            found = {split: rows.select(split).counts() for split in sorted(rows.splits)}
-            told = recognised(found)
+            found = {split: rows.of_split(split).counts() for split in sorted(rows.splits)}
+            told = recognized(found)
             raise WrongArchiveError(
                 f"{rows.file} has the splits {list(found)}, {self.name} has {list(self.splits.values())}: "
                 + (f"these are the splits and counts of {told}; " if told else "")
                 + f"give the archive of {self.name}."
             )
-        return {split: rows.select(split) for split in self.splits.values()}
+        return {split: rows.of_split(split) for split in self.splits.values()}
 
     def official_split(self, split: str) -> str:
-        """Official name of a split of either name: "val" of "validation".
+        """The official name of a split: "val" for "validation".
 
         Raises:
             ValueError: there is no such split.
         """
-        if split in self.splits:
-            return self.splits[split]
-        if split in self.splits.values():
-            return split
-        raise ValueError(f"{self.name} has no split {split!r}; it has {list(self.splits)}.")
+        return self.splits[find_split(split, self.splits, self.name)]
 
 
 UNC = {"train": "train", "validation": "val", "testA": "testA", "testB": "testB"}
@@ -246,7 +247,7 @@ def differing_counts(dataset: PublishedDataset, found: dict[str, Counts]) -> lis
     return lines
 
 
-def recognised(found: dict[str, Counts]) -> str | None:
+def recognized(found: dict[str, Counts]) -> str | None:
     """Name of the data set whose splits and published counts these are, whatever the archive is called."""
     splits = found.keys() - {"all"}
     for dataset in DATASETS.values():

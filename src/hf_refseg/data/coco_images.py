@@ -1,14 +1,14 @@
 """COCO's images with all of their objects, from instances.json: what a detector is trained on."""
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from .coco_instances import CocoInstances
 from .image_sources import ImageFolder, find_image_folder
 from .leaks import image_identities, read_identities
-from .rows import Counts, ReferringRows
+from .rows import FileRows
 from .schema import union_masks
+from .splits import spellings
 
 
 def load_coco_images(
@@ -31,7 +31,8 @@ def load_coco_images(
         ValueError: a damaged file, or no image is left.
     """
     path = Path(path)
-    names = (f"annotations/instances_{split}.json", f"instances_{split}.json", "instances.json")
+    stems = [f"instances_{name}.json" for name in spellings(split)]
+    names = [*(f"annotations/{stem}" for stem in stems), *stems, "instances.json"]
     file = next((path / name for name in names if (path / name).is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{path} holds none of {', '.join(names)}; give COCO's folder, and the name of a split")
@@ -40,9 +41,8 @@ def load_coco_images(
     return CocoImages(file, pictures, split, exclude)
 
 
-class CocoImages(ReferringRows):
-    """
-    Rows of the schema, one per image that has objects: no sentence, no referent, and `instances` with masks.
+class CocoImages(FileRows):
+    """Rows of the schema, one per image that has objects: no sentence, no referent, and `instances` with masks.
 
     Crowds and objects whose box has no area are left out, as the original detector does; `notes` counts them.
 
@@ -51,26 +51,27 @@ class CocoImages(ReferringRows):
     """
 
     def __init__(self, file: Path, pictures: ImageFolder | None, split: str, exclude: frozenset[str] = frozenset()):
-        self.file, self.pictures, self.split, self.source = file, pictures, split, "coco"
-        self.instances = CocoInstances(file)
+        super().__init__(pictures)
+        self.file, self.split, self.source = file, split, "coco"
+        self.coco = CocoInstances(file)
         crowds, flat, single = 0, 0, {}
-        for image_id, ann_ids in self.instances.annotations_of_image.items():
-            self.instances.check_image(image_id, str(file))
-            kept = [ann_id for ann_id in ann_ids if not self.instances.annotations[ann_id].get("iscrowd")]
+        for image_id, ann_ids in self.coco.annotations_of_image.items():
+            self.coco.check_image(image_id, str(file))
+            kept = [ann_id for ann_id in ann_ids if not self.coco.annotations[ann_id].get("iscrowd")]
             for ann_id in kept:
-                self.instances.check_annotation(ann_id, image_id, str(file))
-            single[image_id] = [ann_id for ann_id in kept if _has_area(self.instances.box(ann_id))]
+                self.coco.check_annotation(ann_id, image_id, str(file))
+            single[image_id] = [ann_id for ann_id in kept if _has_area(self.coco.box(ann_id))]
             crowds += len(ann_ids) - len(kept)
             flat += len(kept) - len(single[image_id])
         kept = [image_id for image_id, ann_ids in single.items() if ann_ids]
-        self.image_ids = [
+        self._image_ids = [
             image_id
             for image_id in kept
-            if not image_identities({**self.instances.image_record(image_id), "source": self.source}) & exclude
+            if not image_identities({**self.coco.image_record(image_id), "source": self.source}) & exclude
         ]
-        if not self.image_ids:
+        if not self._image_ids:
             raise ValueError(f"{file} has {len(kept)} images with objects, and none is left by exclude_images")
-        excluded = len(kept) - len(self.image_ids)
+        excluded = len(kept) - len(self._image_ids)
         self.notes = {
             "crowds left out": crowds,
             "objects without area left out": flat,
@@ -79,33 +80,31 @@ class CocoImages(ReferringRows):
         self._ann_ids = single
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self._image_ids)
 
-    def category_names(self) -> list[str]:
-        """The names of the categories in the order of their ids."""
-        return [name for _, name in sorted(self.instances.categories.items())]
+    @property
+    def categories(self) -> list[str]:
+        """In the order of their ids."""
+        return self.coco.category_names()
+
+    def image_ids(self) -> Iterator[int]:
+        return iter(self._image_ids)
 
     def image_record(self, index: int) -> dict:
-        return self.instances.image_record(self.image_ids[index])
+        return self.coco.image_record(self._image_ids[index])
 
-    def sentences(self) -> Iterator[str]:
-        return iter(())
+    def sentences_of(self, index: int) -> list[str]:
+        return []
 
-    def counts(self) -> Counts:
-        return Counts(len(self), 0, 0)
-
-    def select(self, indices: Sequence[int]) -> "CocoImages":
-        """The rows with these numbers only."""
-        rows = copy.copy(self)
-        rows.image_ids = [self.image_ids[index] for index in indices]
-        return rows
+    def instances_of(self, index: int) -> list[dict]:
+        """Crowds and objects without area are not among them."""
+        return [self.coco.instance(ann_id) for ann_id in self._ann_ids[self._image_ids[index]]]
 
     def row(self, index: int) -> dict:
         record = self.image_record(index)
-        image_id, file = record["image_id"], self.instances
         return {
             **record,
-            "ref_id": image_id,
+            "ref_id": record["image_id"],
             "ann_ids": [],
             "category": "",
             "boxes": [],
@@ -113,16 +112,7 @@ class CocoImages(ReferringRows):
             "sentences": [],
             "split": self.split,
             "source": self.source,
-            "instances": [
-                {
-                    "ann_id": ann_id,
-                    "category": file.category(ann_id),
-                    "attributes": [],
-                    "box": file.box(ann_id),
-                    "mask": file.mask(ann_id),
-                }
-                for ann_id in self._ann_ids[image_id]
-            ],
+            "instances": self.instances_of(index),
         }
 
 

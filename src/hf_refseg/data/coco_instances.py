@@ -40,6 +40,31 @@ class CocoInstances:
             found.setdefault(annotation["image_id"], []).append(ann_id)
         return found
 
+    def category_names(self) -> list[str]:
+        """The names of the categories in the order of their ids."""
+        return [name for _, name in sorted(self.categories.items())]
+
+    def instances_of(self, image_id: int) -> list[dict]:
+        """Every annotated object of an image, in the order of the file, as the schema's field `instances` has them.
+
+        Raises:
+            ValueError: the annotation of one of them is damaged.
+        """
+        ann_ids = self.annotations_of_image.get(image_id, [])
+        for ann_id in ann_ids:
+            self.check_annotation(ann_id, image_id, f"{self.file}, image {image_id}")
+        return [self.instance(ann_id) for ann_id in ann_ids]
+
+    def instance(self, ann_id: int) -> dict:
+        """One object as the schema's field `instances` has it; COCO annotates no attributes."""
+        return {
+            "ann_id": ann_id,
+            "category": self.category(ann_id),
+            "attributes": [],
+            "box": self.box(ann_id),
+            "mask": self.mask(ann_id),
+        }
+
     def image_record(self, image_id: int) -> dict:
         image = self.images[image_id]
         return {"image_id": image_id} | {key: image[key] for key in ("file_name", "height", "width")}

@@ -48,14 +48,14 @@ class GRefFolder(ReferFolder):
     def row(self, index: int) -> dict:
         ref, record = self.refs[index], self.image_record(index)
         ann_ids = self.ann_ids(ref)
-        masks = [self.instances.mask(ann_id) for ann_id in ann_ids]
-        categories = {self.instances.category(ann_id) for ann_id in ann_ids}
+        masks = [self.coco.mask(ann_id) for ann_id in ann_ids]
+        categories = {self.coco.category(ann_id) for ann_id in ann_ids}
         return {
             **record,
             "ref_id": ref["ref_id"],
             "ann_ids": ann_ids,
             "category": categories.pop() if len(categories) == 1 else "",
-            "boxes": [self.instances.box(ann_id) for ann_id in ann_ids],
+            "boxes": [self.coco.box(ann_id) for ann_id in ann_ids],
             "mask": union_masks(masks, record["height"], record["width"]),
             "sentences": [{key: s[key] for key in ("sent_id", "sent", "tokens")} for s in ref["sentences"]],
             "split": ref["split"],

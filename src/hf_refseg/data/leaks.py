@@ -6,11 +6,12 @@ image is therefore an identity, "coco:581857" or "vg:2317891" or "iapr:38100", a
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .image_sources import COCO_NAME
 from .official_files import read_json, require
+from .rows import ReferringRows
 
 NAMESPACE_OF_FAMILY = {"phrasecut": "vg", "referit": "iapr", "refclef": "iapr"}
 COCO_FAMILIES = ("refcoco", "refcoco+", "refcocoplus", "refcocog", "grefcoco")
@@ -39,11 +40,11 @@ def image_identities(row: dict) -> frozenset[str]:
     return frozenset(identities)
 
 
-def training_images(source: str | Path | Iterable[dict]) -> set[str]:
+def training_images(source: str | Path | ReferringRows) -> set[str]:
     """Identities of the images a checkpoint was trained on.
 
     Args:
-        source: rows of the schema; or one of these files:
+        source: rows; or one of these files:
             a COCO file (instances_train2014.json, captions...): the pictures its `images` lists;
             Visual Genome's image_data.json or PhraseCut's image_data_split.json: their ids, and COCO's where known;
             a text file with an identity ("coco:581857") or COCO's name of a file per line.
@@ -69,12 +70,12 @@ def training_images(source: str | Path | Iterable[dict]) -> set[str]:
     return found
 
 
-def seen_images(trained_on: Iterable[str | Path | Iterable[dict]], evaluated_on: Iterable[dict]) -> list[dict]:
+def seen_images(trained_on: Iterable[str | Path | ReferringRows], evaluated_on: ReferringRows) -> list[dict]:
     """Images of the evaluation rows that a checkpoint has seen, one record each, in the order of the rows.
 
     Args:
         trained_on: the sources of its training, see `training_images`.
-        evaluated_on: rows of the schema. Pictures and masks are not made if it is a reader of this package.
+        evaluated_on: the rows of the evaluation; no picture or mask is read.
 
     Returns:
         List of {"image_id", "file_name", "source", "identities": sorted list, "rows": how many are on this image}.
@@ -90,7 +91,7 @@ def seen_images(trained_on: Iterable[str | Path | Iterable[dict]], evaluated_on:
     return list(seen.values())
 
 
-def refuse_leaks(trained_on: Iterable[str | Path | Iterable[dict]], evaluated_on: Iterable[dict]) -> None:
+def refuse_leaks(trained_on: Iterable[str | Path | ReferringRows], evaluated_on: ReferringRows) -> None:
     """Raises LeakError if a checkpoint has seen an evaluation image; it says how many, and how to leave them out."""
     seen = seen_images(trained_on, evaluated_on)
     if seen:
@@ -129,12 +130,9 @@ def read_identities(file: str | Path) -> set[str]:
     return found
 
 
-def _records(rows: Iterable[dict]) -> Iterable[dict]:
-    if hasattr(rows, "image_record"):
-        return ({"source": rows.source} | rows.image_record(index) for index in range(len(rows)))
-    if hasattr(rows, "without_pictures"):
-        return rows.without_pictures()
-    return rows
+def _records(rows: ReferringRows) -> Iterator[dict]:
+    """What tells the image of every row apart, without a picture or a mask."""
+    return ({"source": rows.source_of(index), **rows.image_record(index)} for index in range(len(rows)))
 
 
 def _first_character(file: Path) -> str:

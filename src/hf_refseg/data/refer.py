@@ -11,12 +11,14 @@ come. gRefCOCO's `grefs(unc).json` is the same with several annotations, or none
 import copy
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from .coco_instances import CocoInstances, segmentation_rle
 from .image_sources import ImageFolder, find_image_folder
 from .official_files import by_id, read_json, read_pickled_list, require
-from .rows import Counts, ReferringRows
+from .rows import FileRows
+from .splits import spellings
 
 __all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
 
@@ -56,25 +58,25 @@ def load_refer_folder(
     return ReferFolder(refs_file, path / "instances.json", pictures, split)
 
 
-class ReferFolder(ReferringRows):
+class ReferFolder(FileRows):
     """Rows of the schema, one per ref, read from one refs file; the picture is opened when a row is asked for.
 
-    Made by `load_refer_folder`. `splits` maps each split present in the file to its number of refs; `refs`, `images`,
-    `annotations` and `categories` are the records of the files. A ref whose polygons cover no pixel keeps its empty
-    mask, as in the REFER API.
+    Made by `load_refer_folder`. `splits` maps each split in the file to its number of refs; `refs`, `images` and
+    `annotations` are the records of the files. A ref whose polygons cover no pixel keeps its empty mask, as in the
+    REFER API.
     """
 
     def __init__(
         self,
         refs_file: Path,
         instances_file: Path,
-        pictures: ImageFolder | str | Path | None = None,
+        pictures: ImageFolder | None = None,
         split: str | None = None,
     ):
+        super().__init__(pictures)
         self.refs_file = self.file = refs_file
-        self.pictures = ImageFolder(pictures) if isinstance(pictures, str | Path) else pictures
         refs = _read_refs(refs_file)
-        self.instances = CocoInstances(instances_file)
+        self.coco = CocoInstances(instances_file)
         for number, ref in enumerate(refs):
             require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
         by_id(refs, f"{refs_file}, refs", "ref_id")
@@ -90,31 +92,33 @@ class ReferFolder(ReferringRows):
         oddities = {"sentences whose sent_id was used before": repeated, "sentences without a word": wordless}
         self.notes = {what: number for what, number in oddities.items() if number}
         self._all_refs = refs
-        self._take(split)
+        self._choose(split)
 
-    def select(self, split: str | None) -> "ReferFolder":
-        """Rows of another split of the same files, which are not read again."""
+    def of_split(self, split: str | None) -> "ReferFolder":
         rows = copy.copy(self)
-        rows._take(split)
+        rows._choose(split)
         return rows
 
-    def _take(self, split: str | None) -> None:
-        self.split = split
-        self.refs = [ref for ref in self._all_refs if split is None or _in_split(ref["split"], split)]
-        if not self.refs:
-            raise ValueError(f"{self.refs_file} has no split {split!r}; it has {self.splits}.")
+    def _choose(self, split: str | None) -> None:
+        for name in [None] if split is None else spellings(split):
+            refs = [ref for ref in self._all_refs if name is None or _in_split(ref["split"], name)]
+            if refs:
+                self.split, self.refs = name, refs
+                return
+        raise ValueError(f"{self.refs_file} has no split {split!r}; it has {self.splits}.")
 
     @property
     def images(self) -> dict[int, dict]:
-        return self.instances.images
+        return self.coco.images
 
     @property
     def annotations(self) -> dict[int, dict]:
-        return self.instances.annotations
+        return self.coco.annotations
 
     @property
-    def categories(self) -> dict[int, str]:
-        return self.instances.categories
+    def categories(self) -> list[str]:
+        """In the order of their ids."""
+        return self.coco.category_names()
 
     def _check(self, ref: dict) -> None:
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
@@ -132,11 +136,11 @@ class ReferFolder(ReferringRows):
                     f"{where}, sent_id {sentence['sent_id']}: sent is {sentence['sent']!r}, tokens are "
                     f"{sentence['tokens']!r}; expected the expression and the list of its words."
                 )
-        self.instances.check_image(ref["image_id"], where)
+        self.coco.check_image(ref["image_id"], where)
         for ann_id in self.ann_ids(ref):
             if not isinstance(ann_id, int):
                 raise ValueError(f"{where}: its annotation is {ann_id!r}, expected a number.")
-            self.instances.check_annotation(ann_id, ref["image_id"], where)
+            self.coco.check_annotation(ann_id, ref["image_id"], where)
 
     def ann_ids(self, ref: dict) -> list[int]:
         """Annotations a ref means; RefCOCO's have one."""
@@ -150,27 +154,18 @@ class ReferFolder(ReferringRows):
     def __len__(self) -> int:
         return len(self.refs)
 
-    def counts(self) -> Counts:
-        images = {ref["image_id"] for ref in self.refs}
-        return Counts(len(images), len(self.refs), sum(len(ref["sentences"]) for ref in self.refs))
+    def image_ids(self) -> Iterator[int]:
+        return (ref["image_id"] for ref in self.refs)
 
-    def sentences(self):
-        return (sentence["sent"] for ref in self.refs for sentence in ref["sentences"])
+    def sentences_of(self, index: int) -> list[str]:
+        return [sentence["sent"] for sentence in self.refs[index]["sentences"]]
 
     def image_record(self, index: int) -> dict:
         # The ref's own file_name ends in "_<n>" in the official files; the picture's name is that of instances.json.
-        return self.instances.image_record(self.refs[index]["image_id"])
+        return self.coco.image_record(self.refs[index]["image_id"])
 
     def instances_of(self, index: int) -> list[dict]:
-        return [
-            {
-                "ann_id": ann_id,
-                "category": self.instances.category(ann_id),
-                "attributes": [],
-                "box": self.instances.box(ann_id),
-            }
-            for ann_id in self.instances.annotations_of_image[self.refs[index]["image_id"]]
-        ]
+        return self.coco.instances_of(self.refs[index]["image_id"])
 
     def row(self, index: int) -> dict:
         ref, record = self.refs[index], self.image_record(index)
@@ -179,9 +174,9 @@ class ReferFolder(ReferringRows):
             **record,
             "ref_id": ref["ref_id"],
             "ann_ids": ann_ids,
-            "category": self.instances.category(ann_ids[0]),
-            "boxes": [self.instances.box(ann_ids[0])],
-            "mask": self.instances.mask(ann_ids[0]),
+            "category": self.coco.category(ann_ids[0]),
+            "boxes": [self.coco.box(ann_ids[0])],
+            "mask": self.coco.mask(ann_ids[0]),
             "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in ref["sentences"]],
             "split": ref["split"],
             "source": self.source,

@@ -14,14 +14,16 @@ read by `hf_refseg.data.refer`.
 """
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .image_sources import ImageFolder, find_image_folder
 from .official_files import check_numbers, read_json
-from .rows import Counts, ReferringRows
+from .rows import FileRows
 from .schema import encode_mask
+from .splits import find_split
 
 SPLITS = ("train", "val", "test")
 PLACES = (".", "data", "referit-dataset", "exp-referit/data", "exp-referit/referit-dataset")
@@ -50,27 +52,27 @@ def load_referit(
     return ReferItFolder(path, split, pictures)
 
 
-class ReferItFolder(ReferringRows):
+class ReferItFolder(FileRows):
     """Rows of the schema, one per region that has expressions. ReferIt has no categories."""
 
     source = "referit"
+    splits = SPLITS
 
     def __init__(self, path: Path, split: str | None = None, pictures: ImageFolder | None = None):
-        self.path, self.pictures = path, pictures
+        super().__init__(pictures)
+        self.path = path
         self.boxes = read_json(self._file("referit_bbox.json"), dict, keys_are_ids=True)
         self.sizes = read_json(self._file("referit_imsize.json"), dict, keys_are_ids=True)
         self.crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
-        self._take(split)
+        self._choose(split)
 
-    def select(self, split: str | None) -> "ReferItFolder":
-        """Rows of another split; only its query file is read."""
+    def of_split(self, split: str | None) -> "ReferItFolder":
         rows = copy.copy(self)
-        rows._take(split)
+        rows._choose(split)
         return rows
 
-    def _take(self, split: str | None) -> None:
-        if split is not None and split not in (*SPLITS, "trainval"):
-            raise ValueError(f"ReferIt has no split {split!r}; it has {[*SPLITS, 'trainval']}.")
+    def _choose(self, split: str | None) -> None:
+        split = None if split is None else find_split(split, (*SPLITS, "trainval"), "ReferIt")
         self.split, self.regions = split, []  # of (split, region, expressions)
         self.file = self._file(f"referit_query_{'train' if split in (None, 'trainval') else split}.json")
         listed: set[str] = set()
@@ -124,23 +126,38 @@ class ReferItFolder(ReferringRows):
     def __len__(self) -> int:
         return len(self.regions)
 
-    def counts(self) -> Counts:
-        images = {region.split("_")[0] for _, region, _ in self.regions}
-        return Counts(len(images), len(self.regions), sum(len(expressions) for *_, expressions in self.regions))
+    def image_ids(self) -> Iterator[int]:
+        return (int(region.split("_")[0]) for _, region, _ in self.regions)
 
-    def sentences(self):
-        return (expression for *_, expressions in self.regions for expression in expressions)
+    def sentences_of(self, index: int) -> list[str]:
+        return self.regions[index][2]
 
     def image_record(self, index: int) -> dict:
         image = self.regions[index][1].split("_")[0]
         width, height = self.sizes[f"{image}.jpg"]
         return {"image_id": int(image), "file_name": f"{image}.jpg", "height": height, "width": width}
 
+    def instances_of(self, index: int) -> list[dict]:
+        """Every region of the image, those without an expression included; nobody named their categories."""
+        record = self.image_record(index)
+        return [self._instance(region, record) for region in self.crops.get(record["file_name"], ())]
+
+    def _instance(self, region: str, record: dict) -> dict:
+        if region not in self.boxes:
+            raise ValueError(f"{self.path}, region {region!r} has no box in referit_bbox.json.")
+        check_numbers(self.boxes[region], 4, f"{self.path}, region {region!r}, its box in referit_bbox.json")
+        return {
+            "ann_id": _number_of(region),
+            "category": "",
+            "attributes": [],
+            "box": self._box(region),
+            "mask": encode_mask(self._mask(region, record["height"], record["width"])),
+        }
+
     def row(self, index: int) -> dict:
         split, region, expressions = self.regions[index]
         record = self.image_record(index)
-        number = record["image_id"] * ID_STRIDE + int(region.split("_")[1])
-        x0, y0, x1, y1 = self.boxes[region]
+        number = _number_of(region)
         sentences = [
             {"sent_id": number * ID_STRIDE + i, "sent": expression, "tokens": expression.split()}
             for i, expression in enumerate(expressions)
@@ -150,13 +167,17 @@ class ReferItFolder(ReferringRows):
             "ref_id": number,
             "ann_ids": [number],
             "category": "",
-            "boxes": [[float(x0), float(y0), float(x1 + 1), float(y1 + 1)]],
+            "boxes": [self._box(region)],
             "mask": encode_mask(self._mask(region, record["height"], record["width"])),
             "sentences": sentences,
             "split": split,
             "source": self.source,
             "task_id": region,
         }
+
+    def _box(self, region: str) -> list[float]:
+        x0, y0, x1, y1 = self.boxes[region]
+        return [float(x0), float(y0), float(x1 + 1), float(y1 + 1)]
 
     def _mask(self, region: str, height: int, width: int) -> np.ndarray:
         from scipy.io import loadmat
@@ -173,6 +194,11 @@ class ReferItFolder(ReferringRows):
         if mask.shape != (height, width):
             raise ValueError(f"{file}: its mask is {mask.shape}, its image {(height, width)} (height, width).")
         return mask
+
+
+def _number_of(region: str) -> int:
+    image, number = region.split("_")
+    return int(image) * ID_STRIDE + int(number)
 
 
 def _image_of(region: str, where: str) -> str:

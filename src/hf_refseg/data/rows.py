@@ -1,12 +1,19 @@
-"""What all readers are: sequences of rows of `hf_refseg.data.schema`, whose pictures are opened when asked for."""
+"""The one protocol of all data sets: sequences of rows of `hf_refseg.data.schema`, read when they are asked for."""
 
 import copy
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+from tqdm import tqdm
+
 from .image_sources import ImageFolder, ImageTable
-from .schema import RleMask
+from .schema import REQUIRED_FIELDS, RleMask
+
+RECORD_FIELDS = ("image_id", "file_name", "height", "width", "coco_id")
 
 
 class Counts(NamedTuple):
@@ -18,64 +25,328 @@ class Counts(NamedTuple):
 
 
 class ReferringRows(Sequence):
-    """Map-style rows of one split. A subclass gives `__len__`, `row` and `image_record`.
+    """The rows of one split. `rows[3]` is a row, `rows[:3]` are rows again.
+
+    A subclass gives `__len__`, `row`, `picture`, `image_record`, and `categories` and `instances_of` where its files
+    have them. Streams ([`StreamedRows`]) offer the same words where they make sense without a length.
 
     Attributes:
-        pictures: where `__getitem__` gets the field `image` from; None leaves the field out.
-        source: the field `source` of every row.
-        split: the official name of the split, None for all.
-        file: the official file that lists them.
-        notes: what was left out or is odd in the files, {what: how often}; never silent, in cards and reports.
+        is_stream: False here: there is a length and an index.
+        with_pictures: whether a row has the field `image`.
+        with_objects: whether every row has the field `instances`, see `with_instances`.
+        source: the field `source` of the rows.
+        split: the name of the split in the data set, None for all of them.
+        notes: what was left out or is odd in the files, {what: how often}. Cards and reports show it.
     """
 
-    pictures: ImageFolder | ImageTable | None = None
+    is_stream = False
+    with_pictures = True
+    with_objects = False
     source: str
     split: str | None = None
-    notes: dict[str, int]
-    file: Path
+    notes: Mapping[str, int] = {}
+
+    # ---- What a data set says of itself ----
 
     def row(self, index: int) -> dict:
         """The row without its picture; index in [0, len)."""
         raise NotImplementedError
 
-    def image_record(self, index: int) -> dict:
-        """image_id, file_name, height and width (and coco_id where the data set tells it), without making a mask."""
+    def picture(self, index: int) -> Image.Image:
+        """The picture of a row in RGB, opened now; index in [0, len)."""
         raise NotImplementedError
 
-    def instances_of(self, index: int) -> list[dict] | None:
-        """Every annotated object of a row's image as {"ann_id", "category", "attributes", "box"}, without making masks;
-        None where the files do not tell, or the rows have the field `instances` themselves."""
-        return None
+    def image_record(self, index: int) -> dict:
+        """image_id, file_name, height and width (and coco_id where the data set has it), without making a mask."""
+        raise NotImplementedError
+
+    @property
+    def categories(self) -> list[str]:
+        """The names of the categories of the objects, in the data set's own order: the order of a detector's labels.
+
+        Raises:
+            ValueError: the data set has no categories.
+        """
+        raise ValueError(f"{self.source} has no categories, so there is nothing to detect in it")
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """The attributes that `instances_of` annotates objects with; empty where nobody annotated any."""
+        return []
+
+    def instances_of(self, index: int) -> list[dict]:
+        """Every annotated object of a row's image, as the schema's field `instances` has them.
+
+        Raises:
+            ValueError: the data set does not know all objects of its images.
+        """
+        raise ValueError(
+            f"{self.source} does not list the objects of its images; use a data set that does, such as RefShapes, a "
+            "COCO folder, or official files of RefCOCO"
+        )
+
+    # ---- What can be asked of every data set ----
+
+    def source_of(self, index: int) -> str:
+        """The field `source` of one row."""
+        return self.source
+
+    def image_ids(self) -> Iterator[int]:
+        """The image of every row."""
+        return (self.image_record(index)["image_id"] for index in range(len(self)))
+
+    def sentences_of(self, index: int) -> list[str]:
+        """The expressions of one row, without opening its picture."""
+        return [sentence["sent"] for sentence in self.row(index)["sentences"]]
 
     def sentences(self) -> Iterator[str]:
-        """Every expression, without opening a picture: what vocabularies are made of."""
-        return (sentence["sent"] for index in range(len(self)) for sentence in self.row(index)["sentences"])
+        """Every expression, without opening a picture."""
+        return (sentence for index in range(len(self)) for sentence in self.sentences_of(index))
+
+    def vocabulary_texts(self) -> Iterator[str]:
+        """Texts that together hold every word of the expressions: what a vocabulary is made of."""
+        return self.sentences()
 
     def counts(self) -> Counts:
         """Images, refs and sentences of these rows, without making masks."""
-        raise NotImplementedError
+        sentences = sum(len(self.sentences_of(index)) for index in range(len(self)))
+        return Counts(len(set(self.image_ids())), len(self), sentences)
+
+    def by_image(self) -> Sequence[list[dict]]:
+        """The rows of each image as one list; only its first row has the picture and what `with_instances` adds."""
+        return RowsByImage(self)
+
+    # ---- Other rows made of these ----
+
+    def select(self, indices: Sequence[int]) -> "ReferringRows":
+        """The rows with these numbers, in this order.
+
+        Raises:
+            IndexError: a number is not in [-len, len).
+        """
+        return self._select([self._number(index) for index in indices])
+
+    def _select(self, numbers: Sequence[int]) -> "ReferringRows":
+        return SelectedRows(self, numbers)
+
+    def take(self, count: int) -> "ReferringRows":
+        """The first `count` rows, or all of them where there are fewer.
+
+        Raises:
+            ValueError: a negative number.
+        """
+        if count < 0:
+            raise ValueError(f"take({count}): give a number of rows, 0 or more")
+        return self.select(range(min(count, len(self))))
 
     def without_pictures(self) -> "ReferringRows":
         """The same rows without the field `image`: fast, and possible where there are no pictures."""
         rows = copy.copy(self)
-        rows.pictures = None
+        rows.with_pictures = False
         return rows
 
-    def __getitem__(self, index: int) -> dict:
-        """The row of a referent, with its picture in RGB; its mask decodes itself when an array is asked for.
+    def with_instances(self) -> "ReferringRows":
+        """The same rows with the field `instances`, their own or else that of `instances_of`."""
+        rows = copy.copy(self)
+        rows.with_objects = True
+        return rows
+
+    def in_memory(self, label: str = "rows") -> "ReferringRows":
+        """The same rows, read now, once, and kept. `label` names the progress bar."""
+        return HeldRows(list(tqdm(self, label, leave=False)), self)
+
+    # ---- Access ----
+
+    def complete_row(self, index: int) -> dict:
+        """The row with its picture; index in [0, len). For data sets that make both at once."""
+        return {"image": self.picture(index), **self.row(index)}
+
+    def __getitem__(self, index: int | slice) -> "dict | ReferringRows":
+        """One row, whose mask decodes itself when numpy asks for an array; of a slice the rows in it.
 
         Raises:
             IndexError: the index is not in [-len, len).
+            TypeError: it is neither a whole number nor a slice.
             FileNotFoundError, ValueError: the picture is missing, can't be read, or has not the annotated size.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"row {index} of {self.source} {self.split}, which has {len(self)} rows")
-        row = self.row(int(index) % len(self))
+        if isinstance(index, slice):
+            return self.select(range(len(self))[index])
+        number = self._number(index)
+        row = self.complete_row(number) if self.with_pictures else self.row(number)
+        if self.with_objects and row.get("instances") is None:
+            row["instances"] = self.instances_of(number)
         row["mask"] = RleMask(row["mask"])
-        return row if self.pictures is None else {"image": self.pictures.open(row), **row}
+        return row
+
+    def _number(self, index: int) -> int:
+        """An index as a number in [0, len)."""
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"rows[{index!r}]: rows have numbers. rows[0] is a row, rows[:10] and rows.select([0, 5]) are rows, "
+                "rows.sentences() are the expressions of all of them"
+            ) from None
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"row {number} of {self.source} {self.split}, which has {len(self)} rows")
+        return number % len(self)
 
     def __iter__(self) -> Iterator[dict]:
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.source!r}, split={self.split!r}, {len(self)} rows, {self.pictures!r})"
+        return f"{type(self).__name__}({self.source!r}, split={self.split!r}, {len(self)} rows)"
+
+
+class FileRows(ReferringRows):
+    """Rows of official files.
+
+    Args:
+        pictures: where the pictures are; None for rows without pictures.
+
+    Attributes:
+        file: the official file that lists the rows.
+        splits: the official names of the splits in the files.
+    """
+
+    file: Path
+    splits: Mapping[str, int] | Sequence[str] = ()
+
+    def __init__(self, pictures: ImageFolder | ImageTable | None):
+        self.pictures = pictures
+        self.with_pictures = pictures is not None
+
+    def picture(self, index: int) -> Image.Image:
+        return self.pictures.open(self.image_record(index))
+
+    def of_split(self, split: str | None) -> "FileRows":
+        """The rows of another split of the same files, None for all; what has been read is not read again."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, {self.pictures!r})"
+
+
+class SelectedRows(ReferringRows):
+    """Some rows of others, in a chosen order: what a slice and `take` give.
+
+    Args:
+        rows: the rows to choose from.
+        indices: their numbers, each in [0, len).
+    """
+
+    def __init__(self, rows: ReferringRows, indices: Sequence[int]):
+        self.rows, self.indices = rows, indices
+        for name in ("source", "split", "notes", "with_pictures", "with_objects"):
+            setattr(self, name, getattr(rows, name))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def row(self, index: int) -> dict:
+        return self.rows.row(self.indices[index])
+
+    def picture(self, index: int) -> Image.Image:
+        return self.rows.picture(self.indices[index])
+
+    def complete_row(self, index: int) -> dict:
+        return self.rows.complete_row(self.indices[index])
+
+    def image_record(self, index: int) -> dict:
+        return self.rows.image_record(self.indices[index])
+
+    def instances_of(self, index: int) -> list[dict]:
+        return self.rows.instances_of(self.indices[index])
+
+    def source_of(self, index: int) -> str:
+        return self.rows.source_of(self.indices[index])
+
+    def sentences_of(self, index: int) -> list[str]:
+        return self.rows.sentences_of(self.indices[index])
+
+    @property
+    def categories(self) -> list[str]:
+        return self.rows.categories
+
+    @property
+    def attribute_names(self) -> list[str]:
+        return self.rows.attribute_names
+
+
+class HeldRows(ReferringRows):
+    """Rows that are kept in memory: those of `rows.in_memory()`, or dicts that a user made.
+
+    Args:
+        rows: dicts of the schema, all with the field `image` or all without it.
+        origin: the rows that they were read from, which still answer for their categories and objects. None where a
+            user made them: their objects are those of their own field `instances`, and so are their categories.
+
+    Raises:
+        ValueError: a row lacks a field of the schema, or there are none and no `origin`.
+    """
+
+    def __init__(self, rows: Sequence[dict], origin: ReferringRows | None = None):
+        self.held, self.origin = list(rows), origin
+        for number, row in enumerate(self.held):
+            missing = [name for name in REQUIRED_FIELDS if name not in row]
+            if missing:
+                raise ValueError(f"row {number} lacks {missing} of hf_refseg.data.schema; it has {sorted(row)}")
+        self.with_pictures = all("image" in row for row in self.held)
+        if origin is not None:
+            self.source, self.split, self.notes = origin.source, origin.split, origin.notes
+        elif self.held:
+            self.source, self.split = self.held[0]["source"], self.held[0]["split"]
+        else:
+            raise ValueError("there are no rows; give at least one")
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def row(self, index: int) -> dict:
+        return {name: value for name, value in self.held[index].items() if name != "image"}
+
+    def picture(self, index: int) -> Image.Image:
+        return self.held[index]["image"]
+
+    def image_record(self, index: int) -> dict:
+        return {name: self.held[index][name] for name in RECORD_FIELDS if name in self.held[index]}
+
+    def source_of(self, index: int) -> str:
+        return self.held[index]["source"]
+
+    def instances_of(self, index: int) -> list[dict]:
+        own = self.held[index].get("instances")
+        if own is not None:
+            return own
+        return super().instances_of(index) if self.origin is None else self.origin.instances_of(index)
+
+    @cached_property
+    def categories(self) -> list[str]:
+        if self.origin is not None:
+            return self.origin.categories
+        return sorted({thing["category"] for index in range(len(self)) for thing in self.instances_of(index)})
+
+    @property
+    def attribute_names(self) -> list[str]:
+        return [] if self.origin is None else self.origin.attribute_names
+
+    def vocabulary_texts(self) -> Iterator[str]:
+        return self.sentences() if self.origin is None else self.origin.vocabulary_texts()
+
+
+class RowsByImage(Sequence):
+    """The rows of each image as one list; see [`ReferringRows.by_image`]."""
+
+    def __init__(self, rows: ReferringRows):
+        self.rows = rows
+        of_image: dict[int, list[int]] = {}
+        for index, image_id in enumerate(rows.image_ids()):
+            of_image.setdefault(image_id, []).append(index)
+        self._indices = list(of_image.values())
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> list[dict]:
+        first, *others = self._indices[index]
+        return [self.rows[first], *(self.rows.row(other) for other in others)]

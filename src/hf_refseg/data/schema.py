@@ -45,6 +45,10 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+REQUIRED_FIELDS = (
+    *("image_id", "file_name", "height", "width", "ref_id", "ann_ids", "category", "boxes", "mask", "sentences"),
+    *("split", "source"),
+)
 OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
 OFFICIAL_FIELDS = ("task_id", "coco_id", "relation_ids", "instance_masks", "polygons")
 

@@ -22,15 +22,17 @@ class NumberedRows(Dataset):
     """
 
     def __init__(self, rows: Sequence[dict]):
-        if not hasattr(rows, "__len__"):
+        try:
+            self.length = len(rows)
+        except TypeError as error:
             raise ValueError(
                 f"evaluation needs a dataset of known length, got a stream ({type(rows).__name__}): "
                 "use the map-style dataset, or take a fixed number of rows into a list"
-            )
+            ) from error
         self.rows = rows
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.length
 
     def __getitem__(self, index: int) -> tuple[int, dict]:
         return index, self.rows[index]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..checkpoints import resolve_checkpoint
 from ..checkpoints.loading import load_model
-from ..data import ReferringSegmentationCollator, encode_mask
+from ..data import ReferringSegmentationCollator, encode_mask, load
 from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
 from ..processing.resizing import check_interpolation
@@ -24,7 +24,6 @@ from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
 from .progress import BatchLog, open_run, read_batches
 from .results import RESULTS_FILE, collect_samples, make_results, write_results
-from .rows import load_rows
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ class Evaluation:
 
     Args:
         model: shipped name, folder or Hub id.
-        dataset, split, images, partition: see `load_rows`.
+        dataset, split, images, partition: see `hf_refseg.data.load`.
         protocol: name of a metric protocol; it also sets the mask threshold and which sentences are asked.
         output: folder of results.json, contact_sheet.png and the predictions; the run in it is resumed.
         batch_size: rows per forward pass, each with its picture and all of its sentences.
@@ -83,7 +82,7 @@ def run(evaluation: Evaluation) -> dict | None:
     evaluation.check()
     protocol = get_protocol(evaluation.protocol)
     subsets_of = _subsets(evaluation.phrasecut_counts)
-    rows = load_rows(evaluation.dataset, evaluation.split, evaluation.images, evaluation.partition)
+    rows = load(evaluation.dataset, evaluation.split, evaluation.images, evaluation.partition)
     num_rows = len(rows) if evaluation.limit is None else min(evaluation.limit, len(rows))
     if not num_rows:
         raise ValueError(f"{evaluation.dataset} {evaluation.split} has no rows to evaluate")

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch.utils.data import Subset
-from tqdm import tqdm
 from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, AutoModel, AutoProcessor, PreTrainedModel
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging
 
-from ..data import ReferringSegmentationCollator, RefShapes, load, load_coco_images, load_refer_folder
+from ..data import ReferringSegmentationCollator, load
 from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
 from .initial_weights import load_backbone_weights, require_pretrained, require_same_config
@@ -122,20 +120,19 @@ def build_rows(arguments: DataArguments, split: str, samples: int | None, expres
         ValueError: unknown dataset, or a `refer_folder` or `published` one without path.
     """
     rows = _open_rows(arguments, split, samples, expression_types)
-    if not hasattr(rows, "__len__"):
-        return list(tqdm(rows, f"rows of {split}", leave=False)) if arguments.in_memory else rows
-    return list(tqdm(rows, f"rows of {split}", total=len(rows), leave=False)) if arguments.in_memory else rows
+    return rows.in_memory(f"rows of {split}") if arguments.in_memory else rows
 
 
 def _open_rows(arguments: DataArguments, split: str, samples: int | None, expression_types) -> Sequence[dict]:
     if arguments.dataset == "refshapes":
-        return RefShapes(
-            split=split,
-            dialect=arguments.dialect,
-            size=arguments.image_size,
+        return load(
+            f"refshapes/{arguments.dialect}",
+            split,
             num_samples=samples,
+            size=arguments.image_size,
             seed=arguments.shapes_seed,
             expression_types=expression_types,
+            refs_per_scene=arguments.refs_per_scene,
         )
     if arguments.dataset not in ("refer_folder", "coco", "published"):
         raise ValueError(f"unknown dataset {arguments.dataset!r}: choose refshapes, refer_folder, coco or published")
@@ -146,29 +143,20 @@ def _open_rows(arguments: DataArguments, split: str, samples: int | None, expres
             "published": "its name or folder",
         }
         raise ValueError(f"dataset {arguments.dataset} needs data.path: {wanted[arguments.dataset]}")
+    options = {"images": arguments.images, "num_samples": samples}
     if arguments.dataset == "coco":
-        rows = load_coco_images(arguments.path, split, arguments.images, arguments.exclude_images)
-        return rows if samples is None else rows.select(range(min(samples, len(rows))))
-    place = {"images": arguments.images, "partition": arguments.partition}
-    if arguments.dataset == "refer_folder":
-        rows = load_refer_folder(arguments.path, split=split, **place)
-    elif arguments.streaming and split == arguments.train_split:
-        stream = load(arguments.path, split, streaming=True, shuffle_buffer=arguments.shuffle_buffer, **place)
-        return stream if samples is None else stream.take(samples)
-    else:
-        rows = load(arguments.path, split, **place)
-    return rows if samples is None else Subset(rows, range(min(samples, len(rows))))
+        return load("coco", split, root=arguments.path, exclude_images=arguments.exclude_images, **options)
+    if arguments.streaming and split == arguments.train_split:
+        options |= {"streaming": True, "shuffle_buffer": arguments.shuffle_buffer}
+    return load(arguments.path, split, partition=arguments.partition, **options)
 
 
 def training_sentences(arguments: DataArguments, rows: Sequence[dict]) -> Iterable[str]:
     """The text a vocabulary is made of; RefShapes knows all of its words without drawing a scene."""
-    if arguments.dataset == "refshapes":
-        return RefShapes.vocabulary(arguments.dialect)
     if arguments.dataset == "published":
-        # Words need no picture, of which there are tens of thousands.
+        # Of the whole split, however many of its rows are trained on.
         rows = load(arguments.path, arguments.train_split, images=False, partition=arguments.partition)
-        return rows.sentences()
-    return (sentence["sent"] for row in rows for sentence in row["sentences"])
+    return rows.vocabulary_texts()
 
 
 def build_config(arguments: ModelArguments, vocab_size: int | None = None):

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ..data.augment import swap_left_right
 from ..data.coco_categories import absent_categories
-from ..data.refer import ReferFolder, load_refer_folder
+from ..data.refer import load_refer_folder
+from ..data.rows import ReferringRows
 from ..data.schema import decode_mask
 from ..metrics import RefSegMetric, mask_counts
 
@@ -36,15 +37,15 @@ def segment(model, processor, image, expressions: list[str], threshold: float = 
     return [result["mask"].numpy() for result in results]
 
 
-def absent_pairs(folder: ReferFolder, count: int = 100, seed: int = 0) -> list[tuple[int, str]]:
+def absent_pairs(rows: ReferringRows, count: int = 100, seed: int = 0) -> list[tuple[int, str]]:
     """`count` different (image_id, category) pairs: nothing like the category is annotated in the photo.
 
     Photos take turns, and each gets categories drawn at random.
     """
-    present: dict[int, set[str]] = {ref["image_id"]: set() for ref in folder.refs}
-    for annotation in folder.annotations.values():
-        if annotation["image_id"] in present:
-            present[annotation["image_id"]].add(folder.categories[annotation["category_id"]])
+    indices = {image_id: index for index, image_id in enumerate(rows.image_ids())}
+    present = {
+        image_id: {thing["category"] for thing in rows.instances_of(index)} for image_id, index in indices.items()
+    }
     rng = np.random.default_rng(seed)
     drawn = {image_id: rng.permutation(absent_categories(names)) for image_id, names in sorted(present.items())}
     turns = [(image, str(names[turn])) for turn in range(80) for image, names in drawn.items() if turn < len(names)]

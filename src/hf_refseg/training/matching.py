@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from accelerate.utils import gather_object
-from torch.utils.data import Subset
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..models.mattnet.region_geometry import with_area
@@ -22,13 +21,13 @@ class MatchingTrainer(ReferringSegmentationTrainer):
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
         output = super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
-        rows = dataloader.dataset.rows
+        rows = dataloader.dataset.rows.with_instances()
         state = self.accelerator.state
         numbers = range(state.process_index, len(rows), state.num_processes)
         model = self.accelerator.unwrap_model(self.model_wrapped).eval()
         answers = []
         for start in range(0, len(numbers), self.args.eval_batch_size):
-            batch = [with_objects(rows, number) for number in numbers[start : start + self.args.eval_batch_size]]
+            batch = [rows[number] for number in numbers[start : start + self.args.eval_batch_size]]
             answers += comprehension(model, self.processing_class, batch, self.args.device)
         answers = gather_object(answers)
         output.metrics[f"{metric_key_prefix}_accuracy"] = sum(answers) / max(len(answers), 1)
@@ -39,16 +38,6 @@ class MatchingTrainer(ReferringSegmentationTrainer):
         return f"accuracy {metrics['eval_accuracy']:.3f} among annotated objects; among detections " + (
             ReferringSegmentationTrainer.summary(metrics)
         )
-
-
-def with_objects(rows: Sequence[dict], number: int) -> dict:
-    """A row with the field `instances`: its own, or what its reader knows of the image."""
-    row = rows[number]
-    if row.get("instances") is not None:
-        return row
-    while isinstance(rows, Subset):
-        rows, number = rows.dataset, rows.indices[number]
-    return {**row, "instances": rows.instances_of(number)}
 
 
 @torch.no_grad()

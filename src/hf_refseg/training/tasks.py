@@ -5,15 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch.utils.data import Subset
 from tqdm import tqdm
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, set_seed
 
 from ..checkpoints import resolve_checkpoint
-from ..data import RefShapes, load_coco_images
-from ..data.coco_images import CocoImages
-from ..data.image_references import ImageReferences, SceneReferences
-from ..data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
+from ..data.image_references import ImageReferences
 from ..losses import attribute_weights
 from ..models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from ..models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
@@ -99,13 +95,9 @@ def dataset_categories(data: DataArguments, rows: Sequence[dict]) -> list[str]:
 
     Raises ValueError for a data set that does not tell all objects of its images.
     """
-    if data.dataset == "refshapes":
-        return list(CATEGORIES)
-    if data.dataset != "coco":
+    if data.dataset not in ("refshapes", "coco"):
         raise ValueError(f"dataset {data.dataset!r} has no list of categories to detect: choose refshapes or coco")
-    if not isinstance(rows, CocoImages):  # a list: the rows are kept in memory
-        rows = load_coco_images(data.path, data.train_split, images=False)
-    return rows.category_names()
+    return rows.categories
 
 
 def _detection(data, processor_arguments, model_arguments, args, train_rows, eval_rows, resume) -> Task:
@@ -199,28 +191,28 @@ def build_references(data: DataArguments, rows: Sequence[dict], config: dict) ->
     """
     wanted = config.get("attributes", True) and "subject" in config.get("modules", ("subject",))
     words = config.get("attribute_labels")
-    if isinstance(rows, RefShapes):
-        items = SceneReferences(rows, data.refs_per_scene)
-        counts = dict.fromkeys(words or [*RADII, *PATTERNS, *COLORS], 0)
+    if data.in_memory:
+        raise ValueError(
+            "MAttNet chooses among all objects of an image, which these rows do not tell: use dataset refshapes or "
+            "refer_folder, without data.in_memory"
+        )
+    if rows.attribute_names:
+        items = ImageReferences(rows)
+        counts = dict.fromkeys(words or rows.attribute_names, 0)
         for index in range(min(len(items), COUNTED_IMAGES) if wanted else 0):
             for ref in items[index]["refs"]:
                 for word in set(ref["attributes"]) & counts.keys():
                     counts[word] += 1
         return References(items, {word: count for word, count in counts.items() if count or words} if wanted else {})
-    if isinstance(rows, Subset):
+    if data.train_samples is not None:
         raise ValueError("data.train_samples would cut references off their images; leave it out for MAttNet")
-    if not hasattr(rows, "categories"):
-        raise ValueError(
-            "MAttNet chooses among all objects of an image, which these rows do not tell: use dataset refshapes or "
-            "refer_folder, without data.in_memory"
-        )
     if not wanted:
         return References(ImageReferences(rows), {})
     tagger, attributes = load_tagger(), {}
     for row in tqdm(rows.without_pictures(), "attributes", leave=False):
         attributes[row["ref_id"]] = ref_attributes([sentence["tokens"] for sentence in row["sentences"]], tagger)
     number = config.get("num_attributes", MAttNetConfig.num_attributes)
-    counts = attribute_vocabulary(attributes.values(), number, exclude=rows.categories.values())
+    counts = attribute_vocabulary(attributes.values(), number, exclude=rows.categories)
     if words is not None:
         known = Counter(word for of_ref in attributes.values() for word in of_ref)
         counts = {word: known[word] for word in words}

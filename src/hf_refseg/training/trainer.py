@@ -6,7 +6,7 @@ import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, has_length, rotate_checkpoints
 from transformers.utils import logging
 
 from ..evaluation.batches import EvaluationCollator, NumberedRows, batch_samples
@@ -78,7 +78,7 @@ class ReferringSegmentationTrainer(Trainer):
             scale_bias_gradients(model, args.bias_gradient_multiplier)
         self._frozen_normalizations = frozen_normalizations(model)
         self.eval_collator = eval_collator
-        if not hasattr(kwargs.get("train_dataset") or (), "__len__"):
+        if not has_length(kwargs.get("train_dataset", ())):
             # Every process reads its own shards of a stream. Accelerate would cut one process's batches up for all,
             # which batches of a free number of expressions don't allow.
             args.accelerator_config.dispatch_batches = False

@@ -107,7 +107,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_bad_index_and_bad_vocabulary():
-    with pytest.raises(IndexError, match="4.*4 samples"):
+    with pytest.raises(IndexError, match="row 4 .*4 rows"):
         RefShapes(num_samples=4)[4]
     with pytest.raises(ValueError, match="klingon"):
         RefShapes.vocabulary("klingon")

@@ -18,11 +18,11 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..cards import write_card
-from ..catalogue import PublishedDataset, differing_counts, recognised
+from ..catalogue import PublishedDataset, differing_counts, recognized
 from ..image_sources import ImageFolder
 from ..leaks import read_identities
 from ..phrasecut import read_skipped
-from ..rows import ReferringRows
+from ..rows import FileRows
 from ..statistics import split_files, statistics
 from .referring import PictureBuilder, ReferringBuilder, kept_indices, split_rows
 from .shards import Shard, shard_bounds, shard_path, write_shards
@@ -147,16 +147,16 @@ def _write_state(out: Path, report: dict) -> None:
     os.replace(partial, out / STATE_FILE)
 
 
-def _check_counts(parts, opened: dict[str, dict[str, ReferringRows]], options: BuildOptions) -> list[str]:
+def _check_counts(parts, opened: dict[str, dict[str, FileRows]], options: BuildOptions) -> list[str]:
     """What differs, each line beginning with the name of its file, for the card; it is refused unless allowed."""
     lines, others = [], []
     for part in parts:
         splits = opened[part.name]
         found = {split: rows.counts() for split, rows in splits.items()}
-        if (told := recognised(found)) not in (None, part.name):
+        if (told := recognized(found)) not in (None, part.name):
             others.append(f"\nThese are the splits and counts of {told}: give the archive of {part.name}.")
         if "all" in part.published:
-            found["all"] = next(iter(splits.values())).select(None).counts()
+            found["all"] = next(iter(splits.values())).of_split(None).counts()
         for split, line in differing_counts(part, found):
             lines.append((splits.get(split, next(iter(splits.values()))).file, line))
     if lines and not options.allow_other_counts:
@@ -175,7 +175,7 @@ def _check_counts(parts, opened: dict[str, dict[str, ReferringRows]], options: B
 
 def _build_annotations(
     part: PublishedDataset,
-    opened: dict[str, ReferringRows],
+    opened: dict[str, FileRows],
     options: BuildOptions,
     exclude: frozenset[str],
     pictures: dict[int, dict],

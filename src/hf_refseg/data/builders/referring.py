@@ -15,7 +15,7 @@ import datasets
 from ..catalogue import DATASETS, find_dataset
 from ..image_sources import ImageFolder
 from ..leaks import image_identities
-from ..rows import ReferringRows
+from ..rows import FileRows
 from ..schema import row_features
 
 
@@ -97,12 +97,12 @@ def picture_features() -> datasets.Features:
 
 
 @lru_cache(maxsize=4)
-def split_rows(name: str, raw: str) -> dict[str, ReferringRows]:
+def split_rows(name: str, raw: str) -> dict[str, FileRows]:
     """The readers of every official split, opened once per process: the shards of a build share them."""
     return find_dataset(name).open_splits(raw)
 
 
-def kept_indices(rows: ReferringRows, exclude: frozenset[str]) -> list[int] | range:
+def kept_indices(rows: FileRows, exclude: frozenset[str]) -> list[int] | range:
     """Rows whose image is not among the excluded identities."""
     if not exclude:
         return range(len(rows))

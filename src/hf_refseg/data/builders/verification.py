@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 
 from ..catalogue import PublishedDataset
-from ..rows import ReferringRows
+from ..rows import FileRows
 from ..schema import decode_mask
 from ..statistics import split_files
 from .referring import kept_indices
@@ -18,7 +18,7 @@ class VerificationError(RuntimeError):
     """A built data set does not read back as what was written: a damaged disk, or a fault of this package."""
 
 
-def verify_folder(out: Path, part: PublishedDataset, opened: dict[str, ReferringRows], exclude: frozenset[str]) -> None:
+def verify_folder(out: Path, part: PublishedDataset, opened: dict[str, FileRows], exclude: frozenset[str]) -> None:
     """Loads one configuration through its card, as a user does, whole and streaming, and compares rows.
 
     Args:

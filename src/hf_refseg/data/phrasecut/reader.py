@@ -13,14 +13,16 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..image_sources import ImageFolder, find_image_folder
 from ..official_files import by_id, check_numbers, iterate_json_list, read_json, require
-from ..rows import Counts, ReferringRows
+from ..rows import Counts, FileRows
 from ..schema import encode_mask, union_masks
+from ..splits import find_split
 from .polygons import polygons_to_mask
 
 SPLITS = ("train", "val", "test", "miniv")
@@ -47,12 +49,11 @@ def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | Non
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give the one with refer_train.json.")
-    if split not in SPLITS:
-        raise ValueError(f"VGPhraseCut has no split {split!r}; its files are of {list(SPLITS)}.")
+    split = find_split(split, SPLITS, "VGPhraseCut")
     return PhraseCutFolder(path, split, None if images is False else find_image_folder(images, path, ["images"]))
 
 
-class PhraseCutFolder(ReferringRows):
+class PhraseCutFolder(FileRows):
     """Rows of the schema, one per task, read one at a time from a file that need not fit into memory.
 
     The mask is the union of all polygons, rasterised as in the original; `instance_masks` has each instance, which
@@ -60,9 +61,11 @@ class PhraseCutFolder(ReferringRows):
     """
 
     source = "phrasecut"
+    splits = SPLITS
 
     def __init__(self, path: Path, split: str, pictures: ImageFolder | None = None):
-        self.path, self.split, self.pictures = path, split, pictures
+        super().__init__(pictures)
+        self.path, self.split = path, split
         self.file = path / f"refer_{split}.json"
         # Faults of the list of images are told before the minute it may take to index the tasks.
         self.info = _read_image_info(path)
@@ -70,7 +73,7 @@ class PhraseCutFolder(ReferringRows):
 
     def _index(self) -> None:
         """One pass over the file: where each record is, and every check that needs no mask."""
-        self.start, self.end, self.image_ids = array("q"), array("q"), array("q")
+        self.start, self.end, self._image_ids = array("q"), array("q"), array("q")
         task_ids: set[str] = set()
         faults = Counter()
         bar = tqdm(unit="phrase", desc=f"index of {self.file.name}", leave=False, mininterval=1.0)
@@ -88,7 +91,7 @@ class PhraseCutFolder(ReferringRows):
             faults["polygons of two points, drawn as lines"] += points.count(2)
             self.start.append(start)
             self.end.append(end)
-            self.image_ids.append(task["image_id"])
+            self._image_ids.append(task["image_id"])
             bar.update()
         bar.close()
         self.notes = {what: number for what, number in faults.items() if number}
@@ -123,14 +126,20 @@ class PhraseCutFolder(ReferringRows):
         if not task["phrase"].strip():
             raise ValueError(f"{where} has an empty phrase.")
 
-    def select(self, split: str) -> "PhraseCutFolder":
-        return PhraseCutFolder(self.path, split, self.pictures)
+    def of_split(self, split: str) -> "PhraseCutFolder":
+        """The rows of another split, which has a file of its own."""
+        return PhraseCutFolder(self.path, find_split(split, SPLITS, "VGPhraseCut"), self.pictures)
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def counts(self) -> Counts:
-        return Counts(len(set(self.image_ids)), len(self), len(self))
+    @property
+    def categories(self) -> list[str]:
+        """Those of name_att_rel_count.json, the most frequent first."""
+        return [name for name, _ in name_counts(self.path)["cat"]]
+
+    def image_ids(self) -> Iterator[int]:
+        return iter(self._image_ids)
 
     def task(self, index: int) -> dict:
         """The official record, read from its place in the file."""
@@ -138,11 +147,46 @@ class PhraseCutFolder(ReferringRows):
             stream.seek(self.start[index])
             return json.loads(stream.read(self.end[index] - self.start[index]))
 
-    def sentences(self):
-        return (self.task(index)["phrase"] for index in range(len(self)))
+    def sentences_of(self, index: int) -> list[str]:
+        return [self.task(index)["phrase"]]
+
+    def counts(self) -> Counts:
+        return Counts(len(set(self._image_ids)), len(self), len(self))
+
+    @cached_property
+    def _tasks_of_image(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for index, image_id in enumerate(self._image_ids):
+            found.setdefault(image_id, []).append(index)
+        return found
+
+    def instances_of(self, index: int) -> list[dict]:
+        """The objects that the phrases about the image mean; nobody annotated the others.
+
+        An object of several phrases is there once, with the mask of the first and the attributes of all. Its `ann_id`
+        is Visual Genome's, None where a task has not as many ids as instances.
+        """
+        by_id, nameless = {}, []
+        for other in self._tasks_of_image[self._image_ids[index]]:
+            row = self.row(other)
+            known = len(row["ann_ids"]) == len(row["boxes"])
+            ann_ids = row["ann_ids"] if known else [None] * len(row["boxes"])
+            for ann_id, box, mask in zip(ann_ids, row["boxes"], row["instance_masks"], strict=True):
+                attributes = row["phrase_structure"]["attributes"]
+                if ann_id in by_id:
+                    here = by_id[ann_id]["attributes"]
+                    here += [attribute for attribute in attributes if attribute not in here]
+                    continue
+                thing = {"ann_id": ann_id, "category": row["category"], "attributes": list(attributes)}
+                thing |= {"box": box, "mask": mask}
+                if ann_id is None:
+                    nameless.append(thing)
+                else:
+                    by_id[ann_id] = thing
+        return [*by_id.values(), *nameless]
 
     def image_record(self, index: int) -> dict:
-        image = self.info[self.image_ids[index]]
+        image = self.info[self._image_ids[index]]
         return {
             "image_id": image["image_id"],
             "file_name": f"{image['image_id']}.jpg",

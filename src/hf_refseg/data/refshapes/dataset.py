@@ -1,5 +1,6 @@
 """RefShapes as a data set: an endless supply of rows of `hf_refseg.data.schema`, made when they are asked for."""
 
+import copy
 import io
 import zlib
 from collections.abc import Iterator, Sequence
@@ -8,10 +9,12 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from ..rows import ReferringRows
 from ..schema import OPTIONAL_FIELDS, row_features, text_rle, union_masks
+from ..splits import find_split
 from .dialects import DIALECTS, Described, Dialect, describe, draw_kind, vocabulary
 from .drawing import draw
-from .scene import SPLITS, Shape, sample_scene
+from .scene import CATEGORIES, COLORS, PATTERNS, RADII, SPLITS, Shape, sample_scene
 from .semantics import Thing
 from .statements import stated_fields
 from .wording import say
@@ -25,7 +28,7 @@ EXTRA_REF_ID = 1 << 40
 TRIES_PER_REF = 4
 
 
-class RefShapes:
+class RefShapes(ReferringRows):
     """Scenes of 3 to 7 shapes (category, color, size, pattern, position) with expressions that are true of their mask
     and of nothing else in the picture.
 
@@ -42,6 +45,7 @@ class RefShapes:
         seed: another seed, another sequence of samples.
         expression_types: only these of the dialect's "attribute", "location" and "relational" (None: all). What a
             "location" or "relational" expression says is needed: its attributes alone would fit several shapes.
+        refs_per_scene: how many references `by_image` asks each scene for.
 
     Raises:
         ValueError: unknown split, dialect or expression type; too small a size; a negative seed or number of samples.
@@ -59,9 +63,9 @@ class RefShapes:
         num_samples: int | None = None,
         seed: int = 0,
         expression_types: Sequence[str] | None = None,
+        refs_per_scene: int = 1,
     ):
-        if split not in SPLITS:
-            raise ValueError(f"Unknown split {split!r} of RefShapes; it has {list(SPLITS)}.")
+        split = find_split(split, SPLITS, "RefShapes")
         if dialect not in DIALECTS:
             raise ValueError(f"Unknown dialect {dialect!r} of RefShapes; it has {list(DIALECTS)}.")
         if size < MIN_SIZE:
@@ -79,27 +83,64 @@ class RefShapes:
             raise ValueError(f"expression_types={list(wanted)}: dialect {dialect!r} has {list(offered)}.")
         self.split, self.dialect, self.size, self.num_samples, self.seed = split, dialect, size, num_samples, seed
         self.expression_types = wanted
+        if refs_per_scene < 1:
+            raise ValueError(f"refs_per_scene={refs_per_scene}: give 1 or more.")
+        self.refs_per_scene = refs_per_scene
+        self.source = f"refshapes/{dialect}"
 
     def __repr__(self) -> str:
         return f"RefShapes({', '.join(f'{name}={value!r}' for name, value in self._arguments().items())})"
 
     def _arguments(self) -> dict:
-        names = ("split", "dialect", "size", "num_samples", "seed", "expression_types")
+        names = ("split", "dialect", "size", "num_samples", "seed", "expression_types", "refs_per_scene")
         return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
         return self.num_samples
 
-    def __iter__(self) -> Iterator[dict]:
-        return (self[index] for index in range(len(self)))
+    def complete_row(self, index: int) -> dict:
+        """The row of a sample with its picture and all optional fields of the schema; index in [0, len)."""
+        return self.scene(index, 1)[0]
 
-    def __getitem__(self, index: int) -> dict:
-        """The row of sample `index`, with its picture as a PIL image and all optional fields of the schema.
+    def row(self, index: int) -> dict:
+        return {name: value for name, value in self.complete_row(index).items() if name != "image"}
+
+    def picture(self, index: int) -> Image.Image:
+        return self.complete_row(index)["image"]
+
+    def image_record(self, index: int) -> dict:
+        name = f"refshapes_{self.dialect}_{self.split}_{self.seed}_{index:08d}.png"
+        return {"image_id": index, "file_name": name, "height": self.size, "width": self.size}
+
+    def instances_of(self, index: int) -> list[dict]:
+        return self.complete_row(index)["instances"]
+
+    @property
+    def categories(self) -> list[str]:
+        return list(CATEGORIES)
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """Sizes, patterns and colors."""
+        return [*RADII, *PATTERNS, *COLORS]
+
+    def vocabulary_texts(self) -> Iterator[str]:
+        """Every word of the dialect: known without drawing a scene."""
+        return iter(self.vocabulary(self.dialect))
+
+    def by_image(self) -> Sequence[list[dict]]:
+        """Up to `refs_per_scene` rows of each scene, see `scene`."""
+        return Scenes(self)
+
+    def take(self, count: int) -> "RefShapes":
+        """A RefShapes of the first `count` samples, or of all where there are fewer.
 
         Raises:
-            IndexError: the index is not in [-len, len).
+            ValueError: a negative number.
         """
-        return self.scene(index, 1)[0]
+        rows = copy.copy(self)
+        rows.num_samples = len(super().take(count))
+        return rows
 
     def scene(self, index: int, num_refs: int) -> list[dict]:
         """Rows of several references to the scene of sample `index`: its own row, and up to `num_refs - 1` that mean
@@ -150,10 +191,7 @@ class RefShapes:
         categories = {things[i].category for i in described.referents}
         return {
             "image": image,
-            "image_id": index,
-            "file_name": f"refshapes_{self.dialect}_{self.split}_{self.seed}_{index:08d}.png",
-            "height": self.size,
-            "width": self.size,
+            **self.image_record(index),
             "ref_id": index + number * EXTRA_REF_ID,
             "ann_ids": [first_id + i for i in described.referents],
             "category": categories.pop() if len(categories) == 1 else "",
@@ -164,7 +202,7 @@ class RefShapes:
                 for i, sentence in enumerate(sentences)
             ],
             "split": self.split,
-            "source": f"refshapes/{self.dialect}",
+            "source": self.source,
             **stated_fields(described.expression, things, first_id),
             "expression_type": described.expression_type,
             "instances": [
@@ -188,22 +226,25 @@ class RefShapes:
         return sorted({word for name in names for word in vocabulary(DIALECTS[name])})
 
     def to_iterable_dataset(self, num_shards: int = 16):
-        """A streaming `datasets.IterableDataset` of the same rows in the same order.
+        """A stream ([`StreamedRows`], a `datasets.IterableDataset`) of the same rows in the same order.
 
         It is split into `num_shards` blocks of consecutive samples, which is what DataLoader workers and
         `datasets.distributed.split_dataset_by_node` deal out; take a multiple of workers x processes.
         """
         from datasets import IterableDataset
 
+        from ..streams import StreamedRows
+
         if num_shards < 1:
             raise ValueError(f"num_shards must be 1 or more, got {num_shards}.")
         bounds = np.linspace(0, self.num_samples, min(num_shards, max(self.num_samples, 1)) + 1).astype(int).tolist()
         shards = list(zip(bounds[:-1], bounds[1:], strict=True))
-        return IterableDataset.from_generator(
+        stream = IterableDataset.from_generator(
             _encoded_rows,
             features=row_features(OPTIONAL_FIELDS),
             gen_kwargs={"arguments": self._arguments(), "shards": shards},
         )
+        return StreamedRows(stream, self)
 
     def to_dataset(self, cache_dir: str | None = None):
         """A map-style `datasets.Dataset` of the same rows, written once to the cache of `datasets` as Arrow."""
@@ -215,6 +256,22 @@ class RefShapes:
             cache_dir=cache_dir,
             gen_kwargs={"arguments": self._arguments(), "shards": [(0, self.num_samples)]},
         )
+
+
+class Scenes(Sequence):
+    """The scenes of RefShapes, each with the rows of its references; see [`RefShapes.by_image`]."""
+
+    def __init__(self, shapes: RefShapes):
+        self.shapes = shapes
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> list[dict]:
+        rows = self.shapes.scene(index, self.shapes.refs_per_scene)
+        if self.shapes.with_pictures:
+            return rows
+        return [{name: value for name, value in row.items() if name != "image"} for row in rows]
 
 
 def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:

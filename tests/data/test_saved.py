@@ -1,12 +1,11 @@
-"""Every kind of data set that a command can name."""
+"""Folders that `datasets` wrote, and the other kinds of data sets that a command can name."""
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from photo_folder import ref, write_folder
 
-from hf_refseg.data import RefShapes, row_features
-from hf_refseg.evaluation.rows import load_rows
+from hf_refseg.data import RefShapes, load, row_features
 
 
 @pytest.fixture
@@ -22,24 +21,24 @@ def same(row, other):
 
 
 def test_refshapes():
-    assert load_rows("refshapes", "test").dialect == "refcoco"
-    assert load_rows("refshapes/phrasecut", "val").dialect == "phrasecut"
+    assert load("refshapes", "test").dialect == "refcoco"
+    assert load("refshapes/phrasecut", "val").dialect == "phrasecut"
     with pytest.raises(ValueError, match="Unknown dialect 'x'"):
-        load_rows("refshapes/x", "val")
+        load("refshapes/x", "val")
 
 
 def test_refcoco_layout(tmp_path):
     folder = write_folder(tmp_path, "dogs", [1, 2], [ref(1, "val"), ref(2, "testA")])
-    (row,) = load_rows(str(folder), "testA")
+    (row,) = load(str(folder), "testA")
     assert row["ref_id"] == 2 and row["image"].size == (200, 120)
     with pytest.raises(ValueError, match="has no split 'train'"):
-        load_rows(str(folder), "train")
+        load(str(folder), "train")
 
 
 def test_a_built_data_set_by_name_and_by_folder(built, monkeypatch):
     monkeypatch.setenv("HF_REFSEG_DATA", str(built["refcoco"].parent))
-    by_name = load_rows("refcoco_unc", "val")
-    by_folder = load_rows(str(built["refcoco"]), "val", partition="unc")
+    by_name = load("refcoco_unc", "val")
+    by_folder = load(str(built["refcoco"]), "val", partition="unc")
     assert len(by_name) == len(by_folder) > 0
     same(by_name[0], by_folder[0])
     assert np.asarray(by_name[0]["mask"]).shape == (by_name[0]["height"], by_name[0]["width"])
@@ -49,29 +48,30 @@ def test_saved_to_disk(saved, tmp_path):
     expected = RefShapes("val", "grefcoco")
     saved.save_to_disk(tmp_path / "one")
     DatasetDict({"validation": saved}).save_to_disk(tmp_path / "dict")
-    for folder, split in (("one", "val"), ("dict", "validation")):
-        rows = load_rows(str(tmp_path / folder), split)
+    for folder, split in (("one", "val"), ("one", "validation"), ("dict", "validation"), ("dict", "val")):
+        rows = load(str(tmp_path / folder), split)
         assert len(rows) == 4
         same(rows[1], expected[1])
     with pytest.raises(ValueError, match=r"has no rows of split 'train'; it has \['val'\]"):
-        load_rows(str(tmp_path / "one"), "train")
-    with pytest.raises(ValueError, match=r"has no split 'val'; it has \['validation'\]"):
-        load_rows(str(tmp_path / "dict"), "val")
+        load(str(tmp_path / "one"), "train")
+    with pytest.raises(ValueError, match=r"has no split 'test'; it has \['validation'\]"):
+        load(str(tmp_path / "dict"), "test")
 
 
 def test_parquet(saved, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "built").mkdir()
     saved.to_parquet(tmp_path / "built" / "validation-00000-of-00001.parquet")
-    rows = load_rows(str(tmp_path / "built"), "validation")
+    rows = load(str(tmp_path / "built"), "validation")
     same(rows[3], RefShapes("val", "grefcoco")[3])
-    with pytest.raises(ValueError, match='Unknown split "train"'):
-        load_rows(str(tmp_path / "built"), "train")
+    same(load(str(tmp_path / "built"), "val")[3], RefShapes("val", "grefcoco")[3])
+    with pytest.raises(ValueError, match=r"has no split 'train'; it has \['validation'\]"):
+        load(str(tmp_path / "built"), "train")
 
 
 def test_rows_of_another_schema_are_refused(saved, tmp_path):
     saved.remove_columns(["image", "mask"]).save_to_disk(tmp_path / "bare")
     with pytest.raises(ValueError, match="bare has no columns image, mask"):
-        load_rows(str(tmp_path / "bare"), "val")
+        load(str(tmp_path / "bare"), "val")
     with pytest.raises(ValueError, match="neither a folder nor one of"):
-        load_rows("refcoco", "val")
+        load("refcoco", "val")

@@ -1,0 +1,103 @@
+"""Rows stored by `datasets`: built data sets, folders of `save_to_disk`, and any `datasets.Dataset` of the schema."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from PIL import Image
+
+from .image_sources import ImageFolder, ImageTable
+from .rows import RECORD_FIELDS, Counts, ReferringRows
+from .schema import REQUIRED_FIELDS
+
+
+class DatasetRows(ReferringRows):
+    """The rows of a map-style `datasets.Dataset` with the columns of the schema. Nothing is read until it is asked for.
+
+    Args:
+        dataset: the table. Its column `image`, where it has one, is read for pictures only.
+        pictures: where the pictures are, if they are not in the table.
+        name: what to call the data set in errors.
+
+    Raises:
+        ValueError: the table has no rows, or lacks columns of the schema.
+    """
+
+    def __init__(self, dataset, pictures: ImageFolder | ImageTable | None = None, name: str = "the data set"):
+        check_columns(dataset, name, REQUIRED_FIELDS)
+        if not len(dataset):
+            raise ValueError(f"{name} has no rows")
+        own = "image" in dataset.column_names
+        self.pictures, self.name = pictures, name
+        self.whole = dataset.remove_columns("image") if own else dataset
+        self.images = dataset.select_columns("image") if own and pictures is None else None
+        self.with_pictures = self.images is not None or pictures is not None
+        self._use(self.whole)
+        first = self.table[0]
+        self.source, self.split = first["source"], first["split"]
+
+    def _use(self, table) -> None:
+        """Keeps views of the columns that are asked for alone: making one takes longer than reading a row."""
+        self.table, self.texts, self.sources = table, table.select_columns("sentences"), table.select_columns("source")
+        self.records = table.select_columns([name for name in RECORD_FIELDS if name in table.column_names])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, index: int) -> dict:
+        return self.table[index]
+
+    def picture(self, index: int) -> Image.Image:
+        if self.images is None:
+            return self.pictures.open(self.image_record(index))
+        return self.images[index]["image"].convert("RGB")
+
+    def image_record(self, index: int) -> dict:
+        return self.records[index]
+
+    def source_of(self, index: int) -> str:
+        return self.sources[index]["source"]
+
+    def image_ids(self) -> Iterator[int]:
+        return iter(self.table["image_id"])
+
+    def sentences_of(self, index: int) -> list[str]:
+        return [sentence["sent"] for sentence in self.texts[index]["sentences"]]
+
+    def sentences(self) -> Iterator[str]:
+        return (sentence["sent"] for row in self.texts for sentence in row["sentences"])
+
+    def counts(self) -> Counts:
+        sentences = sum(len(sentences) for sentences in self.table["sentences"])
+        return Counts(len(set(self.table["image_id"])), len(self.table), sentences)
+
+    def instances_of(self, index: int) -> list[dict]:
+        instances = self.table[index].get("instances")
+        if instances is None:
+            raise ValueError(
+                f"{self.name} was stored without the objects of its images (column instances); build it again with "
+                "--with-instances, or read the official files"
+            )
+        return instances
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """The names in all rows of the split and, where there are any, in their `instances`, sorted."""
+        found = set(self.whole["category"])
+        if "instances" in self.whole.column_names:
+            column = self.whole.select_columns("instances")
+            found |= {thing["category"] for row in column for thing in row["instances"] or ()}
+        return sorted(found - {""}) or super().categories
+
+    def _select(self, numbers: Sequence[int]) -> "DatasetRows":
+        rows = copy.copy(self)
+        rows._use(self.table.select(numbers))
+        rows.images = None if self.images is None else self.images.select(numbers)
+        return rows
+
+
+def check_columns(dataset, name: str, columns: Sequence[str]) -> None:
+    """Raises ValueError naming the data set `name` and the columns that it lacks."""
+    missing = [column for column in columns if column not in dataset.column_names]
+    if missing:
+        raise ValueError(f"{name} has no columns {', '.join(missing)}; rows have all that hf_refseg.data.schema lists")
