@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 import datasets
+from tqdm import tqdm
+
+from .rows import HeldRows
 
 
 class StreamedRows(datasets.IterableDataset):
@@ -35,6 +38,10 @@ class StreamedRows(datasets.IterableDataset):
     def take(self, n: int) -> "StreamedRows":
         """The first `n` rows, as a stream again."""
         return StreamedRows(super().take(n), self.words)
+
+    def in_memory(self, label: str = "rows") -> HeldRows:
+        """The rows of the stream, read now, once, and kept. `label` names the progress bar."""
+        return HeldRows(list(tqdm(self, label, leave=False)))
 
     def sentences(self) -> Iterator[str]:
         """Every expression of the split, without opening a picture."""

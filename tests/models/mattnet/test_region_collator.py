@@ -8,7 +8,7 @@ import torch
 from tiny import tiny_matching_config
 
 from hf_refseg.data import RefShapes
-from hf_refseg.data.image_references import SceneReferences
+from hf_refseg.data.image_references import ImageReferences
 from hf_refseg.models.mattnet.matching import MAttNetMatching
 from hf_refseg.models.mattnet.region_collator import MAttNetCollator
 from hf_refseg.processing.tokenization import build_blank_split_tokenizer
@@ -126,7 +126,7 @@ def test_errors_teach():
 
 
 def test_refshapes_make_rows_that_the_matching_trains_on():
-    items = SceneReferences(RefShapes("train", size=48, num_samples=3), refs_per_scene=2)
+    items = ImageReferences(RefShapes("train", size=48, num_samples=3, refs_per_scene=2))
     words = {word: number for number, word in enumerate(["<PAD>", "<UNK>", *RefShapes.vocabulary("refcoco")])}
     collator = make_collator(attribute_labels=["small", "large", "red", "striped"])
     collator.processor.tokenizer = build_blank_split_tokenizer(words)
