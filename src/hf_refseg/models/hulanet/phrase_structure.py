@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-SEPARATORS = re.compile("([-',:<./?*\"\\\\&\0`!\\][+@()])")
+# each of these stands by itself; written so that Python and the tokenizers library read it alike
+SEPARATOR = "[" + "".join(f"\\x{ord(character):02x}" for character in "-',:<./?*\"\\&\0`!][+@()") + "]"
 # A longer attribute that begins with one of these, or with a word in -ing, stands behind the name.
 BEHIND_NAME = frozenset("in on for of with made to not turned off from".split())
 NO_PARTICIPLES = frozenset("living king ping ceiling".split())
@@ -38,7 +39,7 @@ class WordRole(IntEnum):
 
 def split_phrase(text: str) -> list[str]:
     """PhraseCut's words: lower case, split at blanks and around each of - ' , : < . / ? * " \\ & ` ! ] [ + @ ( )."""
-    return SEPARATORS.sub(r" \1 ", text.lower()).split()
+    return re.sub(f"({SEPARATOR})", r" \1 ", text.lower()).split()
 
 
 def roles_of(role: WordRole, length: int) -> list[WordRole]:

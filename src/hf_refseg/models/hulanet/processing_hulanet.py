@@ -1,0 +1,160 @@
+"""Processor of HULANet (Wu et al., CVPR 2020)."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import torch
+from transformers import BatchFeature
+from transformers.utils import logging
+
+from ...processing.processor import ReferringSegmentationProcessor, pair
+from ..mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
+from .phrase_parser import parse
+from .phrase_structure import PhraseStructure, PhraseVocabulary, WordRole, split_phrase
+
+logger = logging.get_logger(__name__)
+
+NAMES = ("categories", "attributes", "predicates")
+
+
+class HulaNetProcessor(ReferringSegmentationProcessor):
+    """The detector's images; phrases, and what each of their words says.
+
+    Args:
+        image_processor, tokenizer, dense_crf: see [`ReferringSegmentationProcessor`]; `build_phrase_tokenizer` makes
+            the tokenizer.
+        names: lists of the known "categories" (the detector's, in its order), "attributes" and "predicates", by which
+            free text is parsed.
+
+    Raises ValueError for lists of other things.
+    """
+
+    default_image_processor = MaskRcnnImageProcessor
+
+    def __init__(
+        self,
+        image_processor=None,
+        tokenizer=None,
+        dense_crf: dict | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
+    ):
+        super().__init__(image_processor, tokenizer, dense_crf)
+        self.names = {**{name: [] for name in NAMES}, **(names or {})}
+        if set(self.names) != set(NAMES):
+            raise ValueError(f"names has {sorted(self.names)}; what is known of phrases is their {', '.join(NAMES)}")
+        self.vocabulary = PhraseVocabulary(**self.names)
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return [*super().model_input_names, "word_roles", "word_categories"]
+
+    def __call__(
+        self,
+        images=None,
+        text: str | list[str] | list[list[str]] | None = None,
+        segmentation_maps=None,
+        allow_unknown: bool | None = None,
+        phrase_structure: Sequence[Mapping | None] | None = None,
+        **kwargs,
+    ) -> BatchFeature:
+        """Makes the model inputs of N phrases on B images. A lone text that is no file is a phrase without an image.
+
+        Args:
+            images, text, segmentation_maps, allow_unknown, kwargs: see [`ReferringSegmentationProcessor`].
+            phrase_structure: what each of the N phrases says, as rows have it, in place of the parser; a phrase whose
+                entry is None is parsed. The words that are read are those that PhraseCut makes of the structure.
+
+        Returns what [`ReferringSegmentationProcessor`] returns, and
+            `word_roles (N, T)` int64, what each word says, see [`WordRole`];
+            `word_categories (N, T)` int64, the known category that the words of a name name, -1 at all other words;
+            `phrase_structure`, N dicts of what was understood: `name`, `attributes`, `relation_descriptions`, and
+            `unread`, the words behind the last one that the model reads.
+
+        Raises ValueError as that does, and for more or fewer structures than phrases.
+        """
+        if text is None and isinstance(images, str) and not os.path.exists(images):
+            images, text = None, images
+        if text is None:
+            return super().__call__(images, text, segmentation_maps, allow_unknown, **kwargs)
+        phrases = self.read_phrases(pair(text, None)[0], phrase_structure)
+        said = iter(" ".join(words) for words, _, _ in phrases)
+        rows = [text] if isinstance(text, str) else text
+        text = [[next(said) for _ in row] if isinstance(row, (list, tuple)) else next(said) for row in rows]
+        data = super().__call__(images, text, segmentation_maps, allow_unknown, **kwargs)
+        return_tensors, length = kwargs.get("return_tensors") or "pt", data["input_ids"].shape[1]
+        roles = torch.zeros(len(phrases), length, dtype=torch.long)
+        categories = torch.full((len(phrases), length), -1)
+        understood = []
+        for row, (words, structure, word_roles) in enumerate(phrases):
+            framed = [WordRole.BEGIN, *word_roles, WordRole.END][:length]
+            if WordRole.NAME <= framed[-1] and framed[-1] % 2 == 0:
+                framed[-1] += 1  # what is cut off ends at the last word that is read
+            roles[row, : len(framed)] = torch.tensor(framed)
+            known = [-1, *self._known_categories(word_roles, structure), -1][:length]
+            categories[row, : len(known)] = torch.tensor(known)
+            unread = words[length - 1 :]
+            if unread:
+                logger.warning_once(
+                    f"phrases are read up to {length} words, <BOS> included; of {' '.join(words)!r} these are not read: "
+                    f"{' '.join(unread)}"
+                )
+            understood.append({**structure.to_dict(), "unread": unread})
+        data.update(BatchFeature({"word_roles": roles, "word_categories": categories}, tensor_type=return_tensors))
+        data["phrase_structure"] = understood
+        return data
+
+    def read_phrases(
+        self, texts: Sequence[str], structures: Sequence[Mapping | None] | None = None
+    ) -> list[tuple[list[str], PhraseStructure, list[WordRole]]]:
+        """Words, structure and roles of each phrase; `structures` as of a call.
+
+        Raises ValueError for a phrase without words, and for more or fewer structures than phrases.
+        """
+        structures = [None] * len(texts) if structures is None else list(structures)
+        if len(structures) != len(texts):
+            raise ValueError(f"{len(structures)} phrase_structure for {len(texts)} phrases; give one per phrase, or None")
+        phrases = []
+        for index, (text, given) in enumerate(zip(texts, structures, strict=True)):
+            if given is not None:
+                structure = PhraseStructure.from_row(given)
+                words, roles = structure.assemble()
+            else:
+                words = split_phrase(text)
+                if not words:
+                    raise ValueError(f"expression {index} has no words: {text!r}; describe what to segment")
+                structure, roles = parse(words, self.vocabulary)
+            phrases.append((words, structure, roles))
+        return phrases
+
+    def _known_categories(self, roles: Sequence[WordRole], structure: PhraseStructure) -> list[int]:
+        """The category of every word of a name or an object, -1 of one that no list knows and of other words."""
+        objects = iter([name for _, name in structure.relations])
+        current, categories = next(objects, ""), []
+        for role in roles:
+            is_object = role in (WordRole.OBJECT, WordRole.LAST_OF_OBJECT)
+            named = current if is_object else structure.name if role in (WordRole.NAME, WordRole.LAST_OF_NAME) else ""
+            categories.append(self.vocabulary.category_index.get(named, -1))
+            if role == WordRole.LAST_OF_OBJECT:
+                current = next(objects, "")
+        return categories
+
+    def _encode_text(
+        self, expressions: list[str], allow_unknown: bool | None, options: dict
+    ) -> dict[str, torch.Tensor]:
+        """Ids framed by <BOS> and <EOS>, and only then cut off, as in the original: a long phrase has no <EOS>."""
+        tokenizer = self.tokenizer
+        longest = (options.get("max_length") or tokenizer.model_max_length) if options["truncation"] else None
+        words_only = {"add_special_tokens": False, "truncation": False, "padding": False, "verbose": False}
+        ids = tokenizer(expressions, **words_only)["input_ids"]
+        for index, (expression, words) in enumerate(zip(expressions, ids, strict=True)):
+            if set(words) == {tokenizer.unk_token_id} and not allow_unknown:
+                raise ValueError(
+                    f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(tokenizer)} words "
+                    f"({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
+                )
+        framed = [[tokenizer.bos_token_id, *words, tokenizer.eos_token_id][:longest] for words in ids]
+        length = longest if options["padding"] == "max_length" else None
+        return dict(tokenizer.pad({"input_ids": framed}, options["padding"], length, return_tensors="pt"))
+
+
+__all__ = ["HulaNetProcessor"]
