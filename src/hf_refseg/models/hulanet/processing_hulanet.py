@@ -95,8 +95,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
             unread = words[length - 1 :]
             if unread:
                 logger.warning_once(
-                    f"phrases are read up to {length} words, <BOS> included; of {' '.join(words)!r} these are not read: "
-                    f"{' '.join(unread)}"
+                    f"of the phrase {' '.join(words)!r} only {length - 1} words are read; these are not: {' '.join(unread)}"
                 )
             understood.append({**structure.to_dict(), "unread": unread})
         data.update(BatchFeature({"word_roles": roles, "word_categories": categories}, tensor_type=return_tensors))
@@ -112,7 +111,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
         """
         structures = [None] * len(texts) if structures is None else list(structures)
         if len(structures) != len(texts):
-            raise ValueError(f"{len(structures)} phrase_structure for {len(texts)} phrases; give one per phrase, or None")
+            raise ValueError(f"{len(structures)} phrase_structure for {len(texts)} phrases; give as many, or None")
         phrases = []
         for index, (text, given) in enumerate(zip(texts, structures, strict=True)):
             if given is not None:
