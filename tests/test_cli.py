@@ -1,6 +1,7 @@
 """The command line on a miniature model: what it prints and writes, and one line for every mistake."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,12 @@ def test_convert_calls_the_system_s_converter(monkeypatch, capsys, tmp_path):
         (["segment", "PHOTO", "the dog", "--output", "a.txt"], "a.txt does not end in one of .png"),
         (["segment", "PHOTO", "the dog", "--output", "gone/a.png"], "the folder of gone/a.png does not exist"),
         (["segment", "PHOTO", "the dog", "the cat", "--word-maps", "a.png"], "draws one expression, not 2"),
+        (
+            ["segment", "PHOTO", "the", "dog", "on", "the", "left"],
+            'put quotes around an expression, "the dog on the left"',
+        ),
+        (["segment", "PHOTO", "PHOTO", "the dog"], "is a file, not an expression; segment one photo at a time"),
+        (["segment", "PHOTO", "the dog", "--output", "PHOTO"], "is the photo itself, which would be lost"),
         (["segment", "PHOTO", "the dog", "--output", "a.png", "--word-maps", "a.png"], "both name a.png"),
         (["convert", "rmi", "gone.ckpt", "--vocabulary", "gone.txt", "--output", "new"], "no vocabulary file gone.txt"),
         (["convert", "rmi", "a.npz", "--output", "new"], "a checkpoint of rmi needs --vocabulary too"),
@@ -243,3 +250,14 @@ def test_demo_finds_the_cat_with_the_shipped_checkpoint(tmp_path):
     share = float(finished.stdout.split("(")[1].split("%")[0])
     assert 10 < share < 90, finished.stdout  # the cat fills a good half of its photo
     assert (tmp_path / "overlay.png").is_file()
+
+
+def test_a_console_that_lacks_a_character_does_not_lose_the_answer(rmi, photo, tmp_path):
+    command = [sys.executable, "-m", "hf_refseg.cli", "segment", photo, "the dog \N{CAT FACE}", "--model", rmi]
+    finished = subprocess.run(
+        [*command, "--output", str(tmp_path / "overlay.png")],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert finished.returncode == 0, finished.stderr[-500:]
+    assert finished.stdout.startswith(b"the dog ?: area") and (tmp_path / "overlay.png").is_file()

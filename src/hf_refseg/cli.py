@@ -4,6 +4,7 @@ Heavy imports wait until they are needed.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -21,11 +22,16 @@ from .systems import SYSTEMS, find_system
 
 CONVERTER_FILES = ("vocabulary", "detector", "infos")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
+# Words that mean nothing by themselves: as whole expressions they tell of quotes that were forgotten.
+CONNECTING_WORDS = frozenset("the a an of in on at with to and by from under over behind next".split())
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, or 2 after an error of the user, told in one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a notebook's streams take every character
+            stream.reconfigure(errors="replace")  # a console that lacks a character must not lose the answer
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)
@@ -97,6 +103,9 @@ def run_segment(options: argparse.Namespace) -> None:
         raise ValueError(f"--output and --word-maps both name {options.output}; give each a file of its own")
     for path in (options.output, options.word_maps):
         check_picture_path(path)
+        if path and path.exists() and path.samefile(options.photo):
+            raise ValueError(f"{path} is the photo itself, which would be lost; write to another file")
+    check_expressions(options.expressions)
     image, answers, pipe = segment(
         options.photo, options.expressions, options.model, threshold=options.threshold, refine=options.refine
     )
@@ -198,6 +207,18 @@ def check_picture_path(path: Path | None) -> None:
         raise ValueError(f"{path} does not end in one of {', '.join(PICTURE_SUFFIXES)}")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"the folder of {path} does not exist; create {path.absolute().parent} first")
+
+
+def check_expressions(expressions: list[str]) -> None:
+    """Raises ValueError for what was not meant as an expression: another photo, or words without their quotes."""
+    for expression in expressions:
+        if Path(expression).suffix.lower() in PICTURE_SUFFIXES and Path(expression).is_file():
+            raise ValueError(f"{expression} is a file, not an expression; segment one photo at a time")
+    if len(expressions) > 1 and not CONNECTING_WORDS.isdisjoint(expressions):
+        raise ValueError(
+            f"{expressions[0]!r}, {expressions[1]!r} ... are {len(expressions)} expressions: put quotes around an "
+            f'expression, "{" ".join(expressions)}"'
+        )
 
 
 def write_overlay(image, answers: list[dict], path: Path) -> None:
