@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from ...layers.nearest_resize import nearest_pixels
 from .boxes import encode_boxes, overlaps
 from .configuration_mask_rcnn import MaskRcnnConfig
 
@@ -174,7 +175,7 @@ def detection_losses(
 
 def crop_masks(masks: torch.Tensor, instances: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
     """
-    The part of a true mask that lies in each box, at the size of the mask branch, by the nearest pixel.
+    The part of a true mask that lies in each box, at the size of the mask branch, by Pillow's NEAREST.
 
     Args:
         masks: (G, H, W) bool; instances: (P,), which of them; boxes: (P, 4).
@@ -183,9 +184,7 @@ def crop_masks(masks: torch.Tensor, instances: torch.Tensor, boxes: torch.Tensor
         (P, size, size) bool.
     """
     low, high = boxes[:, :2].long(), boxes[:, 2:].long()
-    odd = 2 * torch.arange(size, device=boxes.device) + 1
-    # floor((i + 0.5) / size * length) in whole numbers, for a rounded product falls below one that is whole
-    pixels = low[:, :, None] + (high - low + 1)[:, :, None] * odd // (2 * size)  # (P, 2, size), x before y
+    pixels = low[:, :, None] + nearest_pixels(high - low + 1, size)  # (P, 2, size), x before y
     limits = torch.tensor(masks.shape[:0:-1], device=boxes.device)[:, None] - 1  # (G, H, W) -> W, H
     x, y = pixels.clamp(min=0).minimum(limits).unbind(1)
     return masks[instances[:, None, None], y[:, :, None], x[:, None, :]]  # -> (P, size, size)
