@@ -1,15 +1,17 @@
-"""Builds and reads a generated data set of VGPhraseCut's size: 345,486 phrases on 77,262 images, official formats.
+"""
+Builds and reads a generated data set of VGPhraseCut's size: 345,486 phrases on 77,262 images, official formats.
 
     python benchmarks/dataset_scale.py --work /tmp/scale [--num-proc 2] [--share 0.1]
 
-Prints seconds, phrases per second, MB on disk and peak memory of the build, and rows per second of reading by memory
-map and by streaming, the latter dealt out to processes by `split_dataset_by_node`. The counts are the published ones,
-so that the build is the one a user runs; --share takes a part of them, for a try.
+The build is measured once, reading by memory map and as a stream take turns. Also checks that `split_dataset_by_node`
+deals every row of the stream out to exactly one process. The counts are the published ones, so that the build is the
+one a user runs; `--share` takes a part of them, for a try.
 """
 
 import argparse
 import json
 import math
+import os
 import random
 import resource
 import subprocess
@@ -17,41 +19,55 @@ import sys
 import time
 from pathlib import Path
 
-from hf_refseg.data import DATASETS
+from report import argument_parser, publish
+from timed_process import peak_megabytes
+from timing import contender, take_turns
+
+from hf_refseg.data import DATASETS, load
 
 SCRIPT = Path(__file__).resolve().parents[1] / "dataset_scripts" / "build_phrasecut.py"
 WIDTH, HEIGHT = 800, 600
 READ_ROWS = 20_000
+COLUMNS = {
+    "name": ("", ""),
+    "count": ("rows", ",.0f"),
+    "seconds": ("s", ",.1f"),
+    "per_second": ("rows/s", ",.0f"),
+    "cpu_seconds": ("CPU s", ",.1f"),
+    "peak_mb": ("peak MB", ",.0f"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, repeats=3)
     parser.add_argument("--work", type=Path, required=True, help="a folder for some 2 GB; what is in it is used again")
-    parser.add_argument("--num-proc", type=int, default=1)
-    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--num-proc", type=int, default=1, help="processes that build (%(default)s)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the published counts (%(default)s)")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the processes that build
     raw, out = options.work / "raw", options.work / "built"
     if not (raw / "name_att_rel_count.json").is_file():
-        phrases = generate(raw, options.share)
-        print(f"generated {phrases:,} phrases, {megabytes(raw):,.0f} MB of JSON")
-    if not (out / "README.md").is_file():
-        build(raw, out, options)
-    read(out)
+        generate(raw, options.share)
+    rows = [] if (out / "README.md").is_file() else [build(raw, out, options)]
+    rows += read(out, options.repeats)
+    publish(options, rows, COLUMNS, json_mb=round(megabytes(raw)), parquet_mb=round(megabytes(out)))
 
 
-def build(raw: Path, out: Path, options: argparse.Namespace) -> None:
+def figures(name: str, count: int, seconds: float, cpu_seconds: float, peak_mb: float) -> dict:
+    figures = {"name": name, "count": count, "seconds": seconds, "per_second": count / seconds}
+    return {**figures, "cpu_seconds": cpu_seconds, "peak_mb": peak_mb}
+
+
+def build(raw: Path, out: Path, options: argparse.Namespace) -> dict:
+    """The whole build, with counts, statistics and verification; its peak memory is that of its largest process."""
     command = [sys.executable, str(SCRIPT), "--raw", str(raw), "--out", str(out), "--num-proc", str(options.num_proc)]
     start = time.perf_counter()
     subprocess.run(command + ["--allow-other-counts"] * (options.share < 1), check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    rows = sum(
-        split["rows"] for split in json.loads((out / "build.json").read_text())["datasets"]["phrasecut"].values()
-    )
-    print(
-        f"build with {options.num_proc} processes, counts, statistics and verification included: {seconds:,.0f} s, "
-        f"{rows / seconds:,.0f} phrases/s, {megabytes(out):,.0f} MB of Parquet, peak {peak:.2f} GB per process"
-    )
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    splits = json.loads((out / "build.json").read_text())["datasets"]["phrasecut"].values()
+    count, cpu_seconds = sum(split["rows"] for split in splits), children.ru_utime + children.ru_stime
+    return figures(f"build, --num-proc {options.num_proc}", count, seconds, cpu_seconds, children.ru_maxrss / 1024)
 
 
 def generate(raw: Path, share: float) -> int:
@@ -112,30 +128,30 @@ def random_polygon() -> list[list[float]]:
     return [[x + r * math.cos(t), y + r * math.sin(t)] for r, t in zip(radii, turns, strict=True)]
 
 
-def read(out: Path) -> None:
+def read(out: Path, repeats: int) -> list[dict]:
+    """Rows without pictures; the peak memory includes the pages of the memory map."""
     from datasets.distributed import split_dataset_by_node
 
-    from hf_refseg.data import load
-
     rows = load(out, "train", images=False)
-    start = time.perf_counter()
-    for index in range(min(READ_ROWS, len(rows))):
-        rows[index]
-    seconds = time.perf_counter() - start
-    print(f"memory map: {min(READ_ROWS, len(rows)) / seconds:,.0f} rows/s")
     stream = load(out, "train", images=False, streaming=True)
-    start = time.perf_counter()
-    taken = sum(1 for _ in stream.take(READ_ROWS))
-    print(f"streaming: {taken / (time.perf_counter() - start):,.0f} rows/s")
+    count = min(READ_ROWS, len(rows))
+
+    def read_map():
+        for index in range(count):
+            rows[index]
+
+    def read_stream():
+        for _ in stream.take(count):
+            pass
+
+    timings = take_turns({"memory map": contender(read_map), "stream": contender(read_stream)}, repeats)
     nodes = 4
     parts = [split_dataset_by_node(stream, rank, nodes).select_columns(["ref_id"]) for rank in range(nodes)]
-    ids = [[row["ref_id"] for row in part] for part in parts]
-    whole = len({ref_id for part in ids for ref_id in part})
-    if sorted(ref_id for part in ids for ref_id in part) != list(range(len(rows))):
-        raise SystemExit(f"split_dataset_by_node lost or repeated rows: {whole} of {len(rows)}")
-    print(f"split_dataset_by_node, {nodes} processes: {[len(part) for part in ids]} rows, every row once")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"peak memory of reading: {peak:.2f} GB, pages of the memory map included")
+    ids = sorted(row["ref_id"] for part in parts for row in part)
+    if ids != list(range(len(rows))):
+        raise SystemExit(f"split_dataset_by_node lost or repeated rows: {len(set(ids))} of {len(rows)} came")
+    peak = peak_megabytes()
+    return [figures(name, count, min(turns.walls), min(turns.cpus), peak) for name, turns in timings.items()]
 
 
 def megabytes(folder: Path) -> float:

@@ -1,28 +1,38 @@
-"""Speed of the dense CRF beside pydensecrf, where that is installed: `python benchmarks/dense_crf.py`.
+"""
+Speed of the dense CRF beside pydensecrf, where that is installed: `python benchmarks/dense_crf.py`.
 
-Every picture takes its turn in every round with each program; a figure is the median over the rounds in milliseconds,
-the smallest in brackets. Both programs start from a picture and the probabilities of two labels and do all of their
-work anew: lattice, five iterations, RMI's parameters. pydensecrf (C++) uses one thread, whatever the machine has. "Ten"
-is ten expressions on one picture, which share its lattice; pydensecrf would have to be called ten times.
+Both programs start from a picture and the probabilities of two labels and do all of their work anew: lattice, five
+iterations, RMI's parameters. pydensecrf (C++) uses one thread, whatever the machine has. "Ten" is ten expressions on
+one picture, which share its lattice; pydensecrf would have to be called ten times.
 """
 
-import argparse
 import importlib.util
-import os
-import resource
-import statistics
-import time
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
+from report import argument_parser, publish
+from timed_process import peak_megabytes
+from timing import contender, take_turns
 
 from hf_refseg.dense_crf import DenseCrf, DenseCrfParameters
 
 SIZES = {"320 x 320": (320, 320), "640 x 480": (640, 480)}  # width, height
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
 PARAMETERS = DenseCrfParameters()
+COLUMNS = {
+    "size": ("size", ""),
+    "picture": ("picture", ""),
+    "pydensecrf_min_ms": ("pydensecrf min ms", ".0f"),
+    "pydensecrf_cpu_ms": ("CPU ms", ".0f"),
+    "one_min_ms": ("ours min ms", ".0f"),
+    "one_cpu_ms": ("CPU ms", ".0f"),
+    "ratio": ("ours / pydensecrf", ".2f"),
+    "cpu_ratio": ("by CPU", ".2f"),
+    "ten_min_ms": ("ten expressions min ms", ".0f"),
+    "ten_to_one": ("ten / one", ".1f"),
+    "same_label": ("same label", ".3%"),
+}
 
 
 def picture(name: str, size: tuple[int, int]) -> np.ndarray:
@@ -61,55 +71,42 @@ def run_ours(pixels: np.ndarray, probabilities: torch.Tensor, device: str) -> to
     return DenseCrf(image)(probabilities.to(device)).cpu()
 
 
-def milliseconds(run, *arguments) -> tuple[float, object]:
-    start = time.perf_counter()
-    result = run(*arguments)
-    return 1e3 * (time.perf_counter() - start), result
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, help="of ours on the CPU; torch's own choice by default")
+    parser = argument_parser(__doc__, repeats=7)
     parser.add_argument("--device", default="cpu", help="of ours: cpu (default) or cuda")
+    parser.add_argument("--size", choices=SIZES, help="only this one")
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    with_pydensecrf = importlib.util.find_spec("pydensecrf") is not None
-    cases = {(size, name): picture(name, pixels) for size, pixels in SIZES.items() for name in (*PHOTOS, "noise")}
-    times: dict[tuple, dict[str, list[float]]] = {case: {"theirs": [], "one": [], "ten": []} for case in cases}
-    same = {}
-    for turn in tqdm(range(options.rounds + 1), "rounds", leave=False):
-        for case, pixels in cases.items():
-            foreground = probability(*pixels.shape[:2])
-            one = torch.stack([1 - foreground, foreground])
-            measured = {}
-            if with_pydensecrf:
-                measured["theirs"], expected = milliseconds(run_pydensecrf, pixels, one)
-            measured["one"], marginals = milliseconds(run_ours, pixels, one, options.device)
-            measured["ten"], _ = milliseconds(run_ours, pixels, one.expand(10, -1, -1, -1), options.device)
-            if with_pydensecrf:
-                same[case] = (marginals.argmax(0).numpy() == expected.argmax(0)).mean()
-            if turn:  # the first round warms up
-                for name, value in measured.items():
-                    times[case][name].append(value)
+    torch.set_num_threads(options.threads)
+    sizes = [options.size] if options.size else SIZES
+    cases = [(size, name) for size in sizes for name in (*PHOTOS, "noise")]
+    contenders, same_label = {}, {}
+    for case in cases:
+        size, name = case
+        pixels = picture(name, SIZES[size])
+        foreground = probability(*pixels.shape[:2])
+        one = torch.stack([1 - foreground, foreground])  # (L, H, W)
+        ten = one.expand(10, -1, -1, -1)
+        if importlib.util.find_spec("pydensecrf"):
+            contenders[case, "pydensecrf"] = contender(run_pydensecrf, pixels, one)
+            theirs, ours = run_pydensecrf(pixels, one), run_ours(pixels, one, options.device)
+            same_label[case] = float((ours.argmax(0).numpy() == theirs.argmax(0)).mean())
+        contenders[case, "one"] = contender(run_ours, pixels, one, options.device)
+        contenders[case, "ten"] = contender(run_ours, pixels, ten, options.device)
+    timings = take_turns(contenders, options.repeats)
 
-    threads = f"{torch.get_num_threads()} threads" if options.device == "cpu" else torch.cuda.get_device_name()
-    load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
-    print(f"ours: {threads} of {os.cpu_count()} cores, load average {load}; {options.rounds} rounds\n")
-    print("| size | picture | pydensecrf | ours | ours / pydensecrf | ten expressions | ten / one | same label |")
-    print("|---|---|---|---|---|---|---|---|")
-    for case, measured in times.items():
-        cells = {
-            name: f"{statistics.median(values):.0f} ({min(values):.0f})" if values else "not installed"
-            for name, values in measured.items()
-        }
-        one, ten = (statistics.median(measured[name]) for name in ("one", "ten"))
-        ratio = f"{one / statistics.median(measured['theirs']):.2f}" if with_pydensecrf else "-"
-        agree = f"{same[case]:.3%}" if with_pydensecrf else "-"
-        print(f"| {' | '.join(case)} | {cells['theirs']} | {cells['one']} | {ratio} | {cells['ten']} | {ten / one:.1f} "
-              f"| {agree} |")  # fmt: skip
-    print(f"\npeak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    rows = []
+    for case in cases:
+        row = {"size": case[0], "picture": case[1], "same_label": same_label.get(case)}
+        for program in ("pydensecrf", "one", "ten"):
+            if (case, program) in timings:
+                row |= timings[case, program].milliseconds(f"{program}_")
+        if case in same_label:
+            row["ratio"] = row["one_min_ms"] / row["pydensecrf_min_ms"]
+            row["cpu_ratio"] = row["one_cpu_ms"] / row["pydensecrf_cpu_ms"]
+        row["ten_to_one"] = row["ten_min_ms"] / row["one_min_ms"]
+        rows.append(row)
+    device = "cpu" if options.device == "cpu" else torch.cuda.get_device_name()
+    publish(options, rows, COLUMNS, device=device, peak_mb=round(peak_megabytes()))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from report import markdown_table
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
@@ -28,6 +29,18 @@ from hf_refseg.plotting import overlay
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MARKS = "<!-- table of benchmarks/dense_crf_quality.py -->", "<!-- end of the table -->"
+COLUMNS = {
+    "name": ("checkpoint, data", ""),
+    "sentences": ("sentences", ""),
+    "refine": ("refine", ""),
+    "oIoU": ("oIoU", ".3f"),
+    "mIoU": ("mIoU", ".3f"),
+    "Pr@0.5": ("Pr@0.5", ".3f"),
+    "Pr@0.9": ("Pr@0.9", ".3f"),
+    "boundary_iou": ("boundary IoU", ".3f"),
+    "boundary_accuracy": ("boundary accuracy", ".3f"),
+    "up_down": ("IoU up / down", ""),
+}
 BAND = 0.02  # of the diagonal
 FOUND = 0.5  # IoU of the network's own mask from which on the right thing was found
 CHANGE = 0.01  # of the IoU, that is worth counting
@@ -91,22 +104,29 @@ def measure(model, processor, rows, name: str) -> list[dict]:
     return records
 
 
-def table_rows(name: str, records: list[dict]) -> list[str]:
+def table_rows(name: str, records: list[dict]) -> list[dict]:
+    """Figures of all sentences and of those found, without and with the CRF."""
     found = [record for record in records if record[None]["iou"] >= FOUND]
-    lines = []
+    rows = []
     for subset, chosen in ((f"all {len(records)}", records), (f"the {len(found)} found", found)):
         for refine in (None, "dense_crf"):
             metric = RefSegMetric("hu2016")
             for record in chosen:
                 metric.add(record[refine]["mask"], record["target"])
-            numbers = metric.compute()
             outline = np.mean([record[refine]["outline"] for record in chosen], axis=0)
             change = np.array([record[refine]["iou"] - record[None]["iou"] for record in chosen])
-            verdict = f"{(change > CHANGE).sum()} / {(change < -CHANGE).sum()}" if refine else ""
-            cells = [name, subset, "dense CRF" if refine else "none"]
-            cells += [f"{numbers[key]:.3f}" for key in ("oIoU", "mIoU", "Pr@0.5", "Pr@0.9")]
-            lines.append(f"| {' | '.join(cells)} | {outline[0]:.3f} | {outline[1]:.3f} | {verdict} |")
-    return lines
+            rows.append(
+                {
+                    **metric.compute(),
+                    "name": name,
+                    "sentences": subset,
+                    "refine": "dense CRF" if refine else "none",
+                    "boundary_iou": outline[0],
+                    "boundary_accuracy": outline[1],
+                    "up_down": f"{(change > CHANGE).sum()} / {(change < -CHANGE).sum()}" if refine else None,
+                }
+            )
+    return rows
 
 
 def picture(rows: list[tuple[str, object, np.ndarray, np.ndarray]], path: Path) -> None:
@@ -132,17 +152,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put table and picture into docs/")
     options = parser.parse_args()
 
-    lines = [
-        "| checkpoint, data | sentences | refine | oIoU | mIoU | Pr@0.5 | Pr@0.9 | boundary IoU | boundary accuracy "
-        "| IoU up / down |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    drawn = []
+    rows, drawn = [], []
     model, processor = load(options.photos)
     if options.data:
-        rows = load_refer_folder(options.data, split=options.split)
-        records = measure(model, processor, rows, "photos")
-        lines += table_rows(f"{Path(options.photos).name}, photos", records)
+        photos = load_refer_folder(options.data, split=options.split)
+        records = measure(model, processor, photos, "photos")
+        rows += table_rows(f"{Path(options.photos).name}, photos", records)
     from skimage import data
 
     for name, text in SAMPLE_PHOTOS.items():
@@ -152,7 +167,7 @@ def main() -> None:
     model, processor = load(options.shapes)
     size = dict(processor.image_processor.size)["height"]
     records = measure(model, processor, RefShapes("val", "refcoco", size, options.samples), "RefShapes")
-    lines += table_rows(f"{Path(options.shapes).name}, RefShapes", records)
+    rows += table_rows(f"{Path(options.shapes).name}, RefShapes", records)
     found = sorted(
         (record for record in records if record[None]["iou"] >= FOUND),
         key=lambda record: record["dense_crf"]["iou"] - record[None]["iou"],
@@ -162,12 +177,13 @@ def main() -> None:
         masks = record[None]["mask"], record["dense_crf"]["mask"]
         drawn.append((f'"{record["text"]}"\nIoU {before:.2f} to {after:.2f}', record["image"], *masks))
 
-    print("\n".join(lines))
+    table = markdown_table(rows, COLUMNS)
+    print(table)
     if options.write:
         page = (DOCS / "dense_crf.md").read_text(encoding="utf-8")
         before, rest = page.split(MARKS[0])
         _, after = rest.split(MARKS[1])
-        page = "\n".join([before + MARKS[0], *lines, MARKS[1] + after])
+        page = "\n".join([before + MARKS[0], table, MARKS[1] + after])
         (DOCS / "dense_crf.md").write_text(page, encoding="utf-8")
         picture(drawn, DOCS / "dense_crf.png")
 

@@ -1,39 +1,35 @@
 """
 What MAttNet's matching costs at the published sizes: `python benchmarks/matching_speed.py [--regions 10] [--words 10]`.
 
-The word-free side of the regions, one expression, ten expressions, and the ratio of ten to one, all from region
-features on. Wall and process CPU time, the best of the repetitions; with other work on the machine only the CPU time of
-one thread (OMP_NUM_THREADS=1) means anything.
+The word-free side of the regions, one expression and ten expressions, all from region features on. "With regions" is
+what the original's call does: both sides, every time. With other work on the machine only the CPU time of one thread
+(`--threads 1`) means anything.
 """
 
-import argparse
-import time
-from collections.abc import Callable
-
 import torch
+from report import argument_parser, publish
+from timing import contender, take_turns
 
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.matching import MAttNetMatching
 
-
-def best(run: Callable, repetitions: int) -> tuple[float, float]:
-    """Least wall and CPU milliseconds."""
-    walls, cpus = [], []
-    for _ in range(repetitions):
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return 1e3 * min(walls), 1e3 * min(cpus)
+COLUMNS = {
+    "name": ("", ""),
+    "min_ms": ("min ms", ".1f"),
+    "median_ms": ("median ms", ".1f"),
+    "cpu_ms": ("CPU ms", ".1f"),
+    "to_one": ("to one expression", ".2f"),
+    "cpu_to_one": ("by CPU", ".2f"),
+}
 
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argument_parser(__doc__, repeats=50)
     parser.add_argument("--regions", type=int, default=10)
     parser.add_argument("--words", type=int, default=10)
-    parser.add_argument("--repetitions", type=int, default=50)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     config, generator = MAttNetConfig(), torch.Generator().manual_seed(0)
     matching, count = MAttNetMatching(config).eval(), options.regions
     side = config.grid_size
@@ -47,21 +43,19 @@ def main() -> None:
     }
     words = torch.randint(1, config.vocab_size, (10, options.words), generator=generator)
     features = matching.encode_regions(**regions)
-    rows = {"regions, once per image": lambda: matching.encode_regions(**regions)}
+
+    def with_regions(input_ids):
+        matching.match(matching.encode_regions(**regions), input_ids)
+
+    contenders = {"regions, once per image": contender(lambda: matching.encode_regions(**regions))}
     for number in (1, 10):
-        some = words[:number]
-        rows[f"{number} expressions"] = lambda some=some: matching.match(features, some)
-        rows[f"{number} expressions, regions too"] = lambda some=some: matching.match(
-            matching.encode_regions(**regions), some
-        )
-    print(f"{torch.get_num_threads()} threads, {count} regions, {options.words} words; milliseconds")
-    print(f"{'':30} {'wall':>8} {'CPU':>8}")
-    totals = {}
-    for name, run in rows.items():
-        wall, cpu = totals[name] = best(run, options.repetitions)
-        print(f"{name:30} {wall:8.1f} {cpu:8.1f}")
-    (wall, cpu), (walls, cpus) = (totals[f"{number} expressions, regions too"] for number in (1, 10))
-    print(f"ten cost {walls / wall:.2f} (wall), {cpus / cpu:.2f} (CPU) times one")
+        contenders[f"{number} expressions"] = contender(matching.match, features, words[:number])
+        contenders[f"{number} expressions with regions"] = contender(with_regions, words[:number])
+    timings = take_turns(contenders, options.repeats)
+    rows = [{"name": name, **timing.milliseconds()} for name, timing in timings.items()]
+    for one, ten in zip(rows[1:3], rows[3:], strict=True):
+        ten |= {"to_one": ten["min_ms"] / one["min_ms"], "cpu_to_one": ten["cpu_ms"] / one["cpu_ms"]}
+    publish(options, rows, COLUMNS, regions=count, words=options.words)
 
 
 if __name__ == "__main__":

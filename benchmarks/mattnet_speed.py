@@ -1,43 +1,40 @@
 """
 Speed and memory of MAttNet on this machine, beside the original program: `python benchmarks/mattnet_speed.py`.
 
-processes of their own, for their peak memory; stages run one after the other in one process. Figures are medians of all
-in processes of their own, for their peak memory; stages run one after the other in one process. Figures are medians of
-all runs. The originals' (PyTorch 2.15, two cores, shared/specs/speed_mattnet.md) were measured on another processor
-than yours, of about 260 GFLOP/s: "same rate" is the ratio times 260 over this machine's rate, what it would be there.
+The model has the published sizes, and random weights with which the detector finds ten things. The first rows are whole
+answers on one photo of 600 x 800 pixels, the others their stages one by one. The originals' figures of another machine
+are wall minima of PyTorch 2.15 on two cores (shared/specs/speed_mattnet.md); side_by_side.py tells how to measure the
+original in the same run.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
-
-from speed import ORIGINAL_RATE, measure_rates, timed
+from side_by_side import Row, run
 
 SIZE, DETECTIONS = (600, 800), 10
-# Milliseconds of the original's wall minimum, and the ratio the project wants.
-WHOLE = {
-    "one expression": ({"expressions": 1}, 4050 + 24, 1.35),
-    "ten expressions": ({"expressions": 10}, 4050 + 258, 1.2),
-    "one expression, ten given regions": ({"expressions": 1, "given": True}, 680 + 24, None),
-    "fast: 100 proposals, one expression": ({"expressions": 1, "proposals": 100}, 4050 + 24, None),
-    "fast: 50 proposals, one expression": ({"expressions": 1, "proposals": 50}, 4050 + 24, None),
-}
-STAGES = {
-    "backbone, conv1 to layer3": 616,
-    "RPN and proposals": 295,
-    "crop of 300 regions": 34,
-    "layer4 on 300 regions": 2531,
-    "category and box of 300 regions": 32,
-    "crop, layer4 and masks of 10 regions": 56 + 70,
-    "matching, 10 regions, 1 expression": 23.9,
-    "matching, 10 regions, 10 expressions": 258,
-}
+
+
+def answer(expressions: int = 1, **options) -> dict:
+    return {"expressions": expressions, **options}
+
+
+ROWS = [
+    Row("one expression", answer(), original_ms=4050 + 24, target=1.35),
+    Row("ten expressions", answer(10), original_ms=4050 + 258, target=1.2),
+    Row("one expression, ten given regions", answer(given=True), original_ms=680 + 24),
+    Row("fast: 100 proposals, one expression", answer(proposals=100), original_ms=4050 + 24),
+    Row("fast: 50 proposals, one expression", answer(proposals=50), original_ms=4050 + 24),
+    Row("backbone, conv1 to layer3", {"stage": "backbone"}, original_ms=616),
+    Row("RPN and proposals", {"stage": "proposals"}, original_ms=295),
+    Row("crop of 300 regions", {"stage": "crop"}, original_ms=34),
+    Row("layer4 on 300 regions", {"stage": "head"}, original_ms=2531),
+    Row("category and box of 300 regions", {"stage": "boxes"}, original_ms=32),
+    Row("crop, layer4 and masks of 10 regions", {"stage": "masks"}, original_ms=56 + 70),
+    Row("matching, 10 regions, 1 expression", {"stage": "matching", "expressions": 1}, original_ms=23.9),
+    Row("matching, 10 regions, 10 expressions", {"stage": "matching", "expressions": 10}, original_ms=258),
+]
 
 
 def build():
-    """The published architecture; normalisations as in a trained network, so that activations stay finite."""
+    """The published architecture; normalizations as in a trained network, so that activations stay finite."""
     import torch
 
     from hf_refseg import MAttNetConfig, MAttNetForReferringSegmentation
@@ -50,8 +47,8 @@ def build():
             unit.expand.normalization.weight.fill_(0.2)
     torch.nn.init.normal_(model.detector.head.class_logits.weight, std=0.5 * (2 / 2048) ** 0.5)
     image = torch.randn(1, 3, *SIZE).mul_(60)
+    detector = model.detector
     with torch.inference_mode():
-        detector = model.detector
         maps = detector.get_image_features(image)
         boxes, _ = detector.propose(maps)
         logits, _ = detector.head.predict(detector.head(detector.crop(maps, boxes)))
@@ -67,113 +64,63 @@ def words(number: int):
     return torch.randint(1, 1000, (number, 5))
 
 
-def measure_whole(name: str, runs: int) -> dict:
+def given_regions():
+    """Boxes (10, 4) and labels (10,) of regions that the caller brings."""
     import torch
 
-    model, image = build()
-    options = WHOLE[name][0]
-    model.detector.config.post_nms_top_n = options.get("proposals", model.detector.config.post_nms_top_n)
-    inputs = {"input_ids": words(options["expressions"])}
-    if options.get("given"):
-        corners = torch.rand(1, DETECTIONS, 2) * torch.tensor([600.0, 420])
-        inputs["region_boxes"] = torch.cat([corners, corners + torch.tensor([200.0, 180])], -1)
-        inputs["region_labels"] = torch.randint(0, 80, (1, DETECTIONS))
-    with torch.inference_mode():
-        figures = timed(lambda: model(image, **inputs), runs)
-        return {**figures, "regions": model(image, **inputs).region_scores.shape[1]}
+    corners = torch.rand(DETECTIONS, 2) * torch.tensor([600.0, 420])
+    boxes = torch.cat([corners, corners + torch.tensor([200.0, 180])], -1)
+    return boxes, torch.randint(0, 80, (DETECTIONS,))
 
 
-def measure_stages(runs: int) -> dict[str, dict]:
+def prepare_answer(model, image, row: dict):
+    """A whole answer: photo and expressions in, masks out."""
+    config = model.detector.config
+    config.post_nms_top_n = row.get("proposals", config.post_nms_top_n)
+    inputs = {"input_ids": words(row["expressions"])}
+    if row.get("given"):
+        boxes, labels = given_regions()
+        inputs |= {"region_boxes": boxes[None], "region_labels": labels[None]}
+    return lambda: model(image, **inputs)
+
+
+def prepare_stage(model, image, row: dict):
+    """One stage, given what the stages before it found."""
     import torch
 
-    model, image = build()
     detector, matching = model.detector, model.matching
-    scales = torch.ones(1)
+    boxes, labels = given_regions()
+    maps = detector.get_image_features(image)
+    proposals, _ = detector.propose(maps)
+    crops = detector.crop(maps, proposals)
+    head = detector.head(crops)
+    features = model.get_image_features(image, region_boxes=[boxes], region_labels=[labels])
+    input_ids = words(row.get("expressions", 1))
+
+    def masks():
+        _, maps_of_ten = detector.describe_regions(maps, [boxes], torch.ones(1))
+        return detector.mask_branch(maps_of_ten, labels)
+
+    stages = {
+        "backbone": lambda: detector.get_image_features(image),
+        "proposals": lambda: detector.propose(maps),
+        "crop": lambda: detector.crop(maps, proposals),
+        "head": lambda: detector.head(crops),
+        "boxes": lambda: detector.head.predict(head),
+        "masks": masks,
+        "matching": lambda: matching.match(features.matching, input_ids),
+    }
+    return stages[row["stage"]]
+
+
+def prepare(row: dict):
+    import torch
+
+    model, image = build()  # a model that is made in inference mode does not fold its normalizations
     with torch.inference_mode():
-        maps = detector.get_image_features(image)
-        boxes, _ = detector.propose(maps)
-        crops = detector.crop(maps, boxes)
-        head = detector.head(crops)
-        corners = torch.rand(DETECTIONS, 2) * torch.tensor([600.0, 420])
-        ten = [torch.cat([corners, corners + torch.tensor([200.0, 180])], -1)]
-        labels = torch.randint(0, 80, (DETECTIONS,))
-        features = model.get_image_features(image, region_boxes=ten, region_labels=[labels])
-
-        def regions():
-            _, maps_of_ten = detector.describe_regions(maps, ten, scales)
-            return detector.mask_branch(maps_of_ten, labels)
-
-        ids = {number: words(number) for number in (1, 10)}
-        calls = (
-            lambda: detector.get_image_features(image),
-            lambda: detector.propose(maps),
-            lambda: detector.crop(maps, boxes),
-            lambda: detector.head(crops),
-            lambda: detector.head.predict(head),
-            regions,
-            lambda: matching.match(features.matching, ids[1]),
-            lambda: matching.match(features.matching, ids[10]),
-        )
-        return {name: timed(call, runs) for name, call in zip(STAGES, calls, strict=True)}
-
-
-def in_process(*arguments: str) -> dict:
-    command = [sys.executable, __file__, *arguments]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
-def line(name: str, figures: list[dict], original: float | None, target: float | None, rate: float) -> dict:
-    wall = 1e3 * statistics.median(wall for figure in figures for wall in figure["wall"])
-    cpu = 1e3 * statistics.median(cpu for figure in figures for cpu in figure["cpu"])
-    gflop = figures[0]["gflop"]
-    row = {"name": name, "wall_ms": wall, "cpu_ms": cpu, "gflop": gflop, "share": gflop / wall * 1e3 / rate}
-    row |= {"peak_mb": max(figure["peak_mb"] for figure in figures), "original_ms": original, "target": target}
-    row["ratio"] = original / wall if original else None
-    row["ratio_at_its_rate"] = original / wall * ORIGINAL_RATE / rate if original else None
-    print(
-        f"{name:42}{wall:9.1f}{cpu:9.1f}{gflop:8.1f}{row['share']:7.0%}{row['peak_mb']:9.0f}"
-        + (
-            f"{original:10.0f}{row['ratio']:7.2f}{row['ratio_at_its_rate']:10.2f}"
-            if original
-            else f"{'-':>10}{'-':>7}{'-':>10}"
-        )
-        + (f"{target:8.2f}" if target else f"{'-':>8}")
-    )
-    return row
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="times that all rows take their turn")
-    parser.add_argument("--runs", type=int, default=3, help="measured runs of a row in each round")
-    parser.add_argument("--output", help="write all figures as JSON")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        actions = {"rates": measure_rates, "stages": lambda: measure_stages(options.runs)}
-        print(json.dumps(actions.get(options.measure, lambda: measure_whole(options.measure, options.runs))()))
-        return
-    rates, whole, stages = [], {name: [] for name in WHOLE}, []
-    for _ in range(options.rounds):
-        rates.append(in_process("--measure", "rates"))
-        for name in WHOLE:
-            whole[name].append(in_process("--measure", name, "--runs", str(options.runs)))
-        stages.append(in_process("--measure", "stages", "--runs", str(options.runs)))
-    rate = {name: statistics.median(round_[name] for round_ in rates) for name in rates[0]}
-    machine = max(rate["float32 matrix product"], rate["float32 convolution"])
-    print("machine, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in rate.items()))
-    headings = ("wall ms", "cpu ms", "GFLOP", "share", "peak MB", "original", "ratio", "same rate", "target")
-    print(
-        f"{'':42}"
-        + "".join(f"{name:>{width}}" for name, width in zip(headings, (9, 9, 8, 7, 9, 10, 7, 10, 8), strict=True))
-    )
-    rows = [line(name, whole[name], original, target, machine) for name, (_, original, target) in WHOLE.items()]
-    rows += [line(name, [s[name] for s in stages], original, None, machine) for name, original in STAGES.items()]
-    if options.output:
-        content = {"rates_gflops": rate, "original_rate_gflops": ORIGINAL_RATE, "rows": rows}
-        with open(options.output, "w") as file:
-            json.dump(content, file, indent=1)
+        work = prepare_stage if "stage" in row else prepare_answer
+        return torch.inference_mode()(work(model, image, row))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, __file__, ROWS, repeats=6)

@@ -1,39 +1,57 @@
-"""Samples per second of RefShapes on one core: drawing, masks as RLE and sentences included.
-
-    python benchmarks/refshapes_speed.py [--samples 1000] [--size 128]
+"""
+Samples per second of RefShapes on one core, with drawing, masks as RLE and sentences: `benchmarks/refshapes_speed.py`.
 
 Target: 300 samples/s at 128 pixels. CPU time is what one core needs; wall time is what the machine gave.
 """
 
-import argparse
-import time
+from itertools import islice
+
+import torch
+from report import argument_parser, publish
+from timed_process import peak_megabytes
+from timing import contender, take_turns
 
 from hf_refseg.data import RefShapes
 from hf_refseg.data.refshapes.dialects import DIALECTS
 
+COLUMNS = {
+    "dialect": ("dialect", ""),
+    "split": ("split", ""),
+    "by_cpu": ("samples/s of CPU time", ".0f"),
+    "by_wall": ("by wall time", ".0f"),
+    "streamed_by_cpu": ("streamed, CPU time", ".0f"),
+}
 
-def measure(rows, samples: int) -> tuple[float, float]:
-    """CPU and wall samples per second of an iterable of rows."""
-    iterator = iter(rows)
-    next(iterator)  # first use imports and compiles things
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(samples):
-        next(iterator)
-    return samples / (time.process_time() - cpu), samples / (time.perf_counter() - wall)
+
+def consume(rows, samples: int) -> None:
+    for _ in islice(iter(rows), samples):
+        pass
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--size", type=int, default=128)
-    arguments = parser.parse_args()
-    print(f"{'dialect':12} {'split':6} {'samples/s (CPU)':>16} {'(wall)':>8} {'streamed (CPU)':>15}")
-    for dialect in DIALECTS:
-        for split in ("train", "val"):
-            shapes = RefShapes(split, dialect, arguments.size, num_samples=arguments.samples + 1)
-            cpu, wall = measure(shapes, arguments.samples)
-            streamed, _ = measure(shapes.to_iterable_dataset(), arguments.samples)
-            print(f"{dialect:12} {split:6} {cpu:16.0f} {wall:8.0f} {streamed:15.0f}")
+    parser = argument_parser(__doc__, repeats=3, threads=1)
+    parser.add_argument("--samples", type=int, default=300, help="of each turn (%(default)s)")
+    parser.add_argument("--size", type=int, default=128, help="pixels a side (%(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cases = [(dialect, split) for dialect in DIALECTS for split in ("train", "val")]
+    contenders = {}
+    for dialect, split in cases:
+        shapes = RefShapes(split, dialect, options.size, num_samples=options.samples)
+        contenders[dialect, split, "indexed"] = contender(consume, shapes, options.samples)
+        contenders[dialect, split, "streamed"] = contender(consume, shapes.to_iterable_dataset(), options.samples)
+    timings = take_turns(contenders, options.repeats)
+    rows = [
+        {
+            "dialect": dialect,
+            "split": split,
+            "by_cpu": options.samples / min(timings[dialect, split, "indexed"].cpus),
+            "by_wall": options.samples / min(timings[dialect, split, "indexed"].walls),
+            "streamed_by_cpu": options.samples / min(timings[dialect, split, "streamed"].cpus),
+        }
+        for dialect, split in cases
+    ]
+    publish(options, rows, COLUMNS, size=options.size, peak_mb=round(peak_megabytes()))
 
 
 if __name__ == "__main__":
