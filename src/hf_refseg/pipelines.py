@@ -12,7 +12,7 @@ from transformers.utils import logging
 from .checkpoints import checkpoint_path, resolve_checkpoint
 from .outputs import ReferringSegmentationOutput
 from .processing.images import load_image
-from .processing.processor import pair
+from .processing.pairing import pair
 
 logger = logging.get_logger(__name__)
 

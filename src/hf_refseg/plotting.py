@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 
 from .processing.images import ImageSource, load_image
-from .processing.resizing import Placement
+from .processing.placement import CenteredPlacement
 
 # distinct on photos and for colour-blind readers (Wong, Nature Methods 2011, brightened); RGB
 COLORS = ((0, 150, 255), (255, 96, 0), (0, 200, 130), (255, 90, 200), (255, 220, 0), (130, 90, 255), (0, 220, 230))
@@ -100,7 +100,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 def map_on_image(one: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     """A map (h, w) of the whole network input -> its part on the image of `size` (height, width), letterbox cut off."""
     fine = F.interpolate(one[None, None], scale_factor=8, mode="bilinear", align_corners=False)[0, 0]  # (8h, 8w)
-    return Placement.fit(size, tuple(fine.shape)).crop(fine).numpy()
+    return CenteredPlacement.fit(size, tuple(fine.shape)).crop(fine).numpy()
 
 
 def frame_box(axis, box: np.ndarray, color, width: float, style: str = "-") -> None:

@@ -4,7 +4,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from hf_refseg.data import ReferringSegmentationCollator, RefShapes, decode_mask, swap_left_right
+from hf_refseg.data.schema import RleMask
 from hf_refseg.models.rmi.processing_rmi import RmiProcessor
+from hf_refseg.processing.processor import ReferringSegmentationProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_rmi
 
@@ -16,6 +18,8 @@ def rows():
 
 class Recorder:
     """Stands for a processor: returns what it is given."""
+
+    row_inputs = ReferringSegmentationProcessor.row_inputs
 
     def __call__(self, **inputs):
         return inputs
@@ -89,6 +93,32 @@ def test_batch_fits_a_model(rows):
     np.testing.assert_array_equal(inputs["labels"].numpy() > 0.5, masks)
     outputs = tiny_rmi(vocab_size=len(processor.tokenizer))(**inputs)
     assert outputs.logits.shape == (count, 64, 64) and outputs.loss.isfinite()
+
+
+def test_sentences_of_a_row_share_one_mask_object(rows):
+    masks = collate(rows[:2], sentence="all")["segmentation_maps"]
+    counts = [len(row["sentences"]) for row in rows[:2]]
+    assert min(counts) > 1 and len(masks) == sum(counts) and len(set(map(id, masks))) == 2
+
+
+def test_without_labels_no_mask_is_decoded(rows, monkeypatch):
+    monkeypatch.setattr(RleMask, "__array__", lambda *arguments, **options: pytest.fail("a mask was decoded"))
+    processor = RmiProcessor(tokenizer=tokenizer_from_sentences(RefShapes.vocabulary("refcoco")))
+    inputs = ReferringSegmentationCollator(processor, sentence="all", labels=False)(rows[:2])
+    assert "labels" not in inputs and len(inputs["input_ids"]) == sum(len(row["sentences"]) for row in rows[:2])
+
+
+def test_what_a_processor_reads_beside_reaches_its_call(rows):
+    """As HULANet reads the structure of phrases: one entry per sentence, over all rows."""
+
+    class Structured(Recorder):
+        def row_inputs(self, row):
+            inputs = super().row_inputs(row)
+            return inputs | {"phrases": [(row["category"], text) for text in inputs["text"]]}
+
+    inputs = ReferringSegmentationCollator(Structured(), sentence="all")(rows[:3])
+    expected = [(row["category"], sentence["sent"]) for row in rows[:3] for sentence in row["sentences"]]
+    assert inputs["phrases"] == expected
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from torch.utils.data import DataLoader
 
 from hf_refseg.data import ReferringSegmentationCollator, flip_row, load, row_features
 from hf_refseg.data.refshapes import RefShapes
+from hf_refseg.models.rmi.processing_rmi import RmiProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
 
 def test_a_built_folder_with_pictures(built):
@@ -115,11 +117,13 @@ def test_a_loader_of_several_workers(built, streaming):
 
 
 def test_the_collator_takes_these_rows(built):
-    calls = []
-    collator = ReferringSegmentationCollator(lambda **arguments: calls.append(arguments), sentence="all")
-    collator([load(built["refcoco"], "val", partition="unc")[0]])
-    (call,) = calls
-    assert call["text"] == [["the red box", "box on the left"]] and len(call["segmentation_maps"]) == 2
+    processor = RmiProcessor(tokenizer=tokenizer_from_sentences(["the red box on the left"]))
+    collator = ReferringSegmentationCollator(processor, sentence="all")
+    inputs = collator([load(built["refcoco"], "val", partition="unc")[0]])
+    assert processor.tokenizer.batch_decode(inputs["input_ids"], skip_special_tokens=True) == [
+        "the red box", "box on the left",
+    ]  # fmt: skip
+    assert inputs["labels"].shape == (2, 320, 320) and inputs["labels"].any()
 
 
 @pytest.mark.parametrize(

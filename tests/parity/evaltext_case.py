@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from hf_refseg.metrics import RefSegMetric, mask_counts
-from hf_refseg.processing.image_processing import RefSegImageProcessor
+from hf_refseg.processing.image_processing import CanvasImageProcessor
 from hf_refseg.processing.resizing import resize_and_crop
 from hf_refseg.processing.tokenization import tokenizer_from_vocabulary_file
 
@@ -58,7 +58,7 @@ def compare_resizing(folder: Path) -> list[Comparison]:
     results = []
     for number, case in enumerate(facts["resize_and_pad"]):
         height, width = case["out_hw"]
-        processor = RefSegImageProcessor(size={"height": height, "width": width}, interpolation="paper")
+        processor = CanvasImageProcessor(size={"height": height, "width": width}, interpolation="paper")
         pixels = processor(inputs[f"im{number}"])["pixel_values"][0].permute(1, 2, 0)  # (3, H, W) -> (H, W, 3)
         results.append(compare(f"pad{number}_v012_u8", pixels, outputs[f"pad{number}_v012_u8"], tolerance=EXACT))
     metric = RefSegMetric("hu2016")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_refseg.processing.image_processing import RefSegImageProcessor
-from hf_refseg.processing.resizing import Placement, resize_and_crop
+from hf_refseg.processing.image_processing import CanvasImageProcessor
+from hf_refseg.processing.resizing import resize_and_crop
 
 RMI_MEAN = [122.67891434, 116.66876762, 104.00698793]
 
@@ -35,7 +35,7 @@ def synth_mask(height, width, seed):
 def test_paper_images_and_labels_equal_the_originals(golden, case):
     facts, inputs, outputs = golden
     height, width = facts["resize_and_pad"][case]["out_hw"]
-    processor = RefSegImageProcessor(
+    processor = CanvasImageProcessor(
         size={"height": height, "width": width}, interpolation="paper", image_mean=[0, 0, 0]
     )
     image = inputs[f"im{case}"]
@@ -54,7 +54,7 @@ def test_paper_masks_come_back_like_the_originals(golden, case):
         resized = resize_and_crop(torch.from_numpy(prediction).float(), target.shape)
         np.testing.assert_allclose(resized.numpy(), outputs[f"crop{case}_v012_float"], atol=1e-6)
     logits = torch.where(torch.from_numpy(prediction), 1.0, -1.0)[None]
-    mask = RefSegImageProcessor().restore_masks(logits, target.shape, interpolation="paper")[0][0].numpy()
+    mask = CanvasImageProcessor().restore_masks(logits, target.shape, interpolation="paper")[0][0].numpy()
     np.testing.assert_array_equal(mask, outputs[f"crop{case}_v012_nonzero"])
     expected = facts["resize_and_crop"][case]["v012"]
     assert (mask & target).sum() == expected["I"]
@@ -63,9 +63,9 @@ def test_paper_masks_come_back_like_the_originals(golden, case):
 
 def test_clean_differs_from_paper_where_it_should():
     image = np.zeros((200, 200, 3), np.uint8)
-    image[::2] = 255  # finest stripes: antialiasing gives grey, point sampling does not
-    clean = RefSegImageProcessor(size={"height": 50, "width": 50})(image)["pixel_values"]
-    paper = RefSegImageProcessor(size={"height": 50, "width": 50}, interpolation="paper")(image)["pixel_values"]
+    image[::2] = 255  # finest stripes: antialiasing gives gray, point sampling does not
+    clean = CanvasImageProcessor(size={"height": 50, "width": 50})(image)["pixel_values"]
+    paper = CanvasImageProcessor(size={"height": 50, "width": 50}, interpolation="paper")(image)["pixel_values"]
     assert clean[0, 0, 10:40].sub(127.5).abs().max() < 3
     assert not torch.equal(clean, paper)
 
@@ -73,22 +73,22 @@ def test_clean_differs_from_paper_where_it_should():
 @pytest.mark.parametrize("interpolation", ["clean", "paper"])
 def test_border_is_minus_mean(interpolation):
     image = Image.new("RGB", (100, 50), "white")
-    processor = RefSegImageProcessor(image_mean=RMI_MEAN, interpolation=interpolation)
+    processor = CanvasImageProcessor(image_mean=RMI_MEAN, interpolation=interpolation)
     pixels = processor(image)["pixel_values"]
     assert pixels.shape == (1, 3, 320, 320) and pixels.dtype == torch.float32
     torch.testing.assert_close(pixels[0, :, 0, 0], -torch.tensor(RMI_MEAN))
     torch.testing.assert_close(pixels[0, :, 160, 160], 255 - torch.tensor(RMI_MEAN))
 
 
-def test_rescaled_normalisation():
-    processor = RefSegImageProcessor(do_rescale=True, image_mean=[0.5] * 3, image_std=[0.25] * 3)
+def test_rescaled_normalization():
+    processor = CanvasImageProcessor(do_rescale=True, image_mean=[0.5] * 3, image_std=[0.25] * 3)
     pixels = processor(Image.new("RGB", (64, 64), "white"))["pixel_values"]
     torch.testing.assert_close(pixels, torch.full((1, 3, 320, 320), 2.0))
 
 
 def test_unresized_batch_is_padded_and_masked():
     images = [np.full((30, 40, 3), 200, np.uint8), np.full((50, 20, 3), 100, np.uint8)]
-    batch = RefSegImageProcessor(do_resize=False, image_mean=[10.0] * 3)(images, segmentation_maps=[np.ones((50, 20))])
+    batch = CanvasImageProcessor(do_resize=False, image_mean=[10.0] * 3)(images, segmentation_maps=[np.ones((50, 20))])
     assert batch["pixel_values"].shape == (2, 3, 50, 40)
     assert batch["pixel_mask"].sum((1, 2)).tolist() == [1200, 1000]
     assert batch["pixel_values"][0, 0, 40, 0] == 0 and batch["pixel_values"][0, 0, 0, 0] == 190
@@ -97,7 +97,7 @@ def test_unresized_batch_is_padded_and_masked():
 
 
 def test_same_sizes_need_no_pixel_mask():
-    assert "pixel_mask" not in RefSegImageProcessor()([np.zeros((9, 9, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)])
+    assert "pixel_mask" not in CanvasImageProcessor()([np.zeros((9, 9, 3), np.uint8), np.zeros((5, 9, 3), np.uint8)])
 
 
 @pytest.mark.parametrize("options", [{}, {"do_pad": False}, {"do_resize": False}])
@@ -105,7 +105,7 @@ def test_same_sizes_need_no_pixel_mask():
 def test_masks_survive_the_round_trip(options, shape):
     """A mask sent to the network's size and back is itself, up to its outline."""
     mask = synth_mask(*shape, 3)
-    processor = RefSegImageProcessor(**options)
+    processor = CanvasImageProcessor(**options)
     labels = processor(np.zeros((*shape, 3), np.uint8), segmentation_maps=mask)["labels"]
     back, probabilities = processor.restore_masks(labels * 20 - 10, shape)
     assert back.shape == probabilities.shape == (1, *shape)
@@ -115,41 +115,36 @@ def test_masks_survive_the_round_trip(options, shape):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1)])
 def test_thin_images_keep_a_pixel(shape):
-    processor = RefSegImageProcessor()
+    processor = CanvasImageProcessor()
     batch = processor(np.full((*shape, 3), 255, np.uint8))
     assert batch["pixel_values"].max() == 255
     masks, _ = processor.restore_masks(torch.ones(2, 320, 320), shape)
     assert masks.shape == (2, *shape) and masks.all()
 
 
-def test_padding_is_centred_with_the_odd_row_below():
-    box = Placement.fit((37, 53), (64, 64))
-    assert (box.inner, box.top, box.left) == ((45, 64), 9, 0)
-
-
-def test_unknown_protocol_and_resample_name_the_choices():
+def test_unknown_interpolation_and_resample_name_the_choices():
     with pytest.raises(ValueError, match="'papre'.*clean, paper"):
-        RefSegImageProcessor(interpolation="papre")
+        CanvasImageProcessor(interpolation="papre")
     with pytest.raises(ValueError, match="'papre'.*clean, paper"):
-        RefSegImageProcessor()(np.zeros((4, 4, 3), np.uint8), interpolation="papre")
+        CanvasImageProcessor()(np.zeros((4, 4, 3), np.uint8), interpolation="papre")
     with pytest.raises(ValueError, match="BILINEAR"):
-        RefSegImageProcessor(resample=3)
+        CanvasImageProcessor(resample=3)
     with pytest.raises(ValueError, match="threshold 0.7"):
-        RefSegImageProcessor().restore_masks(torch.zeros(1, 320, 320), (4, 4), threshold=0.7, interpolation="paper")
+        CanvasImageProcessor().restore_masks(torch.zeros(1, 320, 320), (4, 4), threshold=0.7, interpolation="paper")
 
 
 def test_masks_of_the_wrong_shape_are_named():
     image = np.zeros((8, 9, 3), np.uint8)
     with pytest.raises(ValueError, match=r"segmentation_maps\[0\] has the shape \(8, 9, 3\)"):
-        RefSegImageProcessor()(image, segmentation_maps=[image])
+        CanvasImageProcessor()(image, segmentation_maps=[image])
     with pytest.raises(ValueError, match="empty"):
-        RefSegImageProcessor()([])
+        CanvasImageProcessor()([])
 
 
 def test_settings_survive_saving(tmp_path):
-    processor = RefSegImageProcessor(size={"height": 64, "width": 48}, image_mean=RMI_MEAN, interpolation="paper")
+    processor = CanvasImageProcessor(size={"height": 64, "width": 48}, image_mean=RMI_MEAN, interpolation="paper")
     processor.save_pretrained(tmp_path)
-    again = RefSegImageProcessor.from_pretrained(tmp_path)
+    again = CanvasImageProcessor.from_pretrained(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     assert torch.equal(processor(image)["pixel_values"], again(image)["pixel_values"])
     assert again(image)["pixel_values"].shape == (1, 3, 64, 48)

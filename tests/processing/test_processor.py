@@ -12,9 +12,12 @@ from hf_refseg import (
     RmiImageProcessor,
     RmiProcessor,
 )
-from hf_refseg.processing.image_processing import RefSegImageProcessor
-from hf_refseg.processing.processor import mask_box
-from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from hf_refseg.data.schema import RleMask, encode_mask
+from hf_refseg.processing import placement
+from hf_refseg.processing.image_processing import CanvasImageProcessor
+from hf_refseg.processing.masks import mask_box
+from hf_refseg.processing.resizing import resize_mask
+from hf_refseg.processing.tokenization import build_blank_split_tokenizer, tokenizer_from_sentences
 from tests.tiny import tiny_rmi
 
 SENTENCES = ["the red dog on the left", "a cat", "dog, cat"]
@@ -95,8 +98,8 @@ def test_other_bad_calls(processor):
     for text, kind in ((3, "int"), (b"a cat", "bytes")):
         with pytest.raises(TypeError, match=f"text is a {kind}; give an expression"):
             processor(picture(), text)
-    with pytest.raises(TypeError, match="RmiProcessor needs a RmiImageProcessor .* not a RefSegImageProcessor"):
-        RmiProcessor(RefSegImageProcessor(), processor.tokenizer)
+    with pytest.raises(TypeError, match="RmiProcessor needs a RmiImageProcessor .* not a CanvasImageProcessor"):
+        RmiProcessor(CanvasImageProcessor(), processor.tokenizer)
     with pytest.raises(ValueError, match="neither images nor text"):
         processor()
     with pytest.raises(ValueError, match="1 segmentation_maps for 2 expressions"):
@@ -105,6 +108,62 @@ def test_other_bad_calls(processor):
         processor(text="a cat", segmentation_maps=np.ones((40, 60)))
     with pytest.raises(ValueError, match=r"segmentation_maps\[1\] is 60 x 40 .* its image 40 x 60"):
         processor(picture(), ["a cat"] * 2, segmentation_maps=[np.ones((40, 60)), np.ones((60, 40))])
+
+
+def test_a_mask_of_many_expressions_is_resized_once(processor, monkeypatch):
+    resized = []
+    monkeypatch.setattr(placement, "resize_mask", lambda *a: resized.append(1) or resize_mask(*a))
+    first, second = np.zeros((40, 60), bool), np.ones((40, 60), bool)
+    first[10:20, 30:50] = True
+    batch = processor(picture(), ["a cat", "the dog", "a red cat"], segmentation_maps=[first, second, first])
+    assert len(resized) == 2
+    alone = [processor(picture(), "a cat", segmentation_maps=mask)["labels"][0] for mask in (first, second, first)]
+    assert torch.equal(batch["labels"], torch.stack(alone))
+
+
+def test_a_row_becomes_a_call(processor):
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 30:50] = True
+    row = {
+        "image": picture(), "height": 40, "width": 60, "mask": RleMask(encode_mask(mask)),
+        "sentences": [{"sent_id": 1, "sent": "a cat", "tokens": []}, {"sent_id": 2, "sent": "the dog", "tokens": []}],
+    }  # fmt: skip
+    inputs = processor.row_inputs(row)
+    assert set(inputs) == {"images", "text", "segmentation_maps"} and inputs["text"] == ["a cat", "the dog"]
+    batch, expected = processor(**inputs), processor(picture(), ["a cat", "the dog"], segmentation_maps=[mask, mask])
+    assert set(batch) == set(expected) and all(torch.equal(batch[name], expected[name]) for name in batch)
+    with pytest.raises(ValueError, match="is a dict; expected an array .*hf_refseg.data.decode_mask"):
+        processor(**processor.row_inputs(row | {"mask": encode_mask(mask)}))
+
+
+def test_an_image_processor_is_known_by_its_name(processor):
+    """A model folder with its own code has its own copy of the class, and a user may derive from ours."""
+    copy = type("RmiImageProcessor", (CanvasImageProcessor,), {})
+    derived = type("MyImageProcessor", (RmiImageProcessor,), {})
+    for image_processor in (copy(), derived()):
+        assert RmiProcessor(image_processor, processor.tokenizer).image_processor is image_processor
+
+
+def test_a_system_says_how_it_reads_a_vocabulary(tmp_path):
+    class PadsBehind(RmiProcessor):
+        padding_side = "right"
+
+    class SplitsAtBlanks(RmiProcessor):
+        @classmethod
+        def tokenizer_from_vocabulary(cls, vocabulary, **options):
+            return build_blank_split_tokenizer({word: index for index, word in enumerate(vocabulary)}, **options)
+
+    words = tmp_path / "words.txt"
+    words.write_text("<pad>\n<go>\n<eos>\n<unk>\ncat\nred\n")
+    text = ["cat", "red cat"]
+    assert RmiProcessor.from_vocabulary_file(words)(text=text)["input_ids"].tolist() == [[0, 4], [5, 4]]
+    assert PadsBehind.from_vocabulary_file(words)(text=text)["input_ids"].tolist() == [[4, 0], [5, 4]]
+    assert RmiProcessor.from_vocabulary_file(words, max_length=1)(text=text)["input_ids"].tolist() == [[4], [5]]
+    with pytest.raises(ValueError, match="words.txt: the vocabulary has <PAD> at None"):
+        SplitsAtBlanks.from_vocabulary_file(words)
+    words.write_text("<PAD>\n<UNK>\nman's\nhat\n")
+    processor = SplitsAtBlanks.from_vocabulary_file(words)
+    assert processor(text=["man's hat", "hat"])["input_ids"].tolist() == [[2, 3], [3, 0]]
 
 
 def test_text_alone_and_images_alone(processor):
@@ -208,9 +267,23 @@ def test_post_processing_names_what_is_wrong(processor):
         processor.post_process_referring_segmentation(outputs, interpolation="paper")
     with pytest.raises(ValueError, match="threshold is 50; it is a probability between 0 and 1"):
         processor.post_process_referring_segmentation(outputs, threshold=50)
-    with pytest.raises(ValueError, match="target_sizes has 1 rows, but an expression speaks of image 1"):
+    with pytest.raises(ValueError, match="target_sizes has 1 rows, but an expression refers to image 1"):
         processor.post_process_referring_segmentation(outputs, [(4, 4)])
     assert processor.post_process_referring_segmentation(outputs)[1]["mask"].shape == (32, 32)
+
+
+def test_sizes_come_from_the_outputs_where_they_have_them(processor):
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 30:50] = True
+    batch = processor(picture(), "a cat", segmentation_maps=mask)
+    outputs = outputs_of(batch["labels"])
+    post_process = processor.post_process_referring_segmentation
+    (given,) = post_process(outputs, [(40, 60)])
+    outputs.original_sizes = batch["original_sizes"]
+    for options in ({}, {"target_sizes": [(40, 60)]}, {"target_sizes": batch["original_sizes"]}):
+        assert torch.equal(post_process(outputs, **options)[0]["mask"], given["mask"])
+    with pytest.raises(ValueError, match=r"target_sizes are \[\(60, 40\)\], but the boxes .* of \[\(40, 60\)\]"):
+        post_process(outputs, [(60, 40)])
 
 
 def test_mask_box():

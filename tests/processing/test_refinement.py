@@ -19,7 +19,8 @@ from hf_refseg import (
 )
 from hf_refseg.dense_crf import DenseCrf, DenseCrfParameters
 from hf_refseg.processing import refinement
-from hf_refseg.processing.resizing import Placement, resize_and_crop
+from hf_refseg.processing.placement import CenteredPlacement
+from hf_refseg.processing.resizing import resize_and_crop, resize_picture
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from tests.tiny import tiny_rmi
 
@@ -41,7 +42,7 @@ def square_photo(height=40, width=64, top=8, left=20, side=24):
 
 def blurred_outputs(truth: torch.Tensor, count=1, image_index=None):
     """Logits of a blurred, noisy version of `truth` (H, W) in the network's input, as a coarse network gives them."""
-    box = Placement.fit(tuple(truth.shape), CANVAS)
+    box = CenteredPlacement.fit(tuple(truth.shape), CANVAS)
     shrunk = tvF.resize(truth[None].float(), list(box.inner), antialias=True)
     blurred = tvF.gaussian_blur(box.pad(shrunk), 9, 3.0)  # (1, H, W)
     noise = torch.randn(count, *CANVAS, generator=torch.Generator().manual_seed(0)) * 0.5
@@ -76,10 +77,10 @@ def test_clean_interpolation_leaves_the_padding_alone():
     sharpened = refinement.sharpen(
         outputs.logits, [0], [image], None, processor.image_processor, "clean", processor.dense_crf
     )
-    box = Placement.fit((48, 80), CANVAS)
+    box = CenteredPlacement.fit((48, 80), CANVAS)
     padding = box.pad(torch.ones(box.inner)) == 0
     assert torch.equal(sharpened[:, padding], outputs.logits[:, padding])
-    small = processor.image_processor.resize_image(tvF.pil_to_tensor(image), box.inner, "clean")
+    small = resize_picture(tvF.pil_to_tensor(image), box.inner, "clean")
     logits = box.crop(outputs.logits)
     expected = DenseCrf(small)(torch.stack([(-logits).sigmoid(), logits.sigmoid()], dim=1))[:, 1]
     torch.testing.assert_close(box.crop(sharpened).sigmoid(), expected)
@@ -123,7 +124,7 @@ def test_without_target_sizes_masks_stay_at_the_networks_size():
     (result,) = make_processor().post_process_referring_segmentation(
         blurred_outputs(truth), refine="dense_crf", images=image
     )
-    box = Placement.fit((40, 64), CANVAS)
+    box = CenteredPlacement.fit((40, 64), CANVAS)
     expected = box.pad(tvF.resize(truth[None].float(), list(box.inner), antialias=True))[0] > 0.5
     assert result["mask"].shape == CANVAS and iou(result["mask"], expected) > 0.9
 
@@ -172,9 +173,9 @@ def test_bad_calls():
     def refine(**options):
         return processor.post_process_referring_segmentation(outputs, refine="dense_crf", **options)
 
-    with pytest.raises(ValueError, match="reads the colours of 1 images, but 0 are given; pass images="):
+    with pytest.raises(ValueError, match="reads the colors of 1 images, but 0 are given; pass images="):
         refine(target_sizes=[(40, 64)])
-    with pytest.raises(ValueError, match="colours of 1 images, but 2 are given"):
+    with pytest.raises(ValueError, match="colors of 1 images, but 2 are given"):
         refine(target_sizes=[(40, 64)], images=[image, image])
     with pytest.raises(ValueError, match=r"images\[0\] is 40 x 64 pixels .* target_sizes says 64 x 40"):
         refine(target_sizes=[(64, 40)], images=image)

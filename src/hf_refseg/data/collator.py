@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from .augment import flip_row
 from .row_draws import RowDraws
-from .schema import decode_mask
+from .schema import RleMask
 
 SENTENCE_CHOICES = ("random", "first", "all")
 
@@ -20,17 +18,17 @@ class ReferringSegmentationCollator(RowDraws):
     the first one's draws.
 
     Args:
-        processor: a processor of this package, called with N images, a list of N lists of sentences, and one (H, W)
-            bool segmentation map per sentence.
+        processor: a processor of this package; its `row_inputs` says what it reads of a row.
         flip_probability: share of rows that are mirrored, "left" and "right" exchanged in their sentences.
         sentence: "random" one per row, the "first" one, or "all": several sentences then share their image, which
             `image_index` says and which the backbone sees once.
         seed: another seed, other draws.
         processor_kwargs: passed on to the processor.
+        labels: whether the targets are made into labels; without them no mask is decoded.
 
     Returns (on call):
         The processor's BatchFeature of torch tensors: pixel_values (B, 3, H, W), input_ids and attention_mask (N, T),
-        image_index (N,), original_sizes (B, 2), labels (N, H, W) and whatever else it makes.
+        image_index (N,), original_sizes (B, 2), labels (N, H, W) unless they are left out, and whatever else it makes.
 
     Raises:
         ValueError: unknown `sentence`, a probability outside [0, 1], an empty batch, a row without sentences, or a mask
@@ -44,6 +42,7 @@ class ReferringSegmentationCollator(RowDraws):
         sentence: str = "random",
         seed: int = 0,
         processor_kwargs: dict | None = None,
+        labels: bool = True,
     ):
         if sentence not in SENTENCE_CHOICES:
             raise ValueError(f"sentence={sentence!r}: choose one of {list(SENTENCE_CHOICES)}.")
@@ -51,21 +50,19 @@ class ReferringSegmentationCollator(RowDraws):
             raise ValueError(f"flip_probability={flip_probability} is no probability: give a number in [0, 1].")
         super().__init__(seed)
         self.processor, self.flip_probability, self.sentence = processor, flip_probability, sentence
-        self.processor_kwargs = processor_kwargs or {}
+        self.processor_kwargs, self.labels = processor_kwargs or {}, labels
 
     def __call__(self, rows: Sequence[dict]):
         if not rows:
             raise ValueError("Got an empty batch: the collator needs at least one row.")
-        images, texts, masks = [], [], []
-        for row in rows:
-            image, sentences, mask = self._prepare(row)
-            images.append(image)
-            texts.append(sentences)
-            masks += [mask] * len(sentences)
-        options = {"return_tensors": "pt", "allow_unknown": True, **self.processor_kwargs}
-        return self.processor(images=images, text=texts, segmentation_maps=masks, **options)
+        of_rows = [self.processor.row_inputs(self._prepare(row)) for row in rows]
+        names = of_rows[0].keys() - {"images", "text"} - (set() if self.labels else {"segmentation_maps"})
+        inputs = {name: [value for of_row in of_rows for value in of_row[name]] for name in names}
+        inputs |= {name: [of_row[name] for of_row in of_rows] for name in ("images", "text")}
+        return self.processor(**inputs, **{"return_tensors": "pt", "allow_unknown": True, **self.processor_kwargs})
 
-    def _prepare(self, row: dict) -> tuple[object, list[str], np.ndarray]:
+    def _prepare(self, row: dict) -> dict:
+        """The row with what is drawn: mirrored or not, and with the sentences that are asked."""
         name = f"{row['source']} {row['split']} ref_id={row['ref_id']}"
         if not row["sentences"]:
             raise ValueError(f"Row {name} has no sentences: filter such rows out.")
@@ -76,9 +73,9 @@ class ReferringSegmentationCollator(RowDraws):
         flip_draw, sentence_draw = self.draws_of(row).random(2)
         if flip_draw < self.flip_probability:
             row = flip_row(row)
-        sentences = [sentence["sent"] for sentence in row["sentences"]]
+        sentences = row["sentences"]
         if self.sentence == "first":
             sentences = sentences[:1]
         elif self.sentence == "random":
             sentences = [sentences[int(sentence_draw * len(sentences))]]
-        return row["image"], sentences, decode_mask(row["mask"])
+        return row | {"sentences": sentences, "mask": RleMask(row["mask"])}

@@ -105,7 +105,7 @@ def run(evaluation: Evaluation) -> dict | None:
     loader = DataLoader(
         NumberedRows(rows),
         batch_sampler=[list(batches[number]) for number in todo],
-        collate_fn=EvaluationCollator(ReferringSegmentationCollator(processor, sentence="all"), protocol),
+        collate_fn=EvaluationCollator(ReferringSegmentationCollator(processor, sentence="all", labels=False), protocol),
         num_workers=evaluation.num_workers,
     )
     progress = tqdm(loader, desc=f"{evaluation.split}, {protocol.name}", disable=not state.is_main_process)
@@ -164,7 +164,6 @@ def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> 
     @torch.inference_mode()
     def segment(batch: dict) -> list[dict]:
         inputs = batch["inputs"]
-        inputs.pop("labels")  # the loss is not asked for
         outputs = model(**inputs.to(model.device))
         results = processor.post_process_referring_segmentation(
             outputs,

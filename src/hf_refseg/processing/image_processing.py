@@ -1,6 +1,5 @@
-"""The image processor of every system that reads letterboxed images: RMI, LSTM-CNN."""
+"""The image processors of all systems: one base, and the two ways to place an image in the network's input."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvF
@@ -10,7 +9,9 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
 
 from .images import image_list, load_image
-from .resizing import Placement, check_interpolation, resize_and_crop, skimage_resize
+from .masks import read_masks
+from .placement import CenteredPlacement, Placement
+from .resizing import check_interpolation, opencv_resize
 
 
 class RefSegImageProcessorKwargs(ImagesKwargs, total=False):
@@ -24,22 +25,20 @@ class RefSegImageProcessorKwargs(ImagesKwargs, total=False):
 
 
 class RefSegImageProcessor(TorchvisionBackend):
-    """Letterboxes images to `size`, normalises them, and takes masks back to the images' own sizes.
+    """What all image processors share: reading images and masks, batches, and the way back for masks.
 
-    With `do_rescale=False` (default) mean and std are in grey levels (0..255), in RGB order; with `do_rescale=True`
-    they are in [0, 1]. Padding is black and added before the mean is subtracted, so the border is `-mean / std` as in
-    the originals. `do_pad=False` leaves the scaled image without its letterbox, `do_resize=False` leaves it as it is;
-    images of a batch that then differ in size are padded with zeros at the bottom and right, and `pixel_mask` says
-    which pixels are real.
+    With `do_rescale=False` (default) mean and std are in gray levels (0..255), in RGB order; with `do_rescale=True`
+    they are in [0, 1]. Images of a batch that differ in size after processing are padded with zeros at the bottom and
+    right, and `pixel_mask` says which pixels are real.
+
+    A subclass says in `placement` where an image lies in the network's input, and in `prepare` what its pixels become.
     """
 
     valid_kwargs = RefSegImageProcessorKwargs
     model_input_names = ["pixel_values", "original_sizes"]
-    size = {"height": 320, "width": 320}
     image_mean = [0.0, 0.0, 0.0]
     image_std = [1.0, 1.0, 1.0]
     do_resize = True
-    do_pad = True
     do_rescale = False
     do_normalize = True
     resample = PILImageResampling.BILINEAR  # the only one: both interpolations are bilinear
@@ -47,18 +46,34 @@ class RefSegImageProcessor(TorchvisionBackend):
 
     def __init__(self, **kwargs: Unpack[RefSegImageProcessorKwargs]):
         super().__init__(**kwargs)
-        check_interpolation(self.interpolation)
-        self._check_resample(self.resample)
+        self.check_settings(self.interpolation, self.resample, self.do_pad)
 
     @staticmethod
     def size_of_side(side: int) -> dict[str, int]:
-        """The `size` of a square network input."""
-        return {"height": side, "width": side}
+        """The `size` that one number means, such as `size: 320` in a recipe."""
+        raise NotImplementedError
 
-    @staticmethod
-    def _check_resample(resample) -> None:
+    def check_settings(self, interpolation: str, resample, do_pad: bool | None) -> None:
+        """Raises ValueError for settings that this processor cannot follow."""
+        check_interpolation(interpolation)
         if resample != PILImageResampling.BILINEAR:
             raise ValueError(f"resample is {resample!r}; only PILImageResampling.BILINEAR (2) is supported")
+
+    def placement(self, original: tuple[int, int], canvas: tuple[int, int] | None = None, **settings) -> Placement:
+        """Where an image lies in the network's input.
+
+        Args:
+            original: (height, width) of the image.
+            canvas: (height, width) of the network's input, or of logits of its size; None: what the image alone gets.
+            settings: `size`, `do_resize` and `do_pad` of one call, instead of the processor's own.
+
+        Raises ValueError for a `size` of other keys, and where the scaled image does not fit into the canvas.
+        """
+        raise NotImplementedError
+
+    def prepare(self, image: torch.Tensor, **settings) -> torch.Tensor:
+        """uint8 (3, H, W) -> float32 (3, h, w), resized, padded and normalized as far as the image alone needs it."""
+        raise NotImplementedError
 
     def preprocess(self, images, segmentation_maps=None, **kwargs: Unpack[RefSegImageProcessorKwargs]) -> BatchFeature:
         """Images (and masks) to the network's input.
@@ -66,7 +81,7 @@ class RefSegImageProcessor(TorchvisionBackend):
         Args:
             images: one image or a list of B images, each anything that `load_image` reads.
             segmentation_maps: one mask or a list of N masks, each (H, W) at the size of its image; non-zero is
-                foreground.
+                foreground. A mask object that is given several times is resized once.
 
         Returns: `pixel_values (B, 3, H, W)` float32; `original_sizes (B, 2)` int64, (height, width) in pixels;
             `pixel_mask (B, H, W)` int64 only where images of the batch differ in size; with masks also
@@ -78,154 +93,161 @@ class RefSegImageProcessor(TorchvisionBackend):
         return super().preprocess(images, segmentation_maps, **kwargs)
 
     def _preprocess_image_like_inputs(
-        self, images, segmentation_maps=None, *, input_data_format=None, return_tensors="pt", device=None, **kwargs
+        self, images, segmentation_maps=None, *, input_data_format=None, return_tensors="pt", device=None, **settings
     ) -> BatchFeature:
-        check_interpolation(kwargs["interpolation"])
-        self._check_resample(kwargs["resample"])
+        self.check_settings(settings["interpolation"], settings["resample"], settings["do_pad"])
         images = image_list(images)
         if not images:
             raise ValueError("the list of images is empty; give at least one image")
         images = [load_image(image, f"images[{index}]", input_data_format) for index, image in enumerate(images)]
         tensors = [tvF.pil_to_tensor(image).to(device) for image in images]  # uint8 (3, H, W) each
-        data = self._preprocess(tensors, **kwargs)
+        data = self._preprocess(tensors, **settings)
         data["original_sizes"] = torch.tensor([tensor.shape[-2:] for tensor in tensors])
         if segmentation_maps is not None:
             canvas = tuple(data["pixel_values"].shape[-2:])
-            data["labels"] = self._preprocess_masks(segmentation_maps, canvas, device=device, **kwargs)
+            data["labels"] = self._preprocess_masks(segmentation_maps, canvas, device, **settings)
         return BatchFeature(data=data, tensor_type=return_tensors)
 
-    def _preprocess(
-        self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, interpolation, **kwargs
-    ) -> dict[str, torch.Tensor]:
+    def _preprocess(self, images: list[torch.Tensor], **settings) -> dict[str, torch.Tensor]:
         """uint8 images (3, H, W) of any sizes -> `pixel_values (B, 3, H, W)` and, where sizes differ, `pixel_mask`."""
-        framed = []
-        for image in images:
-            box = self.letterbox(image.shape[-2:], **kwargs)
-            if box.inner != box.original:
-                image = self.resize_image(image, box.inner, interpolation)
-            framed.append(box.pad(image))
-        batch = self.batch(framed)
-        pixels = self.rescale_and_normalize(
-            batch["pixel_values"], do_rescale, rescale_factor, do_normalize, image_mean, image_std
-        )
-        batch["pixel_values"] = pixels.to(torch.float32)
-        if "pixel_mask" in batch:
-            batch["pixel_values"] = batch["pixel_values"] * batch["pixel_mask"][:, None]
-        return batch
-
-    @staticmethod
-    def batch(images: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Images (3, H, W) of any sizes -> `pixel_values (B, 3, H, W)`, zeros at the right and bottom of smaller ones,
-        and, where sizes differ, `pixel_mask (B, H, W)`."""
-        sizes = [image.shape[-2:] for image in images]
-        height, width = (max(side) for side in zip(*sizes, strict=True))
-        borders = [(0, width - w, 0, height - h) for h, w in sizes]
-        data = {"pixel_values": torch.stack([F.pad(image, by) for image, by in zip(images, borders, strict=True)])}
+        ready = [self.prepare(image, **settings) for image in images]
+        sizes = [tuple(image.shape[-2:]) for image in ready]
+        canvas = tuple(max(side) for side in zip(*sizes, strict=True))
+        data = {"pixel_values": torch.stack([pad_to(image, canvas) for image in ready])}
         if len(set(sizes)) > 1:
-            ones = [torch.ones(size, dtype=torch.int64, device=images[0].device) for size in sizes]
-            data["pixel_mask"] = torch.stack([F.pad(mask, by) for mask, by in zip(ones, borders, strict=True)])
+            ones = [torch.ones(size, dtype=torch.int64, device=ready[0].device) for size in sizes]
+            data["pixel_mask"] = torch.stack([pad_to(mask, canvas) for mask in ones])
         return data
 
-    def _preprocess_masks(self, masks, canvas: tuple[int, int], interpolation, device, **kwargs) -> torch.Tensor:
+    def _preprocess_masks(self, masks, canvas: tuple[int, int], device, **settings) -> torch.Tensor:
         """Masks (H, W) at the images' sizes -> labels (N, *canvas) float32 in {0, 1}."""
+        different, index = read_masks(masks)
         labels = []
-        for index, mask in enumerate(mask_list(masks)):
-            mask = torch.as_tensor(mask_array(mask, f"segmentation_maps[{index}]"), device=device)
-            box = self.letterbox(mask.shape, **kwargs)
-            mask = mask.to(torch.float32)
-            if box.inner != box.original:
-                mask = self.resize_mask(mask, box.inner, interpolation)
-            mask = box.pad((mask > 0).to(torch.float32))
-            labels.append(F.pad(mask, (0, canvas[1] - mask.shape[1], 0, canvas[0] - mask.shape[0])))
-        return torch.stack(labels)
+        for mask in different:
+            placement = self.placement(tuple(mask.shape), **settings)
+            labels.append(pad_to(placement.place_mask(mask.to(device), settings["interpolation"]), canvas))
+        return torch.stack(labels)[index]  # (M, H, W) -> (N, H, W)
 
-    def letterbox(
+    def normalized(
+        self, image: torch.Tensor, *, do_rescale, rescale_factor, do_normalize, image_mean, image_std, **_
+    ) -> torch.Tensor:
+        """uint8 (3, H, W) -> float32 (3, H, W)."""
+        pixels = self.rescale_and_normalize(
+            image[None], do_rescale, rescale_factor, do_normalize, image_mean, image_std
+        )
+        return pixels[0].to(torch.float32)
+
+    def restore_masks(
+        self,
+        logits: torch.Tensor,
+        target_size: tuple[int, int],
+        threshold: float = 0.5,
+        interpolation: str = "clean",
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits (N, H, W) of the network's input to masks (N, *target_size) bool of an image of `target_size`,
+        and their probabilities (N, *target_size) float32; see [`Placement.restore`]."""
+        return self.placement(tuple(target_size), tuple(logits.shape[-2:])).restore(logits, threshold, interpolation)
+
+
+def pad_to(image: torch.Tensor, canvas: tuple[int, int]) -> torch.Tensor:
+    """(..., H, W) -> (..., *canvas), zeros at the right and bottom."""
+    return F.pad(image, (0, canvas[1] - image.shape[-1], 0, canvas[0] - image.shape[-2]))
+
+
+class CanvasImageProcessor(RefSegImageProcessor):
+    """Fits images into a canvas of `size` (`height`, `width`), centered: RMI, LSTM-CNN.
+
+    Padding is black and added before the mean is subtracted, so the border is `-mean / std` as in the originals.
+    `do_pad=False` leaves the scaled image without its border, `do_resize=False` leaves it as it is.
+    """
+
+    size = {"height": 320, "width": 320}
+    do_pad = True
+
+    @staticmethod
+    def size_of_side(side: int) -> dict[str, int]:
+        """The `size` of a square network input."""
+        return {"height": side, "width": side}
+
+    def placement(
         self,
         original: tuple[int, int],
+        canvas: tuple[int, int] | None = None,
         size: SizeDict | None = None,
         do_resize: bool | None = None,
         do_pad: bool | None = None,
         **_,
     ) -> Placement:
-        """Where an image of size `original` (height, width) ends up in the network's input."""
-        size = SizeDict(**dict(self.size)) if size is None else size
+        size = self.size if size is None else size
         do_resize = self.do_resize if do_resize is None else do_resize
         do_pad = self.do_pad if do_pad is None else do_pad
-        original = tuple(original)
         if not do_resize:
-            return Placement(original, original, original, 0, 0)
-        if not (size.height and size.width):
+            return Placement(original, canvas or original, original)
+        height, width = (dict(size).get(side) for side in ("height", "width"))
+        if not (height and width):
             raise ValueError(f"size is {dict(size)}; give it as {{'height': ..., 'width': ...}}")
-        box = Placement.fit(original, (size.height, size.width))
-        return box if do_pad else Placement(original, box.inner, box.inner, 0, 0)
+        if do_pad:
+            return CenteredPlacement.fit(original, canvas or (height, width))
+        inner = CenteredPlacement.fit(original, (height, width)).inner
+        return Placement(original, canvas or inner, inner)
+
+    def prepare(self, image: torch.Tensor, *, interpolation: str, **settings) -> torch.Tensor:
+        placement = self.placement(tuple(image.shape[-2:]), **settings)
+        return self.normalized(placement.place_picture(image, interpolation), **settings)
+
+
+class ShortestEdgeImageProcessor(RefSegImageProcessor):
+    """Scales images until their short side has `shortest_edge` pixels, or the long one `longest_edge`: the detector.
+
+    Images are resized as OpenCV does it; `interpolation` is about masks alone. `image_scales` says by how much each
+    image was enlarged.
+    """
+
+    model_input_names = ["pixel_values", "original_sizes", "image_scales"]
+    size = {"shortest_edge": 600, "longest_edge": 1000}
+    default_to_square = False
 
     @staticmethod
-    def resize_image(image: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
-        """uint8 (3, H, W) -> uint8 (3, *size)."""
-        if interpolation == "clean":
-            return tvF.resize(image, list(size), antialias=True)
-        # times the reciprocal, as scikit-image converts: a division rounds some ties the other way
-        return (skimage_resize(image.to(torch.float64) * (1 / 255), size) * 255).round().to(torch.uint8)
+    def size_of_side(side: int) -> dict[str, int]:
+        """The `size` with this short side, and the paper's ratio of 600 to 1000 for the longest there may be."""
+        return {"shortest_edge": side, "longest_edge": side * 5 // 3}
 
-    @staticmethod
-    def resize_mask(mask: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
-        """float (H, W) in {0, 1} -> (*size); the foreground is where the result is above 0.
+    def check_settings(self, interpolation: str, resample, do_pad: bool | None) -> None:
+        super().check_settings(interpolation, resample, do_pad)
+        if do_pad is False:
+            raise ValueError("do_pad is False, but the images of a batch are always padded to one size; leave it out")
 
-        `clean`: pixels covered to at least a half. `paper`: every pixel touched, so that masks grow by up to a pixel.
-        """
-        if interpolation == "clean":
-            return (tvF.resize(mask[None], list(size), antialias=True)[0] >= 0.5).to(mask.dtype)
-        return skimage_resize(mask, size)
+    def scale_of(self, original: tuple[int, int], size=None, do_resize: bool | None = None) -> float:
+        """By how much an image of (height, width) pixels is enlarged."""
+        if not (self.do_resize if do_resize is None else do_resize):
+            return 1.0
+        size = self.size if size is None else size
+        shortest, longest = (dict(size).get(edge) for edge in ("shortest_edge", "longest_edge"))
+        if not (shortest and longest):
+            raise ValueError(f"size is {dict(size)}; give it as {{'shortest_edge': ..., 'longest_edge': ...}}")
+        scale = shortest / min(original)
+        if round(scale * max(original)) > longest:
+            scale = longest / max(original)
+        return scale
 
-    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Placement:
-        """Where an image of size `original` lies in logits of size `canvas`, which one call may have chosen itself."""
-        return Placement.fit(original, canvas) if self.do_resize and self.do_pad else self.letterbox(original)
+    def placement(
+        self,
+        original: tuple[int, int],
+        canvas: tuple[int, int] | None = None,
+        size: SizeDict | None = None,
+        do_resize: bool | None = None,
+        **_,
+    ) -> Placement:
+        scale = self.scale_of(original, size, do_resize)
+        inner = tuple(max(round(side * scale), 1) for side in original)
+        return Placement(original, canvas or inner, inner)
 
-    def restore_masks(
-        self, logits: torch.Tensor, target_size: tuple[int, int], threshold: float = 0.5, interpolation: str = "clean"
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask logits of one image back to its size: the inverse of the letterbox.
+    def prepare(
+        self, image: torch.Tensor, *, size: SizeDict | None = None, do_resize: bool | None = None, **settings
+    ) -> torch.Tensor:
+        # the mean goes first, as in the original, so that rounding falls alike
+        return opencv_resize(self.normalized(image, **settings), self.scale_of(image.shape[-2:], size, do_resize))
 
-        Args:
-            logits: (N, H, W) at the network's input size.
-            target_size: (height, width) of the image.
-            threshold: the probability above which a pixel is foreground; the paper's interpolation only knows 0.5.
-            interpolation: `clean`: sigmoid, cut the padding off, bilinear to the image's size, `> threshold`.
-                `paper`: `logits >= 1e-9`, scale to cover the image, cut the centre out, every value above 0 counts
-                (the originals' evaluation: masks are slightly larger).
-
-        Returns: masks (N, *target_size) bool and probabilities (N, *target_size) float32, these always `clean`.
-
-        Raises ValueError for an unknown interpolation, and where `paper` is asked for another threshold or without a
-        letterbox.
-        """
-        check_interpolation(interpolation)
-        target_size = tuple(target_size)
-        box = self.placement(target_size, tuple(logits.shape[-2:]))
-        probabilities = box.crop(logits.float().sigmoid())  # (N, H, W) -> (N, *inner)
-        if box.inner != target_size:
-            probabilities = tvF.resize(probabilities, list(target_size), antialias=True)  # -> (N, *target_size)
-        if interpolation == "clean":
-            return probabilities > threshold, probabilities
-        if threshold != 0.5:
-            raise ValueError(
-                f"interpolation='paper' cuts at logit 1e-9; threshold {threshold} needs interpolation='clean'"
-            )
-        if not (self.do_resize and self.do_pad):
-            raise ValueError("interpolation='paper' needs do_resize and do_pad; without them use 'clean'")
-        return resize_and_crop((logits >= 1e-9).to(torch.float32), target_size) > 0, probabilities
-
-
-def mask_list(masks) -> list:
-    """One mask (H, W) or many, as a list; an array of 3 dimensions is a batch."""
-    if isinstance(masks, (np.ndarray, torch.Tensor)):
-        return list(masks) if masks.ndim == 3 else [masks]
-    return list(masks) if isinstance(masks, (list, tuple)) else [masks]
-
-
-def mask_array(mask, name: str) -> torch.Tensor:
-    """One mask (numpy, torch or PIL; bool or numbers, non-zero = foreground) -> (H, W) bool tensor."""
-    mask = mask.detach() if isinstance(mask, torch.Tensor) else torch.from_numpy(np.array(mask))
-    if mask.ndim != 2 or 0 in mask.shape:
-        raise ValueError(f"{name} has the shape {tuple(mask.shape)}; expected one mask (H, W) at the size of its image")
-    return mask != 0
+    def _preprocess(self, images: list[torch.Tensor], **settings) -> dict[str, torch.Tensor]:
+        scales = [self.scale_of(image.shape[-2:], settings["size"], settings["do_resize"]) for image in images]
+        return super()._preprocess(images, **settings) | {"image_scales": torch.tensor(scales)}

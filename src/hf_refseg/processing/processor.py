@@ -1,18 +1,19 @@
 """The processor of every system: pictures and expressions in, model inputs out; model outputs in, masks out."""
 
 import os
-from collections.abc import Iterable
 
 import torch
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature, ProcessorMixin, TokenizersBackend
 from transformers.processing_utils import ProcessingKwargs, Unpack
 
 from ..layers.image_index import resolve_image_index
-from .image_processing import RefSegImageProcessor, mask_array, mask_list
+from .image_processing import CanvasImageProcessor
 from .images import image_list
+from .masks import check_mask_sizes, mask_box, read_masks
+from .pairing import pair
 from .refinement import REFINEMENTS, dense_crf_parameters, sharpen
 from .resizing import check_interpolation
-from .tokenization import split_words, tokenizer_from_vocabulary_file
+from .tokenization import build_tokenizer, split_words, tokenizer_from_vocabulary_file
 
 
 class ReferringSegmentationProcessorKwargs(ProcessingKwargs, total=False):
@@ -23,33 +24,63 @@ class ReferringSegmentationProcessor(ProcessorMixin):
     """An image processor and a tokenizer under one call, and the way back from logits to masks.
 
     Args:
-        image_processor: a `RefSegImageProcessor`; None: the class's own, with its published settings.
+        image_processor: of the class `default_image_processor`, with any settings; None: with its published ones.
         tokenizer: a tokenizer made by `hf_refseg.processing.tokenization`.
         dense_crf: parameters of `refine="dense_crf"`, see `DenseCrfParameters`; what is not given is as in RMI's rows
             "+DCRF". Saved with the processor; can be changed later: `processor.dense_crf["iterations"] = 10`.
 
-    Raises TypeError for an image processor of another class, ValueError for a parameter that a dense CRF has not.
+    Raises TypeError for an image processor of another class, ValueError for an unknown parameter of the dense CRF.
     """
 
     valid_processor_kwargs = ReferringSegmentationProcessorKwargs
-    default_image_processor = RefSegImageProcessor
+    default_image_processor = CanvasImageProcessor
+    padding_side = "left"  # where the system's tokenizers pad
 
     def __init__(self, image_processor=None, tokenizer=None, dense_crf: dict | None = None):
         image_processor = self.default_image_processor() if image_processor is None else image_processor
-        if not isinstance(image_processor, self.default_image_processor):
+        # by name: in a model folder that brings its own code, every file that is loaded has its own copy of a class
+        wanted, given = self.default_image_processor.__name__, type(image_processor)
+        if wanted not in (ancestor.__name__ for ancestor in given.__mro__):
             raise TypeError(  # saved under another name, AutoProcessor would not find it again
-                f"{type(self).__name__} needs a {self.default_image_processor.__name__} (of any size and mean), "
-                f"not a {type(image_processor).__name__}"
+                f"{type(self).__name__} needs a {wanted} (of any size and mean), not a {given.__name__}"
             )
         super().__init__(image_processor, tokenizer)
         self.dense_crf = dense_crf_parameters(dense_crf or {})
 
     @classmethod
+    def tokenizer_from_vocabulary(cls, vocabulary: list[str], **options) -> TokenizersBackend:
+        """The system's tokenizer, with its rule of splitting and its padding side, for an original vocabulary.
+
+        Args:
+            vocabulary: one word per id.
+            options: of the tokenizer, such as `max_length`.
+
+        Raises ValueError for a vocabulary that is not of this system.
+        """
+        return build_tokenizer(vocabulary, **{"padding_side": cls.padding_side, **options})
+
+    @classmethod
     def from_vocabulary_file(
         cls, path: str | os.PathLike, image_processor=None, **options
     ) -> "ReferringSegmentationProcessor":
-        """A processor for an original vocabulary file; `options` go to `tokenizer_from_vocabulary_file`."""
-        return cls(image_processor, tokenizer_from_vocabulary_file(path, **options))
+        """A processor for an original vocabulary file, one word per line; `options` go to `tokenizer_from_vocabulary`.
+
+        Raises FileNotFoundError, and ValueError naming the file.
+        """
+        tokenizer = tokenizer_from_vocabulary_file(path, cls.tokenizer_from_vocabulary, **options)
+        return cls(image_processor, tokenizer)
+
+    def row_inputs(self, row: dict) -> dict:
+        """What a call takes of one row of a data set. A system that reads more of a row than this one overrides it.
+
+        Args:
+            row: of the schema (`hf_refseg.data.schema`), its `mask` an array (H, W) or what numpy makes one of.
+
+        Returns: `images`, the one image; every other value is a list with one entry per sentence: `text`, and
+            `segmentation_maps`, the same object each time, so that it is read and resized once.
+        """
+        text = [sentence["sent"] for sentence in row["sentences"]]
+        return {"images": row["image"], "text": text, "segmentation_maps": [row["mask"]] * len(text)}
 
     @property
     def model_input_names(self) -> list[str]:
@@ -71,9 +102,9 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             text: one expression or many: N for one image, N for N images, or one list of expressions per image.
                 None: images only.
             segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image;
-                non-zero is foreground.
-            allow_unknown: take an expression of unknown words only as so many <unk> instead of raising, as data sets
-                need it: the originals train on and score such sentences too.
+                non-zero is foreground. A mask object that is given several times is resized once. None: no labels.
+            allow_unknown: accept an expression of which no word is known, instead of raising; each word becomes
+                <unk>. Data sets need it: the originals train on and score such sentences too.
             kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).
 
         Returns a `BatchFeature` of
@@ -94,22 +125,22 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         images = None if images is None else image_list(images)
         data = {}
         expressions, image_index = ([], None) if text is None else pair(text, None if images is None else len(images))
-        if segmentation_maps is not None:
-            segmentation_maps = mask_list(segmentation_maps)
-            if images is None or len(segmentation_maps) != len(expressions):
-                raise ValueError(
-                    f"{len(segmentation_maps)} segmentation_maps for {len(expressions)} expressions and "
-                    f"{'no' if images is None else len(images)} images; give images and one mask per expression"
-                )
+        masks, mask_index = (None, []) if segmentation_maps is None else read_masks(segmentation_maps)
+        if masks is not None and (images is None or len(mask_index) != len(expressions)):
+            raise ValueError(
+                f"{len(mask_index)} segmentation_maps for {len(expressions)} expressions and "
+                f"{'no' if images is None else len(images)} images; give images and one mask per expression"
+            )
         if text is not None:
             data.update(self._encode_text(expressions, allow_unknown, options["text_kwargs"]))
             if image_index is not None:
                 data["image_index"] = image_index
         if images is not None:
             options["images_kwargs"]["return_tensors"] = "pt"
-            data.update(self.image_processor(images, segmentation_maps, **options["images_kwargs"]))
-        if segmentation_maps is not None:
-            check_mask_sizes(segmentation_maps, data["original_sizes"][image_index].tolist())
+            data.update(self.image_processor(images, masks, **options["images_kwargs"]))
+        if masks is not None:
+            check_mask_sizes([masks[index] for index in mask_index], data["original_sizes"][image_index].tolist())
+            data["labels"] = data["labels"][mask_index]  # (M, H, W) -> (N, H, W)
         return BatchFeature(data, tensor_type=return_tensors)
 
     def _encode_text(
@@ -132,7 +163,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
     def draw_mask(
         self, outputs, row: int, size: tuple[int, int], threshold: float, interpolation: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mask (H, W) bool of one expression at its image's size, and the probabilities (H, W) it was cut from."""
+        """The mask (H, W) bool of one expression at its image's size, and its probabilities (H, W)."""
         masks, probabilities = self.image_processor.restore_masks(
             outputs.logits.detach()[row, None], size, threshold, interpolation
         )
@@ -158,14 +189,15 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         Args:
             outputs: a `ReferringSegmentationOutput` with `logits (N, H, W)` at the network's input size, made with this
                 processor's own settings: `do_resize` or `do_pad` given to one call are not known here.
-            target_sizes: (B, 2) height and width of each image, usually `inputs["original_sizes"]`. None: masks stay at
-                the network's input size, padding included.
+            target_sizes: (B, 2) height and width of each image, usually `inputs["original_sizes"]`. None: the
+                `original_sizes` of the outputs; of outputs without them masks stay at the network's input size,
+                padding included.
             threshold: the probability above which a pixel is foreground.
-            interpolation: `"clean"` or `"paper"`, see `RefSegImageProcessor.restore_masks`. The papers' masks are
-                slightly larger, for they count every pixel that the resized mask touches.
-            refine: `"dense_crf"` sharpens the edges by the colours of the image (`hf_refseg.dense_crf`), with the
-                parameters of `dense_crf`, at the network's input size, as RMI's rows "+DCRF" did; with
-                `"paper"` on the padded image, else without the padding. The expressions of one image share its lattice.
+            interpolation: `"clean"` or `"paper"`, see `Placement.restore`. The papers' masks are slightly larger, for
+                they count every pixel that the resized mask touches.
+            refine: `"dense_crf"` sharpens the edges by the colors of the image (`hf_refseg.dense_crf`), with the
+                parameters of `dense_crf`, at the network's input size, as RMI's rows "+DCRF" did (see
+                `Placement.refined_part` for the padding). The expressions of one image share its lattice.
             images: the B images, for `refine` only; anything that `load_image` reads.
 
         Returns: N dicts of `mask (H, W)` bool; `score` float, the model's own score where it has one, else the mean
@@ -173,13 +205,14 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's
             own where it has one, else that of the mask, None for an empty one; `image_index` int.
 
-        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is no probability, and
+        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is not a probability, and
             where `target_sizes` or `images` do not fit the `outputs` or each other.
         """
+        sizes = image_sizes(outputs, target_sizes)
         check_interpolation(interpolation)
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
-        if interpolation == "paper" and target_sizes is None:
+        if interpolation == "paper" and sizes is None:
             raise ValueError("interpolation='paper' is a way back to the image's size; it needs target_sizes")
         if refine is not None and refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
@@ -187,7 +220,6 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
         logits = outputs.logits.detach()
         scores, boxes = outputs.scores, outputs.pred_boxes
-        sizes = None if target_sizes is None else [tuple(int(side) for side in size) for size in target_sizes]
         images = None if refine is None or images is None else image_list(images)
         num_images = len(next(many for many in (sizes, images, logits) if many is not None))
         image_index = outputs.image_index
@@ -196,7 +228,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         image_index = image_index.tolist()
         if sizes is not None and max(image_index) >= num_images:
             raise ValueError(
-                f"target_sizes has {num_images} rows, but an expression speaks of image {max(image_index)}; give one "
+                f"target_sizes has {num_images} rows, but an expression refers to image {max(image_index)}; give one "
                 "(height, width) per image"
             )
         refined = logits
@@ -221,53 +253,18 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         return results
 
 
-def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor | None]:
-    """Flattens the expressions and says which image each speaks of: N strings and (N,) int64; None where there are no
-    images and the text is not nested.
+def image_sizes(outputs, target_sizes: torch.Tensor | list[tuple[int, int]] | None) -> list[tuple[int, int]] | None:
+    """(height, width) of each image, from `target_sizes` or else from the outputs; None where neither says it.
 
-    Raises ValueError printing both numbers where they do not fit, TypeError for what is no text.
+    Raises ValueError where both say it and differ: the boxes of the outputs are in pixels of their own sizes.
     """
-    if isinstance(text, bytes) or not isinstance(text, Iterable):
-        raise TypeError(f"text is a {type(text).__name__}; give an expression or a list of them")
-    rows = [text] if isinstance(text, str) else list(text)
-    nested = [isinstance(row, (list, tuple)) for row in rows]
-    expressions = [expression for row in rows for expression in (row if isinstance(row, (list, tuple)) else [row])]
-    for index, expression in enumerate(expressions):
-        if not isinstance(expression, str):
-            raise TypeError(f"expression {index} is a {type(expression).__name__}; expressions are strings")
-    if not expressions:
-        raise ValueError("the list of expressions is empty; give at least one")
-    if any(nested):
-        if not all(nested):
-            raise ValueError("text mixes strings and lists of strings; give one list per image, or only strings")
-        if num_images not in (None, len(rows)):
-            raise ValueError(f"{num_images} images but {len(rows)} lists of expressions; give one list per image")
-        return expressions, torch.tensor([image for image, row in enumerate(rows) for _ in row])
-    if num_images == 1:
-        return expressions, torch.zeros(len(expressions), dtype=torch.long)
-    if num_images is None:
-        return expressions, None
-    if num_images == len(expressions):
-        return expressions, torch.arange(len(expressions))
-    raise ValueError(
-        f"{num_images} images but {len(expressions)} expressions; give one image, as many expressions as images, "
-        "or one list of expressions per image"
+    given, known = (
+        None if sizes is None else [tuple(int(side) for side in size) for size in sizes]
+        for sizes in (target_sizes, outputs.original_sizes)
     )
-
-
-def check_mask_sizes(masks: list, sizes: list[list[int]]) -> None:
-    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
-        shape = list(mask_array(mask, f"segmentation_maps[{index}]").shape)
-        if shape != size:
-            raise ValueError(
-                f"segmentation_maps[{index}] is {shape[0]} x {shape[1]} pixels (height x width), its image "
-                f"{size[0]} x {size[1]}; give masks at the size of the upright image"
-            )
-
-
-def mask_box(mask: torch.Tensor) -> list[float] | None:
-    """The tight box of a mask (H, W): [x0, y0, x1, y1] in pixels, x1 and y1 exclusive; None for an empty mask."""
-    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]  # (H, W) -> (R,), (C,)
-    if not len(rows):
-        return None
-    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
+    if given is not None and known is not None and given != known:
+        raise ValueError(
+            f"target_sizes are {given}, but the boxes of the outputs are in pixels of images of {known} (height, "
+            "width); leave target_sizes out, and give the model all that the processor returned"
+        )
+    return known if given is None else given

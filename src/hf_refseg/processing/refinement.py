@@ -1,4 +1,4 @@
-"""What `refine` of the post-processing does: mask logits and the image they speak of in, better mask logits out."""
+"""What `refine` of the post-processing does: mask logits and the image they belong to in, better mask logits out."""
 
 from dataclasses import asdict, fields
 
@@ -40,9 +40,8 @@ def sharpen(
         image_index: the image of each of the N expressions; those of one image share its lattice.
         images: one image per index, anything that `load_image` reads.
         sizes: (height, width) of each image, to be checked; None: they are not known.
-        image_processor: that which placed the images in the network's input.
-        interpolation: of resizing the images. With `"paper"` the padding is part of the picture. Otherwise it is left
-            out, because its black would pull at what lies beside it.
+        image_processor: the one that placed the images in the network's input.
+        interpolation: of resizing the images; it also says whether padding counts, see `Placement.refined_part`.
         parameters: those of `DenseCrfParameters`.
 
     Returns: (N, H, W) float32.
@@ -52,7 +51,7 @@ def sharpen(
     needed = max(image_index) + 1 if sizes is None else len(sizes)
     if images is None or len(images) < needed or (sizes is not None and len(images) > needed):
         raise ValueError(
-            f"refine='dense_crf' reads the colours of {needed} images, but {len(images or [])} are given; pass "
+            f"refine='dense_crf' reads the colors of {needed} images, but {len(images or [])} are given; pass "
             "images=..., the same as to the processor"
         )
     logits = logits.to(torch.float32, copy=True)
@@ -64,11 +63,9 @@ def sharpen(
                 f"images[{index}] is {original[0]} x {original[1]} pixels (height x width), its row of target_sizes "
                 f"says {sizes[index][0]} x {sizes[index][1]}; give both in the same order"
             )
-        box = image_processor.placement(original, tuple(logits.shape[-2:]))
-        if box.inner != original:
-            image = image_processor.resize_image(image, box.inner, interpolation)
-        region = logits if interpolation == "paper" else box.crop(logits)  # (N, h, w), a view
-        image = box.pad(image) if interpolation == "paper" else image  # (3, h, w)
+        placement = image_processor.placement(original, tuple(logits.shape[-2:]))
+        image = placement.refined_part(placement.place_picture(image, interpolation), interpolation)  # (3, h, w)
+        region = placement.refined_part(logits, interpolation)  # (N, H, W) -> (N, h, w), a view
         rows = [row for row, other in enumerate(image_index) if other == index]
         foreground = region[rows]  # (N, h, w) -> (n, h, w)
         probabilities = torch.stack([-foreground, foreground], dim=1).sigmoid()  # -> (n, 2, h, w)

@@ -1,16 +1,12 @@
-"""The two ways a picture reaches the network's input size and a mask comes back.
+"""How pictures and masks are resized, in two ways.
 
-Both letterbox alike (im_processing of text_objseg and TF-phrasecut-public): the picture is scaled to fit, its new size
-rounded half to even, and centred; an odd row or column of padding goes to the bottom or right.
-They differ in how samples are interpolated:
-`clean`: bilinear with half-pixel centres, antialiased when shrinking (torchvision);
-`paper`: what scikit-image 0.12/0.13 did: bilinear with half-pixel centres, no antialiasing, zero outside of the image.
+`clean`: bilinear with half-pixel centers, antialiased when shrinking (torchvision);
+`paper`: what scikit-image 0.12/0.13 did: bilinear with half-pixel centers, no antialiasing, zero outside of the image.
+Where a picture then lies in the network's input is said in `placement.py`.
 """
 
-from dataclasses import dataclass
-
 import torch
-import torch.nn.functional as F
+from torchvision.transforms.v2 import functional as tvF
 
 INTERPOLATIONS = ("clean", "paper")
 
@@ -21,43 +17,30 @@ def check_interpolation(interpolation: str) -> None:
         raise ValueError(f"unknown interpolation {interpolation!r}; use one of {', '.join(INTERPOLATIONS)}")
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where an image of size `original` lies inside the network's input `canvas`; all (height, width) in pixels.
+def resize_picture(picture: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
+    """uint8 (3, H, W) -> uint8 (3, *size)."""
+    if interpolation == "clean":
+        return tvF.resize(picture, list(size), antialias=True)
+    # times the reciprocal, as scikit-image converts: a division rounds some ties the other way
+    return (skimage_resize(picture.to(torch.float64) * (1 / 255), size) * 255).round().to(torch.uint8)
 
-    `inner` is the size of the scaled image, `top` and `left` its offset.
+
+def resize_mask(mask: torch.Tensor, size: tuple[int, int], interpolation: str) -> torch.Tensor:
+    """bool (H, W) -> bool (*size).
+
+    `clean`: pixels covered to at least a half. `paper`: every pixel touched, so that masks grow by up to a pixel.
     """
-
-    original: tuple[int, int]
-    canvas: tuple[int, int]
-    inner: tuple[int, int]
-    top: int
-    left: int
-
-    @classmethod
-    def fit(cls, original: tuple[int, int], canvas: tuple[int, int]) -> "Placement":
-        """Scales to fit into `canvas` and centres. A side that would vanish (1 x 5000 pixels) keeps one pixel."""
-        (height, width), (canvas_height, canvas_width) = original, canvas
-        scale = min(canvas_height / height, canvas_width / width)
-        inner = max(round(height * scale), 1), max(round(width * scale), 1)
-        return cls(original, canvas, inner, (canvas_height - inner[0]) // 2, (canvas_width - inner[1]) // 2)
-
-    def pad(self, image: torch.Tensor) -> torch.Tensor:
-        """(..., *inner) -> (..., *canvas), zeros around."""
-        bottom = self.canvas[0] - self.inner[0] - self.top
-        right = self.canvas[1] - self.inner[1] - self.left
-        return F.pad(image, (self.left, right, self.top, bottom))
-
-    def crop(self, image: torch.Tensor) -> torch.Tensor:
-        """(..., *canvas) -> (..., *inner): undoes `pad`."""
-        return image[..., self.top : self.top + self.inner[0], self.left : self.left + self.inner[1]]
+    mask = mask.to(torch.float32)
+    if interpolation == "clean":
+        return tvF.resize(mask[None], list(size), antialias=True)[0] >= 0.5  # (H, W) -> (*size)
+    return skimage_resize(mask, size) > 0
 
 
 def skimage_resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """`skimage.transform.resize` of scikit-image 0.12/0.13 with its defaults: order 1, no antialiasing.
 
     Samples at the border of an enlarged image blend with zeros outside; the result is clipped to the range of the
-    input. Today's scikit-image antialiases and reflects at the border: up to 38 grey levels away on small images.
+    input. Today's scikit-image antialiases and reflects at the border: up to 38 gray levels away on small images.
 
     Args:
         image: (..., H, W) floating point. The arithmetic, sample positions included, is done in its dtype and in
@@ -85,7 +68,7 @@ def _interpolate_last_axis(image: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def resize_and_crop(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The originals' way back from the network's input to the image: scale to cover `size`, cut the centre out.
+    """The originals' way back from the network's input to the image: scale to cover `size`, cut the middle out.
 
     Args:
         mask: (..., H, W) floating point.
@@ -101,7 +84,7 @@ def resize_and_crop(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def opencv_resize(image: torch.Tensor, scale: float) -> torch.Tensor:
-    """`cv2.resize(image, None, fx=scale, fy=scale)` with bilinear interpolation: half-pixel centres, no antialiasing.
+    """`cv2.resize(image, None, fx=scale, fy=scale)` with bilinear interpolation: half-pixel centers, no antialiasing.
 
     Sample positions follow from the scale itself and not, as elsewhere, from the two rounded sizes.
 

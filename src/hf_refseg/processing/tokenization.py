@@ -8,7 +8,7 @@ so ", " is never in a vocabulary and becomes <unk>.
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -111,17 +111,24 @@ def build_blank_split_tokenizer(word_to_ix: dict[str, int], max_length: int = 10
     )
 
 
-def tokenizer_from_vocabulary_file(path: str | os.PathLike, **options) -> TokenizersBackend:
+def tokenizer_from_vocabulary_file(
+    path: str | os.PathLike, build: Callable[..., TokenizersBackend] = build_tokenizer, **options
+) -> TokenizersBackend:
     """Reads an original vocabulary file: one word per line, its id the line's index; lines are stripped.
 
-    `options` go to `build_tokenizer`. Raises FileNotFoundError, and ValueError naming the file.
+    Args:
+        path: the file, UTF-8 text.
+        build: makes the tokenizer from the list of words.
+        options: passed on to `build`.
+
+    Raises FileNotFoundError, and ValueError naming the file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no vocabulary file {path}; it has one word per line, starting with <pad>")
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return build_tokenizer([line.strip() for line in lines], **options)
+        return build([line.strip() for line in lines], **options)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a UTF-8 text file ({error}); a vocabulary has one word per line") from error
     except ValueError as error:

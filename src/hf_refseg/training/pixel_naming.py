@@ -60,7 +60,7 @@ def name_map(scene: Scene, image_processor, stride: int) -> torch.Tensor:
     names = np.zeros(scene.masks.shape[1:], dtype=np.int64)
     for index in np.argsort(-scene.areas):
         names[scene.masks[index]] = 1 + CATEGORIES.index(scene.categories[index])
-    box = image_processor.letterbox(names.shape)
+    box = image_processor.placement(names.shape)
     full = torch.full(box.canvas, IGNORE)
     inner = F.interpolate(torch.from_numpy(names)[None, None].float(), size=box.inner, mode="nearest")[0, 0].long()
     full[box.top : box.top + box.inner[0], box.left : box.left + box.inner[1]] = inner

@@ -30,7 +30,7 @@ def small() -> MaskRcnnImageProcessor:
 )  # fmt: skip
 def test_the_rule_of_600_and_1000(size, expected):
     processor = MaskRcnnImageProcessor()
-    box = processor.letterbox(size)
+    box = processor.placement(size)
     assert box.inner == box.canvas == expected and (box.top, box.left) == (0, 0)
     scale = processor.scale_of(size)
     assert scale == pytest.approx(600 / min(size)) or scale == pytest.approx(1000 / max(size))
@@ -103,6 +103,14 @@ def test_size_of_side_keeps_the_papers_ratio():
     assert MaskRcnnImageProcessor.size_of_side(600) == MaskRcnnImageProcessor().size == {
         "shortest_edge": 600, "longest_edge": 1000,
     }  # fmt: skip
+
+
+def test_batches_cannot_be_left_unpadded(small):
+    """The setting is the canvas's; folders saved before say true, which is what happens anyway."""
+    assert "do_pad" not in small.to_dict() and MaskRcnnImageProcessor(do_pad=True)(picture(30, 40))
+    for refuse in (lambda: MaskRcnnImageProcessor(do_pad=False), lambda: small(picture(30, 40), do_pad=False)):
+        with pytest.raises(ValueError, match="do_pad is False, but the images of a batch are always padded"):
+            refuse()
 
 
 # ---- Annotations ----

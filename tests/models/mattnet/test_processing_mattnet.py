@@ -94,9 +94,12 @@ def test_box_and_score_are_the_models_and_the_mask_its_small_one_pasted(model, p
     assert any(0 < result["mask"].sum() < 50 * 70 for result in results)
 
 
-def test_without_sizes_the_masks_are_of_the_network(model, processor):
-    outputs, results = answer(model, processor, picture(), TEXTS[0], post={"target_sizes": None})
-    assert results[0]["mask"].shape == outputs.logits.shape[1:] == (64, 90)
+def test_sizes_are_those_of_the_outputs(model, processor):
+    _, given = answer(model, processor, picture(), TEXTS[0])
+    _, results = answer(model, processor, picture(), TEXTS[0], post={"target_sizes": None})
+    assert torch.equal(results[0]["mask"], given[0]["mask"]) and results[0]["mask"].shape == (50, 70)
+    with pytest.raises(ValueError, match=r"target_sizes are \[\(64, 90\)\], but the boxes .* images of \[\(50, 70\)\]"):
+        answer(model, processor, picture(), TEXTS[0], post={"target_sizes": [(64, 90)]})
 
 
 def test_the_papers_interpolation_stretches_and_has_its_own_threshold(model, processor):

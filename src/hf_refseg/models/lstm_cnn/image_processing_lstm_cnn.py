@@ -1,10 +1,10 @@
 """Image processor of LSTM-CNN (Hu et al., ECCV 2016) and of Liu et al.'s LSTM baselines."""
 
-from ...processing.image_processing import RefSegImageProcessor
+from ...processing.image_processing import CanvasImageProcessor
 
 
-class LstmCnnImageProcessor(RefSegImageProcessor):
-    """Hu et al.: letterbox of 512 x 512, VGG's ImageNet means (RGB, grey levels) and no division."""
+class LstmCnnImageProcessor(CanvasImageProcessor):
+    """Hu et al.: letterbox of 512 x 512, VGG's ImageNet means (RGB, gray levels) and no division."""
 
     size = {"height": 512, "width": 512}
     image_mean = [123.68, 116.779, 103.939]

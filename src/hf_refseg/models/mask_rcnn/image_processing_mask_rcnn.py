@@ -1,19 +1,16 @@
 """Image processor of the detector: the 600/1000 resize and Caffe's means, and masks pasted back into photos."""
 
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import Unpack
 
-from ...processing.image_processing import RefSegImageProcessor, RefSegImageProcessorKwargs
+from ...processing.image_processing import RefSegImageProcessorKwargs, ShortestEdgeImageProcessor, pad_to
 from ...processing.mask_pasting import paste_masks
-from ...processing.resizing import Placement, check_interpolation, opencv_resize
+from ...processing.resizing import check_interpolation, opencv_resize
 from .boxes import exclusive_to_inclusive, inclusive_to_exclusive
 
 
-class MaskRcnnImageProcessor(RefSegImageProcessor):
+class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
     """Scales images until their short side has 600 pixels, or the long one 1000, and subtracts Caffe's means (RGB).
 
     Images that then differ in size are padded with zeros at the right and bottom; `pixel_mask` says which pixels are
@@ -21,16 +18,9 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
     photo: `"clean"` or `"paper"`, see `hf_refseg.processing.mask_pasting`.
     """
 
-    model_input_names = ["pixel_values", "original_sizes", "image_scales"]
     size = {"shortest_edge": 600, "longest_edge": 1000}
-    default_to_square = False
     image_mean = [122.7717, 115.9465, 102.9801]
     image_std = [1.0, 1.0, 1.0]
-
-    @staticmethod
-    def size_of_side(side: int) -> dict[str, int]:
-        """The `size` with this short side, and the paper's ratio of 600 to 1000 for the longest there may be."""
-        return {"shortest_edge": side, "longest_edge": side * 5 // 3}
 
     def preprocess(
         self, images, segmentation_maps=None, annotations=None, **kwargs: Unpack[RefSegImageProcessorKwargs]
@@ -51,50 +41,13 @@ class MaskRcnnImageProcessor(RefSegImageProcessor):
 
         Raises ValueError for what is not an image (see `load_image`) and for masks and annotations that do not fit.
         """
-        return_tensors = kwargs.setdefault("return_tensors", "pt")
         features = super().preprocess(images, segmentation_maps, **kwargs)
-        size, do_resize = kwargs.get("size"), kwargs.get("do_resize")
-        scales = [self.scale_of(original, size, do_resize) for original in features["original_sizes"].tolist()]
-        features.update(BatchFeature({"image_scales": torch.tensor(scales)}, tensor_type=return_tensors))
         if annotations is not None:
+            size, do_resize = kwargs.get("size"), kwargs.get("do_resize")
+            scales = [self.scale_of(original, size, do_resize) for original in features["original_sizes"].tolist()]
             canvas = tuple(features["pixel_values"].shape[-2:])
             features["labels"] = annotation_labels(annotations, features["original_sizes"], scales, canvas)
         return features
-
-    def _preprocess(
-        self, images, do_rescale, rescale_factor, do_normalize, image_mean, image_std, size, do_resize, **kwargs
-    ) -> dict[str, torch.Tensor]:
-        ready = []
-        for image in images:
-            # the mean goes first, as in the original, so that rounding falls alike
-            pixels = self.rescale_and_normalize(
-                image[None], do_rescale, rescale_factor, do_normalize, image_mean, image_std
-            )
-            ready.append(opencv_resize(pixels[0].float(), self.scale_of(image.shape[-2:], size, do_resize)))
-        return self.batch(ready)
-
-    def scale_of(self, original: tuple[int, int], size=None, do_resize: bool | None = None) -> float:
-        """By how much an image of (height, width) pixels is enlarged."""
-        if not (self.do_resize if do_resize is None else do_resize):
-            return 1.0
-        size = dict(self.size) if size is None else size
-        shortest, longest = (dict(size).get(edge) for edge in ("shortest_edge", "longest_edge"))
-        if not (shortest and longest):
-            raise ValueError(f"size is {dict(size)}; give it as {{'shortest_edge': ..., 'longest_edge': ...}}")
-        scale = shortest / min(original)
-        if round(scale * max(original)) > longest:
-            scale = longest / max(original)
-        return scale
-
-    def letterbox(self, original: tuple[int, int], size=None, do_resize: bool | None = None, **_) -> Placement:
-        """Where an image of size `original` (height, width) ends up in the network's input: at its top left."""
-        scale = self.scale_of(original, size, do_resize)
-        inner = tuple(max(round(side * scale), 1) for side in original)
-        return Placement(tuple(original), inner, inner, 0, 0)
-
-    def placement(self, original: tuple[int, int], canvas: tuple[int, int]) -> Placement:
-        """The same in logits of size `canvas`, which the largest image of a batch decides."""
-        return replace(self.letterbox(original), canvas=canvas)
 
     def post_process_instance_segmentation(
         self,
@@ -162,8 +115,8 @@ def annotation_labels(annotations, sizes: torch.Tensor, scales: list[float], can
         # scaled with the second corner inside the box, as the original does
         corners = exclusive_to_inclusive(boxes) * scale
         if len(boxes):
-            masks = opencv_resize(masks.float(), scale) >= 0.5  # (G, H, W) at the network's scale
-            masks = F.pad(masks, (0, canvas[1] - masks.shape[2], 0, canvas[0] - masks.shape[1]))
+            masks = opencv_resize(masks.float(), scale) >= 0.5  # (G, H, W) -> (G, h, w)
+            masks = pad_to(masks, canvas)  # (G, h, w) -> (G, *canvas)
         else:
             masks = torch.zeros(0, *canvas, dtype=torch.bool)
         labels.append({"boxes": inclusive_to_exclusive(corners), "masks": masks, "class_labels": class_labels})

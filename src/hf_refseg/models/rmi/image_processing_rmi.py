@@ -1,10 +1,10 @@
 """Image processor of RMI (Liu et al., ICCV 2017)."""
 
-from ...processing.image_processing import RefSegImageProcessor
+from ...processing.image_processing import CanvasImageProcessor
 
 
-class RmiImageProcessor(RefSegImageProcessor):
-    """Letterbox of 320 x 320, Caffe's ImageNet means (RGB, grey levels) and no division."""
+class RmiImageProcessor(CanvasImageProcessor):
+    """Letterbox of 320 x 320, Caffe's ImageNet means (RGB, gray levels) and no division."""
 
     size = {"height": 320, "width": 320}
     image_mean = [122.67891434, 116.66876762, 104.00698793]

@@ -1,0 +1,64 @@
+"""One way in for masks: whatever a user has becomes bool tensors, each different mask once; their sizes and boxes."""
+
+import numpy as np
+import torch
+
+
+def read_masks(masks) -> tuple[list[torch.Tensor], list[int]]:
+    """Reads one mask or many, and a mask that is given several times, as for several sentences of one row, only once.
+
+    Args:
+        masks: one mask (H, W) or a list of N, or an array (N, H, W); numpy, torch, PIL or whatever numpy reads; bool or
+            numbers, non-zero is foreground.
+
+    Returns: the M <= N different masks, (H, W) bool tensors each, and for each of the N which of the M it is.
+
+    Raises ValueError for a mask that is not (H, W).
+    """
+    if isinstance(masks, (np.ndarray, torch.Tensor)):
+        masks = list(masks) if masks.ndim == 3 else [masks]
+    elif not isinstance(masks, (list, tuple)):
+        masks = [masks]
+    different, index, position_of = [], [], {}
+    for number, mask in enumerate(masks):
+        if id(mask) not in position_of:
+            position_of[id(mask)] = len(different)
+            different.append(read_mask(mask, f"segmentation_maps[{number}]"))
+        index.append(position_of[id(mask)])
+    return different, index
+
+
+def read_mask(mask, name: str) -> torch.Tensor:
+    """One mask (numpy, torch or PIL; bool or numbers, non-zero = foreground) -> (H, W) bool tensor.
+
+    Raises ValueError, which calls the mask by its `name`, for what is not (H, W).
+    """
+    if not isinstance(mask, torch.Tensor):
+        array = np.array(mask)
+        if array.dtype == object:
+            raise ValueError(
+                f"{name} is a {type(mask).__name__}; expected an array (H, W) at the size of its image "
+                "(hf_refseg.data.decode_mask makes one of COCO's run lengths)"
+            )
+        mask = torch.from_numpy(array)
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise ValueError(f"{name} has the shape {tuple(mask.shape)}; expected one mask (H, W) at the size of its image")
+    return mask.detach() != 0
+
+
+def check_mask_sizes(masks: list[torch.Tensor], sizes: list[list[int]]) -> None:
+    """Raises ValueError where one of N masks (H, W) is not of the (height, width) of its image."""
+    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+        if list(mask.shape) != size:
+            raise ValueError(
+                f"segmentation_maps[{index}] is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), its image "
+                f"{size[0]} x {size[1]}; give masks at the size of the upright image"
+            )
+
+
+def mask_box(mask: torch.Tensor) -> list[float] | None:
+    """The tight box of a mask (H, W): [x0, y0, x1, y1] in pixels, x1 and y1 exclusive; None for an empty mask."""
+    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]  # (H, W) -> (R,), (C,)
+    if not len(rows):
+        return None
+    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
