@@ -2,6 +2,7 @@
 
 import torch
 
+from hf_refseg.layers.regions import Regions
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
@@ -84,18 +85,17 @@ def tiny_matching_config(**kwargs) -> MAttNetConfig:
     return MAttNetConfig(**{"vocab_size": VOCAB_SIZE, "detector_config": detector, **sizes, **regions, **kwargs})
 
 
-def tiny_regions(*counts: int, seed: int = 0) -> dict[str, torch.Tensor]:
+def tiny_regions(*counts: int, seed: int = 0) -> dict:
     """Arguments of `MAttNetMatching.encode_regions` for images with so many regions each."""
     generator = torch.Generator().manual_seed(seed)
-    total, width = sum(counts), max(counts)
-    corners = torch.randint(0, 200, (len(counts), width, 2), generator=generator)
-    sides = torch.randint(10, 100, (len(counts), width, 2), generator=generator)
+    total = sum(counts)
+    corners = torch.randint(0, 200, (total, 2), generator=generator)
+    sides = torch.randint(10, 100, (total, 2), generator=generator)
+    boxes = torch.cat([corners, corners + sides], -1).double()
     return {
-        "region_maps": torch.rand(total, 6, 3, 3, generator=generator),
+        "regions": Regions(boxes, counts, torch.randint(1, 4, (total,), generator=generator)),
+        "crops": torch.rand(total, 6, 3, 3, generator=generator),
         "head_maps": torch.rand(total, 8, 3, 3, generator=generator),
-        "boxes": torch.cat([corners, sides], -1).double(),
-        "categories": torch.randint(1, 4, (len(counts), width), generator=generator),
-        "region_mask": torch.arange(width)[None] < torch.tensor(counts)[:, None],
         "image_sizes": torch.tensor([[300, 320]]).expand(len(counts), -1),
     }
 

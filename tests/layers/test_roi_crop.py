@@ -5,12 +5,19 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import roi_align
 
+from hf_refseg.layers.image_index import packed_image_index
 from hf_refseg.layers.roi_crop import crop_regions
 
 BOXES = torch.tensor(
     [[0.0, 0, 79, 63], [13.7, 5.2, 40.1, 33.3], [-30, -20, 50, 40], [60, 50, 130, 100], [200, 200, 260, 240],
      [20, 20, 20, 20], [33, 10, 33, 60], [16, 16, 31, 31], [70, 30, 10, 20]]
 )  # fmt: skip
+
+
+def crops_of(maps: torch.Tensor, boxes: list[torch.Tensor], *options, **kwargs) -> torch.Tensor:
+    """The crops of boxes (R_i, 4) per image."""
+    image_index = packed_image_index([len(of_image) for of_image in boxes], maps.device)
+    return crop_regions(maps, torch.cat(boxes), image_index, *options, **kwargs)
 
 
 def with_grid_sample(maps: torch.Tensor, boxes: list[torch.Tensor], stride: int, size: int) -> torch.Tensor:
@@ -36,21 +43,21 @@ def maps() -> torch.Tensor:
 
 def test_crops_are_grid_samples_of_each_image(maps):
     boxes = [BOXES[:4], BOXES[2:]]
-    crops = crop_regions(maps, boxes, 16)
+    crops = crops_of(maps, boxes, 16)
     assert crops.shape == (11, 5, 7, 7)
     torch.testing.assert_close(crops, with_grid_sample(maps, boxes, 16, 7), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 3, 14])
 def test_crops_of_any_size(maps, size):
-    crops = crop_regions(maps, [BOXES[:3], BOXES[:0]], 16, size)
+    crops = crops_of(maps, [BOXES[:3], BOXES[:0]], 16, size)
     torch.testing.assert_close(crops, with_grid_sample(maps, [BOXES[:3], BOXES[:0]], 16, size), rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_are_those_of_grid_sample(maps):
     weight = torch.randn(18, 5, 7, 7, generator=torch.Generator().manual_seed(1))
     gradients = []
-    for crop in (crop_regions, with_grid_sample):
+    for crop in (crops_of, with_grid_sample):
         leaf = maps.clone().requires_grad_()
         (crop(leaf, [BOXES, BOXES.flip(0)], 16, 7) * weight).sum().backward()
         gradients.append(leaf.grad)
@@ -58,7 +65,7 @@ def test_gradients_are_those_of_grid_sample(maps):
 
 
 def test_outside_of_the_map_there_are_zeros(maps):
-    crops = crop_regions(torch.ones_like(maps), [BOXES[4:5], BOXES[2:3]], 16)
+    crops = crops_of(torch.ones_like(maps), [BOXES[4:5], BOXES[2:3]], 16)
     assert not crops[0].any()
     inside = crops[1, 0] > 0
     assert inside[-1, -1] and not inside[0, 0]
@@ -67,13 +74,13 @@ def test_outside_of_the_map_there_are_zeros(maps):
 def test_ends_are_included():
     """A box from the centre of the first cell to that of the last reads the corners of the map."""
     ramp = torch.arange(4.0)[:, None] * 10 + torch.arange(5.0)
-    crop = crop_regions(ramp[None, None], [torch.tensor([[0.0, 0, 64, 48]])], 16, 3)[0, 0]
+    crop = crops_of(ramp[None, None], [torch.tensor([[0.0, 0, 64, 48]])], 16, 3)[0, 0]
     torch.testing.assert_close(crop, torch.tensor([[0.0, 2, 4], [15, 17, 19], [30, 32, 34]]))
 
 
 def test_a_map_of_one_cell():
     maps = torch.full((1, 3, 1, 1), 2.0)
-    crop = crop_regions(maps, [torch.tensor([[0.0, 0, 0, 0], [0, 0, 16, 16], [-8, 0, 8, 0]])], 16, 3)
+    crop = crops_of(maps, [torch.tensor([[0.0, 0, 0, 0], [0, 0, 16, 16], [-8, 0, 8, 0]])], 16, 3)
     assert (crop[0] == 2).all(), "a point at the centre of the cell"
     torch.testing.assert_close(crop[1, 0], torch.tensor([[2.0, 1, 0], [1, 0.5, 0], [0, 0, 0]]))
     torch.testing.assert_close(crop[2, 0], torch.tensor([[1.0, 2, 1]] * 3))
@@ -83,12 +90,12 @@ def test_a_map_of_one_cell():
 def test_no_boxes_at_all(maps, method):
     nothing = [BOXES[:0], BOXES[:0]]
     leaf = maps.clone().requires_grad_()
-    crops = crop_regions(leaf, nothing, 16, method=method)
+    crops = crops_of(leaf, nothing, 16, method=method)
     assert crops.shape == (0, 5, 7, 7)
     crops.sum().backward()
     assert not leaf.grad.any()
-    some = crop_regions(maps, [BOXES[:0], BOXES[:2]], 16, method=method)
-    torch.testing.assert_close(some, crop_regions(maps[1:], [BOXES[:2]], 16, method=method))
+    some = crops_of(maps, [BOXES[:0], BOXES[:2]], 16, method=method)
+    torch.testing.assert_close(some, crops_of(maps[1:], [BOXES[:2]], 16, method=method))
 
 
 def test_align_is_torchvisions_roi_align(maps):
@@ -96,10 +103,10 @@ def test_align_is_torchvisions_roi_align(maps):
     boxes = [BOXES[:2], BOXES[3:4]]
     outside = [torch.cat([box[:, :2], box[:, 2:] + 1], 1) for box in boxes]
     expected = roi_align(maps, outside, 7, 1 / 16, 2, aligned=True)
-    assert torch.equal(crop_regions(maps, boxes, 16, method="align"), expected)
+    assert torch.equal(crops_of(maps, boxes, 16, method="align"), expected)
 
 
 def test_half_precision_samples_at_the_same_places(maps):
-    crops = crop_regions(maps.bfloat16(), [BOXES[:3], BOXES[:1]], 16)
+    crops = crops_of(maps.bfloat16(), [BOXES[:3], BOXES[:1]], 16)
     assert crops.dtype == torch.bfloat16
-    torch.testing.assert_close(crops.float(), crop_regions(maps, [BOXES[:3], BOXES[:1]], 16), rtol=0.03, atol=0.03)
+    torch.testing.assert_close(crops.float(), crops_of(maps, [BOXES[:3], BOXES[:1]], 16), rtol=0.03, atol=0.03)

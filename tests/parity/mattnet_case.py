@@ -5,10 +5,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from hf_refseg.layers.regions import Regions
 from hf_refseg.losses import attribute_loss, attribute_weights, ranking_loss
 from hf_refseg.models.mattnet.convert_mattnet import SHORT_NAMES, load_matching, matching_sources
 from hf_refseg.models.mattnet.matching import MAttNetMatching
-from hf_refseg.models.mattnet.region_geometry import location_features, neighbours, relative_locations
+from hf_refseg.models.mattnet.region_geometry import location_features, neighbor_rows, relative_locations
 
 from . import mattnet_pipeline_case
 from .golden_case import TOLERANCE_AFTER_STEP, Comparison, GoldenCase, compare
@@ -35,22 +36,22 @@ class Checks(list[Comparison]):
         self.append(compare(name, ours, expected, tolerance=0))
 
 
-def region_inputs(case: GoldenCase, ann_ids: np.ndarray) -> dict[str, torch.Tensor]:
-    """Arguments of `encode_regions` for an image with these of the case's objects, in this order."""
+def region_inputs(case: GoldenCase, ann_ids: np.ndarray) -> dict:
+    """Arguments of `encode_regions` for an image with these of the case's objects, in this order, as a caller's."""
     rows = [case.inputs["ann_ids"].tolist().index(ann_id) for ann_id in ann_ids.tolist()]
-    generated = {name: torch.from_numpy(case.generated_input(name)[rows]) for name in ("pool5", "fc7")}
+    corners, sides = np.split(case.inputs["boxes_xywh"][rows], 2, axis=1)
+    image_sizes = torch.from_numpy(case.inputs["image_hw"])[None]
+    boxes, labels = np.concatenate([corners, corners + sides], 1), case.inputs["categories"][rows]
     return {
-        "region_maps": generated["pool5"],
-        "head_maps": generated["fc7"],
-        "boxes": torch.from_numpy(case.inputs["boxes_xywh"][rows])[None],
-        "categories": torch.from_numpy(case.inputs["categories"][rows])[None],
-        "region_mask": torch.ones(1, len(rows), dtype=torch.bool),
-        "image_sizes": torch.from_numpy(case.inputs["image_hw"])[None],
+        "regions": Regions.of([boxes], [labels], image_sizes=image_sizes),
+        "crops": torch.from_numpy(case.generated_input("pool5")[rows]),
+        "head_maps": torch.from_numpy(case.generated_input("fc7")[rows]),
+        "image_sizes": image_sizes,
     }
 
 
 def context_kinds(case: GoldenCase) -> str:
-    """Which neighbours the relationship module sees."""
+    """Which neighbors the relationship module sees."""
     return "different_then_same" if case.config["matching_opt"]["with_st"] else "different"
 
 
@@ -94,25 +95,25 @@ def watched(matching: MAttNetMatching):
 
 
 def check_geometry(case: GoldenCase, checks: Checks) -> None:
-    """Locations, neighbours and offsets of the loader, of all objects and of the image with few."""
+    """Locations, neighbors and offsets of the loader, of all objects and of the image with few."""
     num_contexts = case.config["matching_opt"]["num_cxt"]
     for prefix, ann_ids in (("loader", case.inputs["ann_ids"]), ("few", case.inputs.get("few_ann_ids"))):
         if ann_ids is None:
             continue
         inputs = region_inputs(case, ann_ids)
-        boxes, categories, mask = inputs["boxes"], inputs["categories"], inputs["region_mask"]
-        same = neighbours(boxes, categories, mask, num_contexts, "same")
-        contexts = neighbours(boxes, categories, mask, num_contexts, context_kinds(case))
-        checks.check(f"{prefix}/lfeats", location_features(boxes, inputs["image_sizes"])[0])
-        checks.check(f"{prefix}/dif_lfeats", relative_locations(boxes, same)[0].flatten(1))
-        checks.check(f"{prefix}/cxt_lfeats", relative_locations(boxes, contexts)[0])
+        regions, boxes = inputs["regions"], inputs["regions"].boxes
+        same = neighbor_rows(regions, num_contexts, "same")
+        contexts = neighbor_rows(regions, num_contexts, context_kinds(case))
+        checks.check(f"{prefix}/lfeats", location_features(boxes, inputs["image_sizes"]))
+        checks.check(f"{prefix}/dif_lfeats", relative_locations(boxes, same).flatten(1))
+        checks.check(f"{prefix}/cxt_lfeats", relative_locations(boxes, contexts))
         stored = {f"{prefix}/cxt_ann_ids": contexts}
         for name, kinds in ((f"{prefix}/st_ids", "same"), (f"{prefix}/dt_ids", "different")):
             if name in case.outputs:
-                stored[name] = neighbours(boxes, categories, mask, case.outputs[name].shape[1], kinds)
+                stored[name] = neighbor_rows(regions, case.outputs[name].shape[1], kinds)
         for name, index in stored.items():
             if name in case.outputs:
-                checks.check_ids(name, to_ids(index[0], ann_ids), case.outputs[name])
+                checks.check_ids(name, to_ids(index, ann_ids), case.outputs[name])
 
 
 @torch.no_grad()
@@ -121,17 +122,19 @@ def check_sentence(
 ) -> None:
     """One expression on every object of an image, as `match` answers it."""
     with watched(matching) as seen:
-        features = matching.encode_regions(**region_inputs(case, ann_ids))
-        matches = matching.match(features, torch.from_numpy(labels)[None], output_attentions=True)
+        inputs = region_inputs(case, ann_ids)
+        features = matching.encode_regions(**inputs)
+        text = matching.encode_words(torch.from_numpy(labels)[None])
+        matches = matching.match(inputs["regions"], features, text, output_attentions=True)
     num_regions = len(ann_ids)
 
     def per_region(values):  # (1, ...) -> (R, ...), as the original repeats its expression
         return values.expand(num_regions, *values.shape[1:])
 
     checks.check(f"{prefix}/scores", matches.scores[0])
-    checks.check(f"{prefix}/weights", per_region(matches.module_weights))
+    checks.check(f"{prefix}/weights", per_region(text.module_weights))
     for short, column in MODULE_COLUMN.items():
-        checks.check(f"{prefix}/{short}_attn", per_region(matches.word_attentions[:, column]))
+        checks.check(f"{prefix}/{short}_attn", per_region(text.word_attentions[:, column]))
         checks.check(f"{prefix}/{short}_score", matches.module_scores[0, :, column, None])
         checks.check(f"{prefix}/{short}_phrase_emb", per_region(seen[f"{short}_phrase_emb"]))
         checks.check(f"{prefix}/{short}_lang_emb", per_region(seen[f"{short}_lang_emb"]))
@@ -141,16 +144,16 @@ def check_sentence(
         checks.check(f"{prefix}/{name}", seen[name].view(num_regions, -1))
     for name in ("loc_feats", "rel_feats"):
         checks.check(f"{prefix}/{name}", seen[name])
-    checks.check(f"{prefix}/rel_masks", features.neighbours >= 0)
+    checks.check(f"{prefix}/rel_masks", features.neighbors >= 0)
     language = torch.nn.functional.normalize(seen["rel_lang_emb"].view(-1), dim=0)
     checks.check(f"{prefix}/rel_cossim_unmasked", features.relationship @ language)
     checks.check(f"{prefix}/sub_grid_attn", matches.grid_attention[0].flatten(1))
     if features.attribute_logits is not None:
         checks.check(f"{prefix}/att_scores", features.attribute_logits)
     if f"{prefix}/rel_ixs" in case.outputs:
-        contexts = to_ids(features.neighbours, ann_ids)
+        contexts = to_ids(features.neighbors, ann_ids)
         expected = chosen_ids(contexts, case.outputs[f"{prefix}/rel_ixs"])
-        checks.check_ids(f"{prefix}/rel_ixs (ids)", to_ids(matches.neighbours[0], ann_ids), expected)
+        checks.check_ids(f"{prefix}/rel_ixs (ids)", to_ids(matches.neighbors[0], ann_ids), expected)
 
 
 @torch.no_grad()
@@ -159,17 +162,18 @@ def check_mixed(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> 
     ann_ids, labels = case.inputs["ann_ids"], torch.from_numpy(case.inputs["mixed_labels"])
     inputs, num_pairs = region_inputs(case, ann_ids), len(labels)
     with watched(matching) as seen:
-        pairs = matching.match_pairs(inputs, torch.arange(num_pairs), labels)
+        text = matching.encode_words(labels)
+        pairs = matching.match_pairs(**inputs, region_index=torch.arange(num_pairs), text=text)
     features = matching.encode_regions(**inputs)
-    matches = matching.match(features, labels, output_attentions=True)
+    matches = matching.match(inputs["regions"], features, text, output_attentions=True)
     diagonal = torch.arange(num_pairs)
     checks.check("mixed/scores", pairs.scores)
     if "mixed/scores" in case.outputs:
         together = matches.scores[diagonal, diagonal]
         checks.append(compare("mixed/scores (all pairs)", together, case.outputs["mixed/scores"]))
-    checks.check("mixed/weights", pairs.module_weights)
+    checks.check("mixed/weights", text.module_weights)
     for short, column in MODULE_COLUMN.items():
-        checks.check(f"mixed/{short}_attn", pairs.word_attentions[:, column])
+        checks.check(f"mixed/{short}_attn", text.word_attentions[:, column])
         checks.check(f"mixed/{short}_score", pairs.module_scores[:, column, None])
         checks.check(f"mixed/{short}_phrase_emb", seen[f"{short}_phrase_emb"])
         checks.check(f"mixed/{short}_lang_emb", seen[f"{short}_lang_emb"].view(num_pairs, -1))
@@ -177,14 +181,14 @@ def check_mixed(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> 
         checks.check(f"mixed/{name}", seen[name])
     for name in ("sub_feats", "sub_vis_emb"):
         checks.check(f"mixed/{name}", seen[name].view(num_pairs, -1))
-    checks.check("mixed/rel_masks", features.neighbours[:num_pairs] >= 0)
+    checks.check("mixed/rel_masks", features.neighbors[:num_pairs] >= 0)
     language = torch.nn.functional.normalize(seen["rel_lang_emb"].view(num_pairs, -1), dim=-1)
     checks.check("mixed/rel_cossim_unmasked", torch.einsum("pkd,pd->pk", features.relationship[:num_pairs], language))
     checks.check("mixed/sub_grid_attn", matches.grid_attention[diagonal, diagonal].flatten(1))
     checks.check("mixed/att_scores", pairs.attribute_logits)
     if "mixed/rel_ixs" in case.outputs:
-        expected = chosen_ids(to_ids(features.neighbours, ann_ids)[:num_pairs], case.outputs["mixed/rel_ixs"])
-        checks.check_ids("mixed/rel_ixs (ids)", to_ids(pairs.neighbours, ann_ids), expected)
+        expected = chosen_ids(to_ids(features.neighbors, ann_ids)[:num_pairs], case.outputs["mixed/rel_ixs"])
+        checks.check_ids("mixed/rel_ixs (ids)", to_ids(pairs.neighbors, ann_ids), expected)
 
 
 def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> None:
@@ -203,9 +207,8 @@ def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) 
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     region_index = torch.cat([right, wrong, right])
-    matches = matching.match_pairs(
-        region_inputs(case, ann_ids), region_index, torch.cat([labels, labels, wrong_labels])
-    )
+    text = matching.encode_words(torch.cat([labels, labels, wrong_labels]))
+    matches = matching.match_pairs(**region_inputs(case, ann_ids), region_index=region_index, text=text)
     weights = attribute_weights(case.attribute_counts())
     rank = ranking_loss(matches.scores, options["margin"], options["visual_rank_weight"], options["lang_rank_weight"])
     attributes = attribute_loss(
@@ -216,18 +219,14 @@ def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) 
 
     checks.check("train/scores", matches.scores)
     checks.check("train/att_scores", matches.attribute_logits)
-    checks.check("train/weights", matches.module_weights)
+    checks.check("train/weights", text.module_weights)
     for short, column in MODULE_COLUMN.items():
-        checks.check(f"train/{short}_attn", matches.word_attentions[:, column])
+        checks.check(f"train/{short}_attn", text.word_attentions[:, column])
     if "train/rel_ixs" in case.outputs:
-        inputs = region_inputs(case, ann_ids)
-        contexts = neighbours(
-            *(inputs[name] for name in ("boxes", "categories", "region_mask")),
-            options["num_cxt"],
-            context_kinds(case),
-        )
-        expected = chosen_ids(to_ids(contexts[0], ann_ids)[region_index], case.outputs["train/rel_ixs"])
-        checks.check_ids("train/rel_ixs (ids)", to_ids(matches.neighbours, ann_ids), expected)
+        regions = region_inputs(case, ann_ids)["regions"]
+        contexts = neighbor_rows(regions, options["num_cxt"], context_kinds(case))
+        expected = chosen_ids(to_ids(contexts, ann_ids)[region_index], case.outputs["train/rel_ixs"])
+        checks.check_ids("train/rel_ixs (ids)", to_ids(matches.neighbors, ann_ids), expected)
     checks.check("train/loss_rank", rank)
     checks.check("train/loss_att", attributes)
     checks.check("train/loss", loss)
@@ -270,7 +269,7 @@ def run(case: GoldenCase) -> list[Comparison]:
     matching = load_matching(
         case.checkpoint("tensors_matching"),
         grid_size=case.manifest["inputs_generated"]["pool5"]["shape"][-1],
-        same_category_neighbours=bool(case.config["matching_opt"]["with_st"]),
+        same_category_neighbors=bool(case.config["matching_opt"]["with_st"]),
     )
     inputs = case.inputs
     check_geometry(case, checks)

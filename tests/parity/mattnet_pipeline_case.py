@@ -1,18 +1,20 @@
 """Golden cases of MAttNet's detector, array by array, and of the whole way from a photo to the chosen mask."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from hf_refseg.layers.image_geometry import exclusive_to_inclusive
 from hf_refseg.models.mask_rcnn.boxes import decode_boxes
 from hf_refseg.models.mask_rcnn.convert_mask_rcnn import load_original
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from hf_refseg.models.mattnet.convert_mattnet import load_matching, tokenizer_from_infos
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
-from hf_refseg.models.mattnet.region_geometry import location_features, neighbours, relative_locations
+from hf_refseg.models.mattnet.region_geometry import location_features, neighbor_rows, relative_locations
 from hf_refseg.processing.mask_pasting import paste_masks
 
 from .golden_case import Comparison, GoldenCase, compare
@@ -86,7 +88,7 @@ def check_detector(case: GoldenCase, model, inputs) -> list[Comparison]:
     backbone = model.backbone(pixel_values, output_hidden_states=True)
     for name, maps in zip(("maxpool", "layer1", "layer2"), backbone.hidden_states, strict=False):
         checks.check(f"backbone/{name}", maps)
-    features = model.get_image_features(pixel_values)
+    features = model.get_image_features(**inputs)
     checks.check("net_conv", features.maps)
     checks.check("rpn_feat", torch.relu(model.rpn.convolution(features.maps)))
     logits, deltas = model.rpn(features.maps)
@@ -100,25 +102,27 @@ def check_detector(case: GoldenCase, model, inputs) -> list[Comparison]:
     checks.check("proposals_before_nms", decoded.clamp(min=0).minimum(limits))
     checks.check("proposal_scores_before_nms", logits.flatten(0, 3).softmax(-1)[:, 1])
 
-    boxes, scores = model.select_proposals(logits.flatten(0, 3), deltas.flatten(0, 3), features.input_sizes[0])
-    if "rois" in checks.expected and len(boxes) == len(checks.expected["rois"]):
-        order = same_order(boxes, checks.expected["rois"][:, 1:])
-        boxes, scores = boxes[order], scores[order]
+    proposals = model.propose(features)
+    if "rois" in checks.expected and len(proposals.boxes) == len(checks.expected["rois"]):
+        order = same_order(proposals.boxes, checks.expected["rois"][:, 1:])
+        proposals = replace(proposals, boxes=proposals.boxes[order], scores=proposals.scores[order])
+    boxes = proposals.boxes
     checks.check("rois", torch.nn.functional.pad(boxes, (1, 0)))
-    checks.check("roi_scores", scores)
-    crops = model.crop(features, [boxes])
+    checks.check("roi_scores", proposals.scores)
+    crops = model.crop(features.maps, boxes, proposals.image_index)
     checks.check("pool5", crops)
     checks.check("pool5_mean", crops.mean((2, 3)))
     head = model.head(crops)
     checks.check("spatial_fc7", head)
     checks.check("fc7_mean", head.mean((2, 3)))
-    logits, deltas = model.head.predict(head)
+    _, deltas = model.head.predict(head)
     std = torch.tensor(model.config.box_std)
-    checks.check("cls_score", logits)
-    checks.check("cls_prob", logits.softmax(-1))
     checks.check("bbox_pred_denormalised", (deltas * std).flatten(1))
     checks.check("pred_boxes_unclipped", decode_boxes((boxes / scale)[:, None], deltas * std).flatten(1))
-    checks.check("pred_boxes", model.predict_boxes(boxes, deltas, scale, inputs["original_sizes"][0]).flatten(1))
+    scored = model.score(features, proposals)
+    checks.check("cls_score", scored.logits)
+    checks.check("cls_prob", scored.logits.softmax(-1))
+    checks.check("pred_boxes", exclusive_to_inclusive(scored.boxes).flatten(1))
     for key, part, values in stored(checks.expected, "mask_prob"):
         ours = model.mask_branch.mask_logits(torch.relu(model.mask_branch.upsampling(head[part]))).sigmoid()
         checks.append(compare(key, ours, values))
@@ -158,19 +162,19 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     model = MAttNetForReferringSegmentation.from_parts(detector, matching)
     outputs = model(**inputs, input_ids=torch.from_numpy(expected["labels"]), output_attentions=True)
     features = model.get_image_features(**inputs)
-    boxes, mask = features.regions.xywh(), features.regions.mask
-    num_regions, num_neighbours = mask.shape[1], model.config.num_neighbours
-    same = neighbours(boxes, features.regions.labels, mask, num_neighbours, "same")
-    checks.check("Feats/lfeats", location_features(boxes, features.original_sizes)[0])
-    checks.check("Feats/dif_lfeats", relative_locations(boxes, same)[0].flatten(1))
-    contexts = neighbours(boxes, features.regions.labels, mask, num_neighbours, "different_then_same")
-    checks.check("Feats/cxt_lfeats", relative_locations(boxes, contexts)[0])
-    checks.check("cxt_det_ids", contexts[0], tolerance=0)
+    regions, boxes = features.regions, features.regions.boxes
+    num_regions, num_neighbors = len(boxes), model.config.num_neighbors
+    same = neighbor_rows(regions, num_neighbors, "same")
+    checks.check("Feats/lfeats", location_features(boxes, inputs["original_sizes"]))
+    checks.check("Feats/dif_lfeats", relative_locations(boxes, same).flatten(1))
+    contexts = neighbor_rows(regions, num_neighbors, "different_then_same")
+    checks.check("Feats/cxt_lfeats", relative_locations(boxes, contexts))
+    checks.check("cxt_det_ids", contexts, tolerance=0)
     checks.check("Feats/pool5", found.crops)
     checks.check("Feats/fc7", found.head_features)
     means = found.head_features.mean((2, 3))
     checks.check("Feats/fc7_mean", means)
-    checks.check("Feats/cxt_fc7", means[contexts[0].clamp(min=0)] * (contexts[0] >= 0)[..., None])
+    checks.check("Feats/cxt_fc7", means[contexts.clamp(min=0)] * (contexts >= 0)[..., None])
     explanation = outputs.explanation
     checks.check("match/scores", outputs.region_scores[0])
     for column, name in enumerate(("sub", "loc", "rel")):
@@ -180,13 +184,14 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     language = []
     embedding = model.matching.visual["relationship"].language_embedding
     handle = embedding.register_forward_hook(lambda module, args, output: language.append(output.flatten()))
-    matches = model.matching.match(features.matching, torch.from_numpy(expected["labels"]), output_attentions=True)
+    text = model.get_text_features(torch.from_numpy(expected["labels"]))
+    matches = model.matching.match(regions, features.matching, text, output_attentions=True)
     handle.remove()
     checks.check("match/rel_cossim_unmasked", features.matching.relationship @ language[0])
     for key, _, values in stored(expected, "match/rel_ixs"):
         # of several paddings, which all score 0, any one is as good; their ids are -1
         ids = np.take_along_axis(expected["cxt_det_ids"], values[:, None], 1)[:, 0]
-        checks.append(compare(f"{key} (ids)", matches.neighbours[0], ids, tolerance=0))
+        checks.append(compare(f"{key} (ids)", matches.neighbors[0], ids, tolerance=0))
     checks.check("match/sub_grid_attn", matches.grid_attention[0].flatten(1))
     checks.check("match/att_scores", matches.attribute_logits[0])
     entry = case.manifest["pipeline_entry"]

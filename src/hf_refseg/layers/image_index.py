@@ -1,6 +1,10 @@
-"""Which image of a batch each expression speaks of."""
+"""Which image of a batch each expression refers to, and each of many rows belongs to."""
+
+from collections.abc import Sequence
 
 import torch
+
+from .inputs import values_are_readable
 
 
 def resolve_image_index(
@@ -12,14 +16,13 @@ def resolve_image_index(
     Without an index, N expressions belong to N images one each, or all to a single image.
 
     Raises:
-        ValueError: the numbers leave it open which image an expression means, or the index has another length or (seen
-            on a CPU only: looking would stall a GPU) speaks of an image that is not there.
+        ValueError: the numbers leave it open which image an expression refers to, or the index has another length or
+            (seen where `values_are_readable`) refers to an image that is not there.
     """
     if image_index is not None:
         if len(image_index) != num_expressions:
             raise ValueError(f"image_index names {len(image_index)} expressions, input_ids holds {num_expressions}")
-        on_cpu = image_index.device.type == "cpu" and not torch.compiler.is_compiling()
-        if on_cpu and not 0 <= image_index.min() <= image_index.max() < num_images:
+        if values_are_readable(image_index) and not 0 <= image_index.min() <= image_index.max() < num_images:
             raise ValueError(
                 f"image_index runs from {image_index.min()} to {image_index.max()}, but there are {num_images} images, "
                 f"0 to {num_images - 1}"
@@ -33,3 +36,9 @@ def resolve_image_index(
         f"{num_expressions} expressions for {num_images} images: pass image_index (the processor returns it), "
         "one image, or as many images as expressions"
     )
+
+
+def packed_image_index(counts: Sequence[int], device: torch.device) -> torch.Tensor:
+    """The image of each of M rows, where image i has `counts[i]` of them and those of the first come first: (M,)."""
+    images, repeats = torch.arange(len(counts), device=device), torch.tensor(counts, device=device)
+    return images.repeat_interleave(repeats, output_size=sum(counts))

@@ -3,6 +3,11 @@
 import torch
 
 
+def values_are_readable(tensor: torch.Tensor) -> bool:
+    """Whether the values of a tensor may be looked at: not on a GPU, which would stall, nor while a graph is traced."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def check_pixel_values(pixel_values: torch.Tensor) -> None:
     """Raises ValueError unless `pixel_values` is a batch of images (B, C, H, W)."""
     if pixel_values.ndim != 4 or 0 in pixel_values.shape:
@@ -15,7 +20,7 @@ def check_expressions(input_ids: torch.Tensor, attention_mask: torch.Tensor | No
     """
     Raises ValueError unless `input_ids` (N, T) holds words the model knows and the mask, if any, has its shape.
 
-    The ids themselves are looked at on a CPU only: elsewhere that would stall the device.
+    The ids themselves are looked at where `values_are_readable`.
     """
     if input_ids.ndim != 2 or 0 in input_ids.shape:
         raise ValueError(
@@ -26,9 +31,7 @@ def check_expressions(input_ids: torch.Tensor, attention_mask: torch.Tensor | No
             f"attention_mask has the shape {tuple(attention_mask.shape)}, input_ids {tuple(input_ids.shape)}: "
             "both are (N, T)"
         )
-    if input_ids.device.type != "cpu" or torch.compiler.is_compiling():
-        return
-    if not 0 <= input_ids.min() <= input_ids.max() < vocab_size:
+    if values_are_readable(input_ids) and not 0 <= input_ids.min() <= input_ids.max() < vocab_size:
         raise ValueError(
             f"input_ids runs from {input_ids.min()} to {input_ids.max()}, but the model knows the words 0 to "
             f"{vocab_size - 1}: use the processor that was saved with the model"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..layers.image_geometry import exclusive_to_inclusive, paste_probabilities
 from .resizing import check_interpolation
 
 PAPER_THRESHOLD = 122
@@ -50,34 +51,9 @@ def paste_masks(
     return torch.cat(pasted)
 
 
-def paste_probabilities(probabilities: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """
-    The same without a threshold: (R, M, M) and (R, 4) -> (R, height, width) float32, 0 outside the boxes.
-
-    Bilinear interpolation is a product from the left for the rows and from the right for the columns, so all masks are
-    pasted at once and nothing waits for a GPU.
-    """
-    length = probabilities.shape[-1]
-    boxes = boxes.to(probabilities.device)
-    rows = _axis_weights(boxes[:, 1], boxes[:, 3], size[0], length)  # (R, height, M)
-    columns = _axis_weights(boxes[:, 0], boxes[:, 2], size[1], length)  # (R, width, M)
-    return rows @ probabilities.float() @ columns.mT  # -> (R, height, width)
-
-
-def _axis_weights(low: torch.Tensor, high: torch.Tensor, pixels: int, cells: int) -> torch.Tensor:
-    """How much each of the cells from `low` to `high` (R,) counts at the centre of each pixel: (R, pixels, cells)."""
-    centre = torch.arange(pixels, device=low.device) + 0.5
-    low, high = low.float()[:, None], high.float()[:, None]
-    # beyond the outermost cell's centre its value goes on: a mask does not fade at the edge of its box
-    position = ((centre - low) / (high - low) * cells - 0.5).clamp(0, cells - 1)  # (R, pixels)
-    weights = (1 - (position[..., None] - torch.arange(cells, device=low.device)).abs()).clamp(min=0)
-    # a box of no width that begins at the centre of a pixel has weights of 0 / 0, which a product would keep
-    return weights.where(((centre >= low) & (centre < high))[..., None], 0)  # (R, pixels, cells)
-
-
 def _paste_like_the_paper(probability: torch.Tensor, box: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     height, width = size
-    x1, y1, x2, y2 = (box.float() - box.new_tensor([0, 0, 1, 1])).tolist()  # both corners inside again
+    x1, y1, x2, y2 = exclusive_to_inclusive(box.float()).tolist()
     x1, y1 = min(max(x1, 0.0), width - 1.0), min(max(y1, 0.0), height - 1.0)
     x2, y2 = min(max(x2, 0.0), width - 1.0), min(max(y2, 0.0), height - 1.0)
     rows, columns = int(y2 - y1 + 1), int(x2 - x1 + 1)

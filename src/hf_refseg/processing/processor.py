@@ -265,6 +265,7 @@ def image_sizes(outputs, target_sizes: torch.Tensor | list[tuple[int, int]] | No
     if given is not None and known is not None and given != known:
         raise ValueError(
             f"target_sizes are {given}, but the boxes of the outputs are in pixels of images of {known} (height, "
-            "width); leave target_sizes out, and give the model all that the processor returned"
+            "width); leave target_sizes out, and give the model all that the processor returned: model(**inputs), or "
+            "get_image_features(**inputs)"
         )
     return known if given is None else given

@@ -1,18 +1,17 @@
-"""Anchors, deltas, clipping and suppression, with both corners of a box inside it."""
+"""Anchors, deltas, clipping and overlap of boxes with both corners inside, and suppression."""
 
 import numpy as np
 import pytest
 import torch
 from torchvision.ops import nms
 
+from hf_refseg.layers.image_geometry import inclusive_to_exclusive
 from hf_refseg.models.mask_rcnn.boxes import (
-    centres_and_sizes,
+    centers_and_sizes,
     clip_boxes,
     clip_boxes_outwards,
     decode_boxes,
     encode_boxes,
-    exclusive_to_inclusive,
-    inclusive_to_exclusive,
     make_anchors,
     overlaps,
     shift_anchors,
@@ -62,10 +61,10 @@ def test_decoding_gives_what_was_encoded_and_a_pixel_more():
     torch.testing.assert_close(decoded, inclusive_to_exclusive(targets), rtol=1e-5, atol=1e-4)
 
 
-def test_deltas_are_relative_to_size_and_centre():
+def test_deltas_are_relative_to_size_and_center():
     boxes = torch.tensor([[10.0, 20, 19, 39]])
-    centres, sizes = centres_and_sizes(boxes)
-    assert centres.tolist() == [[15, 30]] and sizes.tolist() == [[10, 20]]
+    centers, sizes = centers_and_sizes(boxes)
+    assert centers.tolist() == [[15, 30]] and sizes.tolist() == [[10, 20]]
     assert decode_boxes(boxes, torch.tensor([[0.5, -0.1, 0, 0]])).tolist() == [[15, 18, 25, 38]]
     wider = decode_boxes(boxes, torch.tensor([[0, 0, 2.0, 0]]).log1p())
     torch.testing.assert_close(wider, torch.tensor([[0.0, 20, 30, 40]]))
@@ -76,12 +75,6 @@ def test_one_box_per_category():
     together = decode_boxes(boxes[:, None], deltas)
     for category in range(3):
         torch.testing.assert_close(together[:, category], decode_boxes(boxes, deltas[:, category]))
-
-
-def test_corners_inside_and_outside():
-    boxes = random_boxes()
-    assert inclusive_to_exclusive(torch.tensor([1.0, 2, 3, 4])).tolist() == [1, 2, 4, 5]
-    torch.testing.assert_close(exclusive_to_inclusive(inclusive_to_exclusive(boxes)), boxes)
 
 
 # ---- Clipping ----
@@ -137,29 +130,31 @@ def test_suppression_is_the_original_loop(threshold):
         random_boxes(60).double().round().float(),
         torch.rand(60, generator=torch.Generator().manual_seed(5)),
     )
-    kept = suppress(boxes, scores, threshold)
+    outside = inclusive_to_exclusive(boxes)
+    kept = suppress(outside, scores, threshold)
     assert kept.tolist() == suppressed_by_hand(boxes.tolist(), scores, lambda overlap: overlap <= threshold)
-    assert torch.equal(kept, nms(inclusive_to_exclusive(boxes), scores, threshold))
-    inclusive = suppress(boxes, scores, threshold, inclusive=True)
-    assert inclusive.tolist() == suppressed_by_hand(boxes.tolist(), scores, lambda overlap: overlap < threshold)
+    assert torch.equal(kept, nms(outside, scores, threshold))
+    or_equal = suppress(outside, scores, threshold, or_equal=True)
+    assert or_equal.tolist() == suppressed_by_hand(boxes.tolist(), scores, lambda overlap: overlap < threshold)
 
 
 @pytest.mark.parametrize(("numerator", "threshold"), [(3, 0.3), (5, 0.5), (7, 0.7)])
-def test_an_overlap_of_just_the_threshold_suppresses_where_it_is_inclusive(numerator, threshold):
+def test_an_overlap_of_just_the_threshold_suppresses_where_it_is_asked_for(numerator, threshold):
     """A box of 10 pixels and a part of it, whose overlap in float32 is the threshold in float32."""
     boxes = torch.tensor([[0.0, 0, 9, 0], [0, 0, numerator - 1, 0]])
     scores = torch.tensor([0.9, 0.8])
     assert overlaps(boxes[:1], boxes[1:]).item() == np.float32(threshold)
-    assert suppress(boxes, scores, threshold, inclusive=True).tolist() == [0]
-    assert suppress(boxes, scores, float(np.float32(threshold))).tolist() == [0, 1]
-    smaller = torch.tensor([[0.0, 0, 9, 0], [0, 0, numerator - 2, 0]])
-    assert suppress(smaller, scores, threshold, inclusive=True).tolist() == [0, 1]
+    outside = inclusive_to_exclusive(boxes)
+    assert suppress(outside, scores, threshold, or_equal=True).tolist() == [0]
+    assert suppress(outside, scores, float(np.float32(threshold))).tolist() == [0, 1]
+    smaller = torch.tensor([[0.0, 0, 10, 1], [0, 0, numerator - 1, 1]])
+    assert suppress(smaller, scores, threshold, or_equal=True).tolist() == [0, 1]
 
 
 def test_boxes_without_area_and_no_boxes():
     """A box whose second corner lies a pixel before its first one has no pixel; it overlaps nothing."""
     boxes = torch.tensor([[5.0, 5, 4, 4], [5, 5, 4, 4], [0, 0, 20, 20], [9, 9, 3, 3]])
     scores = torch.tensor([0.9, 0.8, 0.7, 0.6])
-    assert set(suppress(boxes, scores, 0.3).tolist()) >= {0, 2}
+    assert set(suppress(inclusive_to_exclusive(boxes), scores, 0.3).tolist()) >= {0, 2}
     assert suppress(boxes[:0], scores[:0], 0.3).shape == (0,)
     assert overlaps(boxes[:0], boxes).shape == (0, 4)

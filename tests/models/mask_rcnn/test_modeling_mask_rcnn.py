@@ -223,10 +223,11 @@ def test_convolutions_before_the_crop_give_what_those_after_it_do(model, images,
     for name, buffer in model.head.stage.named_buffers():  # a bias that is not zero, which the crop must not scale
         buffer.copy_(torch.rand(buffer.shape, generator=torch.Generator().manual_seed(len(name))) + 0.5)
     features = model.get_image_features(images)
-    boxes = [torch.tensor([[3.0, 5, 70, 60], [80, 60, 120, 90], [0, 0, 95, 79]])] * 2  # one reaches out of the map
+    boxes = torch.tensor([[3.0, 5, 70, 60], [80, 60, 120, 90], [0, 0, 95, 79]] * 2)  # one reaches out of the map
+    index = torch.tensor([0, 0, 0, 1, 1, 1])
     seen = []
     handle = model.head.stage[0].reduce.register_forward_hook(lambda *_: seen.append(1))
-    first = model.head.read_map(features.maps, lambda maps: model._crop_map(maps, boxes), num_points=6 * 49)
+    first = model.head.read_map(features.maps, lambda maps: model.crop(maps, boxes, index), num_points=6 * 49)
     assert not seen, "the first convolution ran on the map"
     handle.remove()
-    torch.testing.assert_close(first, model.head(model.crop(features, boxes)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(first, model.head(model.crop(features.maps, boxes, index)), rtol=1e-4, atol=1e-5)

@@ -59,8 +59,8 @@ def test_a_pickled_module_answers_as_its_arrays(arrays, checkpoint):
     infos = read_infos(checkpoint)
     matching = load_matching(checkpoint, **options_from_infos(infos))
     config = matching.config
-    assert (config.grid_size, config.region_size, config.head_size, config.num_neighbours) == (7, 6, 8, 5)
-    assert (config.rank_margin, config.matching_dropout, config.same_category_neighbours) == (0.2, 0.3, False)
+    assert (config.grid_size, config.region_size, config.head_size, config.num_neighbors) == (7, 6, 8, 5)
+    assert (config.rank_margin, config.matching_dropout, config.same_category_neighbors) == (0.2, 0.3, False)
     assert config.attribute_labels == ["man", "red", "striped", "tall"]
     assert config.attribute_weights == attribute_weights([400, 100, 4, 1])
     assert not matching.training and matching.visual["subject"].fusion_norm.num_batches_tracked == 0
@@ -72,15 +72,15 @@ def test_a_pickled_module_answers_as_its_arrays(arrays, checkpoint):
         matching.language.encoder.backward_lstm.weight_hh_l0,
         torch.from_numpy(arrays["rnn_encoder.rnn.weight_hh_l0_reverse"]),
     )
-    regions = tiny_regions(3)
-    for name in ("region_maps", "head_maps"):
-        regions[name] = torch.nn.functional.interpolate(regions[name], (7, 7))
+    arguments = tiny_regions(3)
+    for name in ("crops", "head_maps"):
+        arguments[name] = torch.nn.functional.interpolate(arguments[name], (7, 7))
+    scores = []
     with torch.no_grad():
-        ours = [
-            model.match(model.encode_regions(**regions), torch.tensor([[1, 3]])).scores
-            for model in (matching, load_matching(arrays, same_category_neighbours=False))
-        ]
-    assert torch.equal(*ours)
+        for model in (matching, load_matching(arrays, same_category_neighbors=False)):
+            features, text = model.encode_regions(**arguments), model.encode_words(torch.tensor([[1, 3]]))
+            scores.append(model.match(arguments["regions"], features, text).scores)
+    assert torch.equal(*scores)
 
 
 def test_counters_of_a_later_pytorch_are_no_unknown_tensors(arrays):

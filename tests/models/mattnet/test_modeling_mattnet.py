@@ -94,10 +94,10 @@ class TestMAttNet(ModelTester):
             ({"attention_mask": torch.ones(3, 5)}, r"attention_mask has the shape \(3, 5\), input_ids \(3, 4\)"),
             ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
             ({"region_boxes": torch.tensor([BOXES])}, "region_boxes are of 1 images, but there are 2"),
-            ({"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]}, r"shape \(2, 4, 3\); give \(B, R, 4\)"),
+            ({"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]}, r"region_boxes\[0\] has the shape \(4, 3\); give \(R_i, 4\)"),
             (
                 {"region_labels": torch.tensor([[0, 1], [1, 2]])},
-                r"has \[2, 2\] entries per image, region_boxes \[4, 4\]",
+                r"region_labels has \[2, 2\] entries per image, region_boxes \[4, 4\]",
             ),
             (
                 {"region_boxes": [torch.tensor([[5.0, 5, 5, 9]]), torch.tensor(BOXES)]},
@@ -134,17 +134,19 @@ class TestMAttNet(ModelTester):
 
     def test_regions_beside_features_that_hold_their_own_are_refused(self, model, inputs):
         features = model.get_image_features(inputs["pixel_values"])
-        with pytest.raises(ValueError, match="image_features hold their regions"):
+        with pytest.raises(
+            ValueError, match="image_features hold their regions already; give region_boxes, region_labels"
+        ):
             model(**inputs, image_features=features)
 
-    def test_padded_regions_are_no_candidates(self, model, inputs):
-        mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
-        padded = model(**inputs, region_mask=mask)
+    def test_images_with_fewer_regions_have_fewer_candidates(self, model, inputs):
         lists = {
-            "region_boxes": [boxes[keep] for boxes, keep in zip(inputs["region_boxes"], mask, strict=True)],
-            "region_labels": [labels[keep] for labels, keep in zip(inputs["region_labels"], mask, strict=True)],
+            name: [list(inputs[name][0]), inputs[name][1][:3].numpy()] for name in ("region_boxes", "region_labels")
         }
-        assert torch.equal(padded.region_scores, model(**{**inputs, **lists}).region_scores)
+        scores = model(**{**inputs, **lists}).region_scores
+        assert torch.isneginf(scores[[0, 2], 3]).all() and scores[1].isfinite().all()
+        full = model(**inputs).region_scores
+        torch.testing.assert_close(scores[1], full[1])
 
     def test_the_detector_never_trains(self, model, inputs):
         before = {name: tensor.clone() for name, tensor in model.detector.state_dict().items()}
@@ -184,8 +186,8 @@ def test_its_own_detections_are_the_candidates(model, image):
 def test_one_candidate_is_the_answer(model, image):
     outputs = model(image, WORDS, region_boxes=[torch.tensor([[10.0, 10, 50, 60]])], output_attentions=True)
     assert outputs.pred_boxes.tolist() == [[10, 10, 50, 60]] * 2
-    assert outputs.explanation.neighbours.tolist() == [-1, -1]
-    assert outputs.explanation.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbour, no relation"
+    assert outputs.explanation.neighbors.tolist() == [-1, -1]
+    assert outputs.explanation.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbor, no relation"
 
 
 @torch.no_grad()

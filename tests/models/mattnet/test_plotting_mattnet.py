@@ -21,7 +21,7 @@ def mask() -> np.ndarray:
     return mask
 
 
-def looked_at(neighbour=2, names=("subject", "location", "relationship")) -> MAttNetExplanation:
+def looked_at(neighbor=2, names=("subject", "location", "relationship")) -> MAttNetExplanation:
     """Three regions of one image, of which the second is chosen for an expression of two words and padding."""
     modules = len(names)
     return MAttNetExplanation(
@@ -29,7 +29,7 @@ def looked_at(neighbour=2, names=("subject", "location", "relationship")) -> MAt
         word_attentions=torch.tensor([[0.25, 0.75, 0.0]]).expand(modules, 3)[None],
         module_weights=torch.full((1, modules), 1 / modules),
         grid_attention=torch.eye(7)[None] / 7 if modules == 3 else None,
-        neighbours=None if neighbour is None else torch.tensor([neighbour]),
+        neighbors=None if neighbor is None else torch.tensor([neighbor]),
         chosen=torch.tensor([1]),
         region_boxes=torch.tensor([[[0.0, 0, 30, 30], [40, 20, 100, 60], [90, 50, 120, 80]]]),
     )
@@ -52,7 +52,7 @@ def test_modules_show_regions_cells_and_words(image, mask, tmp_path):
     assert Image.open(tmp_path / "modules.png").width > 800
 
 
-def test_modules_of_an_ablation_and_no_neighbour(image):
+def test_modules_of_an_ablation_and_no_neighbor(image):
     figure = plot_explanation(image, ["red"], looked_at(None, ("location",)))
     assert len(figure.axes[0].patches) == 3 and len(figure.axes[1].images) == 1
     assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["location\n1.00"]

@@ -9,6 +9,7 @@ from tiny import tiny_matching_config
 
 from hf_refseg.data import RefShapes
 from hf_refseg.data.image_references import ImageReferences
+from hf_refseg.layers.regions import Regions
 from hf_refseg.models.mattnet.matching import MAttNetMatching
 from hf_refseg.models.mattnet.region_collator import MAttNetCollator
 from hf_refseg.processing.tokenization import build_blank_split_tokenizer
@@ -58,10 +59,10 @@ def test_rows_of_a_batch():
     items = [make_item(7, OBJECTS, {"a": 0, "b": 2}), make_item(8, {5: "cat", 6: "car"}, {"c": 6})]
     batch = make_collator()(items)
     assert batch["pixel_values"].shape[0] == 2
-    assert batch["region_mask"].tolist() == [[True] * 5, [True, True, False, False, False]]
-    assert batch["region_boxes"][1, 1].tolist() == [6, 0, 16, 20]
-    categories = batch["region_labels"]
-    assert categories[0, 0] == categories[0, 1] == categories[1, 0] != categories[0, 2] and categories[1, 2] == 0
+    assert [boxes.shape for boxes in batch["region_boxes"]] == [(5, 4), (2, 4)]
+    assert batch["region_boxes"][1][1].tolist() == [6, 0, 16, 20] and batch["region_boxes"][1].dtype == torch.float64
+    first, second = batch["region_labels"]
+    assert first[0] == first[1] == second[0] and len({int(label) for label in (first[0], first[2], second[1])}) == 3
     right, wrong, again = batch["region_index"].view(3, 9)
     assert right.tolist() == again.tolist() == [0] * 3 + [2] * 3 + [6] * 3
     assert not (right == wrong).any() and (wrong[:6] < 5).all() and (wrong[6:] == 5).all()
@@ -133,20 +134,16 @@ def test_refshapes_make_rows_that_the_matching_trains_on():
     batch = collator([items[index] for index in range(3)])
     assert batch["attribute_labels"].any() and not (batch["input_ids"] == 1).any()
     assert (batch["attribute_labels"][:, :2].sum(1) == 1).all(), "every shape is small or large"
-    num_regions = int(batch["region_mask"].sum())
-    boxes = batch["region_boxes"]
+    sizes = torch.tensor([[48, 48]] * 3)
+    regions = Regions.of(batch["region_boxes"], batch["region_labels"], image_sizes=sizes)
+    num_regions = len(regions.boxes)
     matching = MAttNetMatching(tiny_matching_config(vocab_size=len(words)))
     matches = matching.match_pairs(
-        {
-            "region_maps": torch.rand(num_regions, 6, 3, 3),
-            "head_maps": torch.rand(num_regions, 8, 3, 3),
-            "boxes": torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1),
-            "categories": batch["region_labels"],
-            "region_mask": batch["region_mask"],
-            "image_sizes": torch.tensor([[48, 48]] * 3),
-        },
+        regions,
+        torch.rand(num_regions, 6, 3, 3),
+        torch.rand(num_regions, 8, 3, 3),
+        sizes,
         batch["region_index"],
-        batch["input_ids"],
-        batch["attention_mask"],
+        matching.encode_words(batch["input_ids"], batch["attention_mask"]),
     )
     assert matches.scores.shape == (len(batch["region_index"]),) and matches.scores.isfinite().all()

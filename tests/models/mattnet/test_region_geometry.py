@@ -5,7 +5,13 @@ import functools
 import pytest
 import torch
 
-from hf_refseg.models.mattnet.region_geometry import location_features, neighbours, relative_locations
+from hf_refseg.layers.regions import Regions
+from hf_refseg.models.mattnet.region_geometry import (
+    location_features,
+    neighbor_rows,
+    neighbors,
+    relative_locations,
+)
 
 
 def sorted_ids(boxes: list, region: int, allowed: list[int]) -> list[int]:
@@ -21,55 +27,60 @@ def sorted_ids(boxes: list, region: int, allowed: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("num_regions", [1, 2, 9, 150])
-def test_neighbours_are_the_originals_ties_included(num_regions):
+def test_neighbors_are_the_originals_ties_included(num_regions):
     generator = torch.Generator().manual_seed(num_regions)
     # A coarse lattice: most distances occur several times.
-    boxes = torch.randint(0, 6, (2, num_regions, 4), generator=generator).double() * 8
-    categories = torch.randint(1, 4, (2, num_regions), generator=generator)
-    mask = torch.ones(2, num_regions, dtype=torch.bool)
-    mask[1, num_regions // 2 :] = False
-    found = {
-        kinds: neighbours(boxes, categories, mask, 5, kinds) for kinds in ("same", "different", "different_then_same")
-    }
-    for image in range(2):
-        exists = mask[image].nonzero()[:, 0].tolist()
-        for region in range(num_regions):
-            if region not in exists:
-                assert all((index[image, region] == -1).all() for index in found.values())
-                continue
-            others = [other for other in exists if other != region]
-            same = [other for other in others if categories[image, other] == categories[image, region]]
-            same = sorted_ids(boxes[image].tolist(), region, same)
+    xywh = torch.randint(0, 6, (num_regions + num_regions // 2, 4), generator=generator).double() * 8
+    counts = (num_regions, num_regions // 2)
+    labels = torch.randint(1, 4, (len(xywh),), generator=generator)
+    regions = Regions(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1), counts, labels)
+    found = {kinds: neighbor_rows(regions, 5, kinds) for kinds in ("same", "different", "different_then_same")}
+    start = 0
+    for count in counts:
+        boxes, categories = xywh[start : start + count].tolist(), labels[start : start + count]
+        for region in range(count):
+            others = [other for other in range(count) if other != region]
+            same = [other for other in others if categories[other] == categories[region]]
+            same = sorted_ids(boxes, region, same)
             different = [other for other in others if other not in same]
-            different = sorted_ids(boxes[image].tolist(), region, different)
+            different = sorted_ids(boxes, region, different)
             for kinds, expected in (
                 ("same", same),
                 ("different", different),
                 ("different_then_same", different + same),
             ):
-                padded = (expected + [-1] * 5)[:5]
-                assert found[kinds][image, region].tolist() == padded, (kinds, image, region)
+                padded = ([start + other for other in expected] + [-1] * 5)[:5]
+                assert found[kinds][start + region].tolist() == padded, (kinds, start, region)
+        start += count
 
 
 def test_locations_by_hand():
-    boxes = torch.tensor([[[10.0, 20.0, 40.0, 20.0], [50.0, 0.0, 10.0, 30.0]]])
-    numbers = location_features(boxes, torch.tensor([[100, 200]]))
-    torch.testing.assert_close(numbers[0, 0], torch.tensor([10 / 200, 20 / 100, 49 / 200, 39 / 100, 800 / 20000]))
-    offsets = relative_locations(boxes, torch.tensor([[[1, -1], [0, -1]]]))
-    # centre of the first (30, 30), sides 40 and 20
-    torch.testing.assert_close(offsets[0, 0, 0], torch.tensor([20 / 40, -30 / 20, 30 / 40, 0.0, 300 / 800]))
-    assert not offsets[0, :, 1].any()
+    boxes = torch.tensor([[10.0, 20.0, 50.0, 40.0], [50.0, 0.0, 60.0, 30.0]])
+    numbers = location_features(boxes, torch.tensor([[100, 200]] * 2))
+    torch.testing.assert_close(numbers[0], torch.tensor([10 / 200, 20 / 100, 49 / 200, 39 / 100, 800 / 20000]))
+    offsets = relative_locations(boxes, torch.tensor([[1, -1], [0, -1]]))
+    # center of the first (30, 30), sides 40 and 20
+    torch.testing.assert_close(offsets[0, 0], torch.tensor([20 / 40, -30 / 20, 30 / 40, 0.0, 300 / 800]))
+    assert not offsets[:, 1].any()
 
 
 def test_boxes_without_area_stay_finite():
-    boxes = torch.tensor([[[10.0, 10, 0, 0], [10, 10, 5, 0], [0, 0, 4, 4]]])
-    index = neighbours(boxes, torch.ones(1, 3), torch.ones(1, 3, dtype=torch.bool), 2, "same")
+    boxes = torch.tensor([[10.0, 10, 10, 10], [10, 10, 15, 10], [0, 0, 4, 4]])
+    index = neighbors(boxes, torch.ones(3), 2, "same")
     assert (index >= 0).all()
     assert relative_locations(boxes, index).isfinite().all()
 
 
 def test_float32_boxes_are_computed_in_float64():
-    boxes = torch.rand(1, 20, 4, generator=torch.Generator().manual_seed(0)) * 300
-    index = neighbours(boxes, torch.ones(1, 20), torch.ones(1, 20, dtype=torch.bool), 5, "same")
+    boxes = torch.rand(20, 4, generator=torch.Generator().manual_seed(0)) * 300
+    index = neighbors(boxes, torch.ones(20), 5, "same")
     exact = relative_locations(boxes.double(), index)
     assert exact.dtype == torch.float32 and torch.equal(relative_locations(boxes, index), exact)
+
+
+def test_a_tie_in_float32_is_none_in_float64():
+    """The order of two neighbors whose distances differ by less than float32 can tell."""
+    near = 100 + 2.0**-30
+    boxes = torch.tensor([[0, 0, 10, 10], [100, 0, 110, 10], [near, 0, near + 10, 10]], dtype=torch.float64)
+    assert neighbors(boxes, torch.ones(3), 2, "same")[0].tolist() == [1, 2]
+    assert neighbors(boxes.float(), torch.ones(3), 2, "same")[0].tolist() == [2, 1], "a tie: the last comes first"

@@ -9,15 +9,7 @@ it is used: whoever loads another model needs neither its second nor its memory.
 import numpy as np
 import torch
 
-
-def inclusive_to_exclusive(boxes: torch.Tensor) -> torch.Tensor:
-    """(..., 4) with the second corner inside -> (..., 4) with it outside, torchvision's and the data sets' way."""
-    return torch.cat([boxes[..., :2], boxes[..., 2:] + 1], dim=-1)
-
-
-def exclusive_to_inclusive(boxes: torch.Tensor) -> torch.Tensor:
-    """(..., 4) xyxy as torchvision and the data sets have it -> (..., 4) with the second corner inside."""
-    return torch.cat([boxes[..., :2], boxes[..., 2:] - 1], dim=-1)
+from ...layers.image_geometry import inclusive_to_exclusive
 
 
 def make_anchors(base_size: int, ratios: list[float], scales: list[float]) -> torch.Tensor:
@@ -26,11 +18,11 @@ def make_anchors(base_size: int, ratios: list[float], scales: list[float]) -> to
 
     Widths and heights are rounded for each ratio before they are scaled, to even numbers where they are halves.
     """
-    centre = (base_size - 1) / 2
+    center = (base_size - 1) / 2
     widths = np.round(np.sqrt(base_size * base_size / np.asarray(ratios, np.float64)))  # (ratios,)
     sizes = np.stack([widths, np.round(widths * ratios)], axis=1)  # -> (ratios, 2) width, height
     sizes = (sizes[:, None] * np.asarray(scales, np.float64)[:, None]).reshape(-1, 2)  # -> (ratios * scales, 2)
-    anchors = np.concatenate([centre - (sizes - 1) / 2, centre + (sizes - 1) / 2], axis=1)  # (A, 2) x 2 -> (A, 4)
+    anchors = np.concatenate([center - (sizes - 1) / 2, center + (sizes - 1) / 2], axis=1)  # (A, 2) x 2 -> (A, 4)
     return torch.from_numpy(anchors.astype(np.float32))
 
 
@@ -45,8 +37,8 @@ def shift_anchors(anchors: torch.Tensor, height: int, width: int, stride: int) -
     return (shifts[:, :, None] + anchors).flatten(0, 2)  # (height, width, A, 4) -> (height * width * A, 4)
 
 
-def centres_and_sizes(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(..., 4) -> centres (..., 2) and sizes (..., 2), x before y."""
+def centers_and_sizes(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(..., 4) -> centers (..., 2) and sizes (..., 2), x before y."""
     sizes = boxes[..., 2:] - boxes[..., :2] + 1  # (..., 4) -> (..., 2)
     return boxes[..., :2] + 0.5 * sizes, sizes
 
@@ -55,20 +47,20 @@ def decode_boxes(boxes: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
     """
     Moves boxes by deltas (dx, dy, dw, dh): (..., 4) and (..., 4), broadcast -> (..., 4).
 
-    The new corners lie half a size on either side of the new centre, without the 1 that a size has more: the result is
+    The new corners lie half a size on either side of the new center, without the 1 that a size has more: the result is
     a pixel larger than what `encode_boxes` was given, as in the original.
     """
-    centres, sizes = centres_and_sizes(boxes)
-    centres = deltas[..., :2] * sizes + centres
+    centers, sizes = centers_and_sizes(boxes)
+    centers = deltas[..., :2] * sizes + centers
     half = 0.5 * (deltas[..., 2:].exp() * sizes)
-    return torch.cat([centres - half, centres + half], dim=-1)
+    return torch.cat([centers - half, centers + half], dim=-1)
 
 
 def encode_boxes(boxes: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The deltas that lead from `boxes` (R, 4) to `targets` (R, 4): (R, 4)."""
-    centres, sizes = centres_and_sizes(boxes)
-    target_centres, target_sizes = centres_and_sizes(targets)
-    return torch.cat([(target_centres - centres) / sizes, (target_sizes / sizes).log()], dim=-1)
+    centers, sizes = centers_and_sizes(boxes)
+    target_centers, target_sizes = centers_and_sizes(targets)
+    return torch.cat([(target_centers - centers) / sizes, (target_sizes / sizes).log()], dim=-1)
 
 
 def clip_boxes(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
@@ -90,18 +82,18 @@ def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return box_iou(inclusive_to_exclusive(boxes), inclusive_to_exclusive(others))
 
 
-def suppress(boxes: torch.Tensor, scores: torch.Tensor, threshold: float, inclusive: bool = False) -> torch.Tensor:
+def suppress(boxes: torch.Tensor, scores: torch.Tensor, threshold: float, or_equal: bool = False) -> torch.Tensor:
     """
     Greedy non-maximum suppression: the indices of the boxes that stay, best first.
 
     Args:
-        boxes: (R, 4).
+        boxes: (R, 4), the second corner outside, as torchvision has it.
         scores: (R,).
-        threshold: a box goes whose IoU with a better one is above this; `inclusive`: or equal to it.
+        threshold: a box goes whose IoU with a better one is above this; `or_equal`: or equal to it.
     """
     from torchvision.ops import nms
 
-    if inclusive:
+    if or_equal:
         # torchvision compares with >. The next smaller number makes that >=.
         threshold = float(np.nextafter(np.float32(threshold), np.float32(0)))
-    return nms(inclusive_to_exclusive(boxes), scores, threshold)
+    return nms(boxes, scores, threshold)

@@ -35,7 +35,10 @@ class MaskRcnnConfig(PreTrainedConfig):
         train_pre_nms_top_n, train_post_nms_top_n: the same in training.
         rpn_nms_threshold: a proposal goes that overlaps a better one by more than this IoU.
         nms_threshold: a detection goes that overlaps a better one of its category by at least this IoU.
-        score_threshold: least probability of a detection; lowered by 0.1 for an image in which nothing reaches it.
+        score_threshold: least probability of a detection. Where each image needs one, as in MAttNet, it is lowered by
+            0.1 at a time for an image in which nothing reaches it, down to 0.
+        max_detections: of an image at most, the surest; the published code has no limit, which a photo of nothing
+            turns into thousands.
         rpn_batch_size, rpn_positive_fraction: sampled anchors per image, and the largest share of positive ones.
         rpn_positive_iou, rpn_negative_iou: an anchor is positive from the first IoU on, negative below the second.
         roi_batch_size, roi_positive_fraction: sampled proposals per image, and the largest share of positive ones.
@@ -80,6 +83,7 @@ class MaskRcnnConfig(PreTrainedConfig):
     rpn_nms_threshold: float = 0.7
     nms_threshold: float = 0.3
     score_threshold: float = 0.65
+    max_detections: int = 100
     rpn_batch_size: int = 256
     rpn_positive_fraction: float = 0.5
     rpn_positive_iou: float = 0.7
@@ -106,6 +110,8 @@ class MaskRcnnConfig(PreTrainedConfig):
         for name in ("rpn_nms_threshold", "nms_threshold", "score_threshold"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is above 0 and at most 1")
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections is {self.max_detections}; it is at least 1")
         if self.rpn_negative_iou > self.rpn_positive_iou:
             raise ValueError(
                 f"rpn_negative_iou {self.rpn_negative_iou} is above rpn_positive_iou {self.rpn_positive_iou}: an "

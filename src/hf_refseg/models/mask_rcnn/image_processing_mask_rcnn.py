@@ -4,10 +4,11 @@ import torch
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import Unpack
 
+from ...layers.image_geometry import exclusive_to_inclusive, inclusive_to_exclusive
 from ...processing.image_processing import RefSegImageProcessorKwargs, ShortestEdgeImageProcessor, pad_to
 from ...processing.mask_pasting import paste_masks
+from ...processing.processor import image_sizes
 from ...processing.resizing import check_interpolation, opencv_resize
-from .boxes import exclusive_to_inclusive, inclusive_to_exclusive
 
 
 class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
@@ -52,7 +53,7 @@ class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
     def post_process_instance_segmentation(
         self,
         outputs,
-        target_sizes: torch.Tensor | list[tuple[int, int]],
+        target_sizes: torch.Tensor | list[tuple[int, int]] | None = None,
         threshold: float = 0.0,
         mask_threshold: float = 0.5,
         interpolation: str | None = None,
@@ -61,7 +62,8 @@ class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
 
         Args:
             outputs: a `MaskRcnnOutput`.
-            target_sizes: (B, 2) height and width of the original images, as in `original_sizes`.
+            target_sizes: (B, 2) height and width of the photos; None: the `original_sizes` of the outputs, from which
+                they may not differ.
             threshold: least score of what is returned; the model has already applied its own.
             mask_threshold: probability above which a pixel belongs to the thing; `"paper"` has its own.
             interpolation: `"clean"` or `"paper"`; None is the processor's own. See `hf_refseg.processing.mask_pasting`.
@@ -69,13 +71,11 @@ class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
         Returns: per image a dict of `segmentation` (R, H, W) bool and `segments_info`, R dicts of `id` (row of
             `segmentation`), `label_id`, `score` and `box` [x1, y1, x2, y2] in pixels, x2 and y2 outside the box.
 
-        Raises ValueError for an unknown interpolation, or sizes of another number of images than the detections name.
+        Raises ValueError for an unknown interpolation, or sizes that are not those of the outputs.
         """
         interpolation = self.interpolation if interpolation is None else interpolation
         check_interpolation(interpolation)
-        sizes = (
-            target_sizes.tolist() if isinstance(target_sizes, torch.Tensor) else [list(size) for size in target_sizes]
-        )
+        sizes = image_sizes(outputs, target_sizes)
         images = outputs.image_index
         if len(images) and int(images.max()) >= len(sizes):
             raise ValueError(
@@ -87,7 +87,7 @@ class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
             rows = ((images == image) & (outputs.scores >= threshold)).nonzero()[:, 0]
             rows = rows[outputs.scores[rows].argsort(descending=True, stable=True)]
             boxes = outputs.pred_boxes[rows]
-            masks = paste_masks(outputs.mask_probabilities[rows], boxes, tuple(size), mask_threshold, interpolation)
+            masks = paste_masks(outputs.mask_probabilities[rows], boxes, size, mask_threshold, interpolation)
             columns = (outputs.class_labels[rows].tolist(), outputs.scores[rows].tolist(), boxes.tolist())
             info = [
                 {"id": row, "label_id": label, "score": score, "box": box}

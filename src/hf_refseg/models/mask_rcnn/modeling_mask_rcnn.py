@@ -10,6 +10,7 @@ side of a crop, (h, w) feature map. Boxes inside this file have both corners ins
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -21,21 +22,15 @@ from transformers.utils import can_return_tuple
 
 from ...layers.caffe_resnet_unit import residual_stage
 from ...layers.frozen_convolution import FrozenBatchNorm2d
+from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive
+from ...layers.image_index import packed_image_index
 from ...layers.inputs import check_pixel_values
+from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
 from ..backbones import load_backbone
-from .boxes import (
-    clip_boxes,
-    clip_boxes_outwards,
-    decode_boxes,
-    exclusive_to_inclusive,
-    inclusive_to_exclusive,
-    make_anchors,
-    shift_anchors,
-    suppress,
-)
+from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
 from .configuration_mask_rcnn import MaskRcnnConfig
-from .outputs_mask_rcnn import MaskRcnnImageFeatures, MaskRcnnOutput
+from .outputs_mask_rcnn import MaskRcnnImageFeatures, MaskRcnnOutput, Proposals, ProposalScores
 from .training_targets import detection_losses, proposal_losses, sample_regions
 
 SCORE_STEP = 0.1  # by which the threshold goes down for an image without detections
@@ -167,21 +162,23 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
     # ---- Images to feature maps ----
 
     def get_image_features(
-        self, pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = None
+        self,
+        pixel_values: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        original_sizes: torch.Tensor | None = None,
+        image_scales: torch.Tensor | None = None,
+        **kwargs,
     ) -> MaskRcnnImageFeatures:
         """
-        Args:
-            pixel_values: (B, 3, H, W).
-            pixel_mask: (B, H, W), 0 on the padding at the right and bottom of smaller images. These run through the
-                backbone by themselves: padding that enters a convolution leaks into an image's border, and a detection
-                must not depend on what else is in the batch.
+        The feature maps of B images, and where these lie in the network's input; call it with all that the processor
+        returned, `get_image_features(**inputs)`. Arguments as of `forward`.
+
+        Images of a batch that differ in size run through the backbone by themselves: padding that enters a convolution
+        leaks into an image's border, and a detection must not depend on what else is in the batch.
         """
         check_pixel_values(pixel_values)
-        pixel_values = pixel_values.to(self.dtype)
-        sizes = [tuple(pixel_values.shape[-2:])] * len(pixel_values)
-        if pixel_mask is not None:
-            lengths = [pixel_mask.any(dim).sum(1).tolist() for dim in (2, 1)]  # (B, H, W) -> (B, H) -> (B,); and width
-            sizes = list(zip(*lengths, strict=True))
+        geometry = ImageGeometry.of(pixel_values, pixel_mask, original_sizes, image_scales)
+        pixel_values, sizes = pixel_values.to(self.dtype), geometry.input_sizes
         if len(set(sizes)) == 1:
             height, width = sizes[0]
             maps = self._feature_map(pixel_values[:, :, :height, :width])
@@ -194,7 +191,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
             maps = torch.stack(  # B x (C, h_i, w_i) -> (B, C, h, w)
                 [F.pad(part, (0, limits[1] - part.shape[2], 0, limits[0] - part.shape[1])) for part in parts]
             )
-        return MaskRcnnImageFeatures(maps=maps, input_sizes=tuple(sizes))
+        return MaskRcnnImageFeatures(maps=maps, geometry=geometry)
 
     def _feature_map(self, pixel_values: torch.Tensor) -> torch.Tensor:
         if pixel_values.device.type == "cpu" or pixel_values.is_cuda:
@@ -212,7 +209,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         """Cells (h, w) that an input of (H, W) pixels has."""
         return tuple(-(-length // self.config.feature_stride) for length in input_size)
 
-    # ---- Feature maps to proposals ----
+    # ---- Propose: feature maps to boxes of anything ----
 
     def anchors(self, map_size: tuple[int, int], device: torch.device) -> torch.Tensor:
         """All anchors of a map: (h * w * A, 4), in pixels of the network's input."""
@@ -240,139 +237,159 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         boxes = clip_boxes(boxes, torch.tensor(input_size, device=boxes.device))
         scores, order = logits.float().softmax(-1)[:, 1].sort(descending=True, stable=True)
         boxes, scores = boxes[order[:before]], scores[:before]
-        kept = suppress(boxes, scores, config.rpn_nms_threshold)[:after]
+        kept = suppress(inclusive_to_exclusive(boxes), scores, config.rpn_nms_threshold)[:after]
         return boxes[kept], scores[kept]
 
-    def propose(self, features: MaskRcnnImageFeatures) -> tuple[list[torch.Tensor], list[tuple]]:
-        """Per image the proposals (P_i, 4), and (logits, deltas) of its anchors, which the training needs."""
+    def propose(self, features: MaskRcnnImageFeatures) -> Proposals:
+        """Where the region proposal network sees anything in the maps of B images."""
         logits, deltas = self.rpn(features.maps)
-        proposals, predictions = [], []
-        for image, input_size in enumerate(features.input_sizes):
+        found, anchor_values = [], []
+        for image, input_size in enumerate(features.geometry.input_sizes):
             height, width = self.map_size(input_size)
             of_image = [  # (h, w, A, 2) -> (h_i * w_i * A, 2), without the cells of the padding
                 values[image, :height, :width].flatten(0, 2) for values in (logits, deltas)
             ]
-            predictions.append(tuple(of_image))
-            proposals.append(self.select_proposals(*of_image, input_size)[0])
-        return proposals, predictions
+            anchor_values.append(of_image)
+            found.append(self.select_proposals(*of_image, input_size))
+        boxes, scores = zip(*found, strict=True)
+        counts = tuple(len(of_image) for of_image in boxes)
+        return Proposals(torch.cat(boxes), torch.cat(scores), counts, *map(tuple, zip(*anchor_values, strict=True)))
 
-    # ---- Proposals to detections ----
+    # ---- Score: proposals to categories and better boxes ----
 
-    def crop(self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor]) -> torch.Tensor:
-        """Crops at boxes (R_i, 4) per image, both corners inside, in pixels of the network's input: (R, C, S, S)."""
-        return self._crop_map(features.maps, boxes)
-
-    def _crop_map(self, maps: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
-        return crop_regions(maps, boxes, self.config.feature_stride, self.config.crop_size, self.config.crop)
-
-    def describe_regions(
-        self, features: MaskRcnnImageFeatures, boxes: list[torch.Tensor], image_scales: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def crop(self, maps: torch.Tensor, boxes: torch.Tensor, image_index: torch.Tensor) -> torch.Tensor:
         """
-        Crop and head output of any regions: what models that build on the detector know of a region.
+        The parts of maps (B, C, h, w) in boxes: (R, C, S, S).
 
         Args:
-            features: of B images.
-            boxes: per image (R_i, 4) xyxy in pixels of the original image, x2 and y2 outside.
-            image_scales: (B,).
-
-        Returns:
-            (R, C, S, S) and (R, D, S, S), R over all images.
+            boxes: (R, 4), both corners inside, in pixels of the network's input.
+            image_index: (R,) the map of each box.
         """
-        scaled = [exclusive_to_inclusive(box.float()) * scale for box, scale in zip(boxes, image_scales, strict=True)]
-        crops = self.crop(features, scaled)
-        return crops, self.head(crops.to(features.maps.dtype))
+        config = self.config
+        return crop_regions(maps, boxes, image_index, config.feature_stride, config.crop_size, config.crop)
 
-    def predict_boxes(
-        self, proposals: torch.Tensor, deltas: torch.Tensor, scale: torch.Tensor, original_size: torch.Tensor
-    ) -> torch.Tensor:
-        """A box per category of each proposal of one image, in its own pixels: (P, 4), (P, K + 1, 4) -> (P, K + 1, 4).
-
-        The paper decodes after it has divided by the scale, so that a pixel more of width is one of the original image.
-        """
+    def score(self, features: MaskRcnnImageFeatures, proposals: Proposals) -> ProposalScores:
+        """The probability of every category at every proposal, and the box that each category would have there."""
+        geometry, image_index = features.geometry, proposals.image_index
+        crop = partial(self.crop, boxes=proposals.boxes, image_index=image_index)
+        num_points = len(proposals.boxes) * self.config.crop_size**2
+        logits, deltas = self.head.predict(self.head.read_map(features.maps, crop, num_points))
+        # The paper decodes after it has divided by the scale, so that a pixel more of width is one of the photo.
+        boxes = proposals.boxes / geometry.image_scales[image_index, None]
         std = torch.tensor(self.config.box_std, device=deltas.device)
-        boxes = decode_boxes((proposals / scale)[:, None], deltas.float() * std)  # (P, 1, 4) -> (P, K + 1, 4)
-        return clip_boxes_outwards(boxes, original_size)
+        boxes = decode_boxes(boxes[:, None], deltas.float() * std)  # (P, 1, 4) -> (P, K + 1, 4)
+        boxes = clip_boxes_outwards(boxes, geometry.original_sizes[image_index, None])
+        return ProposalScores(logits, inclusive_to_exclusive(boxes), proposals.counts)
 
-    def choose_detections(
+    # ---- Choose: scored proposals to regions ----
+
+    def choose(
+        self, scored: ProposalScores, score_threshold: float | None = None, at_least_one: bool = False
+    ) -> Regions:
+        """
+        The detections of B images, those of an image by category and then by score.
+
+        Args:
+            score_threshold: least probability; None: the configuration's.
+            at_least_one: lower the threshold of an image until it has a detection, as MAttNet needs one to choose.
+        """
+        threshold = self.config.score_threshold if score_threshold is None else score_threshold
+        columns = (values.split(scored.counts) for values in (scored.boxes, scored.probabilities()))
+        found = [
+            self._choose_in_image(boxes, probabilities, threshold, at_least_one)
+            for boxes, probabilities in zip(*columns, strict=True)
+        ]
+        boxes, scores, labels = zip(*found, strict=True)
+        counts = tuple(len(of_image) for of_image in labels)
+        return Regions(torch.cat(boxes), counts, torch.cat(labels), torch.cat(scores))
+
+    def _choose_in_image(
         self, boxes: torch.Tensor, probabilities: torch.Tensor, threshold: float, at_least_one: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """
-        Boxes (N, 4), scores (N,) and categories (N,) of one image, by category and then by score.
-
-        Args:
-            boxes: (P, K + 1, 4); probabilities: (P, K + 1), index 0 the background.
-            threshold: least probability.
-            at_least_one: lower the threshold until there is a detection, as MAttNet needs one to choose.
-        """
-        objects = probabilities[:, 1:]
-        while at_least_one and threshold > 0 and not (objects >= threshold).any():  # at 0 only NaN is left out
-            threshold -= SCORE_STEP
+        """(P, K + 1, 4) and (P, K) to boxes (N, 4), scores (N,) and categories (N,)."""
+        while at_least_one and threshold > 0 and not (probabilities >= threshold).any():  # at 0 only NaN is left out
+            threshold = max(threshold - SCORE_STEP, 0.0)
         # What is below the threshold suppresses nothing that is above it, so it may go before the suppression.
-        regions, categories = (objects >= threshold).nonzero(as_tuple=True)
+        proposals, categories = (probabilities >= threshold).nonzero(as_tuple=True)
         chosen = []
         for category in categories.unique().tolist():
-            rows = regions[categories == category]
-            kept = suppress(boxes[rows, category + 1], objects[rows, category], self.config.nms_threshold, True)
+            rows = proposals[categories == category]
+            kept = suppress(boxes[rows, category + 1], probabilities[rows, category], self.config.nms_threshold, True)
             chosen += [(row, category) for row in rows[kept].tolist()]
         rows, categories = torch.tensor(chosen, dtype=torch.long, device=boxes.device).reshape(-1, 2).unbind(1)
-        return boxes[rows, categories + 1], objects[rows, categories], categories
+        scores = probabilities[rows, categories]
+        if len(scores) > self.config.max_detections:
+            best = scores.argsort(descending=True, stable=True)[: self.config.max_detections].sort().values
+            rows, categories, scores = rows[best], categories[best], scores[best]
+        return boxes[rows, categories + 1], scores, categories
 
     def detect(
-        self,
-        features: MaskRcnnImageFeatures,
-        image_scales: torch.Tensor,
-        original_sizes: torch.Tensor,
-        score_threshold: float | None = None,
-        at_least_one: bool = False,
-        draw_masks: bool = True,
-    ) -> MaskRcnnOutput:
-        """The detections of B images; arguments as of `forward`. `draw_masks=False` leaves the mask branch out."""
-        threshold = self.config.score_threshold if score_threshold is None else score_threshold
-        proposals, _ = self.propose(features)
-        counts = [len(boxes) for boxes in proposals]
-        crop = partial(self._crop_map, boxes=proposals)
-        num_points = sum(counts) * self.config.crop_size**2
-        logits, deltas = self.head.predict(self.head.read_map(features.maps, crop, num_points))
-        found, index = [], 0
-        for image, (of_image, count) in enumerate(zip(proposals, counts, strict=True)):
-            rows = slice(index, index + count)
-            boxes = self.predict_boxes(of_image, deltas[rows], image_scales[image], original_sizes[image])
-            found.append(self.choose_detections(boxes, logits[rows].float().softmax(-1), threshold, at_least_one))
-            index += count
-        boxes, scores, categories = zip(*found, strict=True)
-        class_labels = torch.cat(categories)
-        boxes = [inclusive_to_exclusive(of_image) for of_image in boxes]
-        crops, head_features = self.describe_regions(features, boxes, image_scales)
-        masks = self.mask_branch(head_features, class_labels).sigmoid() if draw_masks else None
-        image_index = torch.cat([torch.full_like(labels, image) for image, labels in enumerate(categories)])
-        return MaskRcnnOutput(
-            pred_boxes=torch.cat(boxes),
-            scores=torch.cat(scores),
-            class_labels=class_labels,
-            mask_probabilities=masks,
-            image_index=image_index,
-            crops=crops,
-            head_features=head_features,
-            image_features=features,
-        )
+        self, features: MaskRcnnImageFeatures, score_threshold: float | None = None, at_least_one: bool = False
+    ) -> Regions:
+        """Propose, score and choose: the regions of B images; arguments as of `choose`."""
+        return self.choose(self.score(features, self.propose(features)), score_threshold, at_least_one)
+
+    # ---- Describe and draw: any regions to what is known of them ----
+
+    def describe(self, features: MaskRcnnImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops (M, C, S, S) of any regions of B images, and the head's maps (M, D, S, S) of them."""
+        image_index = regions.image_index
+        crops = self.crop(features.maps, features.geometry.to_network(regions.boxes, image_index), image_index)
+        return crops, self.head(crops)
+
+    def find_regions(
+        self, features: MaskRcnnImageFeatures, region_boxes=None, region_labels=None, region_masks=None, **options
+    ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
+        """
+        The regions that a caller brings, with the likeliest category where none is said, or else those of `detect`.
+
+        Args:
+            region_boxes, region_labels, region_masks: of the caller, see [`Regions.of`].
+            options: of `choose`.
+
+        Returns:
+            the regions, and their crops and maps as of `describe`.
+        """
+        if region_boxes is None and region_labels is None and region_masks is None:
+            regions = self.detect(features, **options)
+            return regions, *self.describe(features, regions)
+        sizes = features.geometry.original_sizes
+        regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
+        crops, head_maps = self.describe(features, regions)
+        if regions.labels is None:
+            regions = replace(regions, labels=self.guess_labels(head_maps))
+        return regions, crops, head_maps
+
+    def guess_labels(self, head_maps: torch.Tensor) -> torch.Tensor:
+        """The likeliest category of regions whose category nobody has said: (M, D, S, S) -> (M,)."""
+        logits, _ = self.head.predict(head_maps)  # (M, K + 1)
+        return logits[:, 1:].argmax(-1)
+
+    def draw(self, head_maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mask probabilities of regions in their boxes: (M, D, S, S) and categories (M,) -> (M, 2S, 2S)."""
+        return self.mask_branch(head_maps, labels).sigmoid()
 
     # ---- Training ----
 
     def compute_losses(self, features: MaskRcnnImageFeatures, labels: list[dict]) -> dict[str, torch.Tensor]:
         """The five losses, each a mean over images; `labels` as of `forward`."""
-        proposals, predictions = self.propose(features)
+        proposals = self.propose(features)
         terms = {"rpn_class": [], "rpn_box": []}
         samples = []
-        for image, (logits, deltas) in enumerate(predictions):
-            size = features.input_sizes[image]
+        of_images = zip(
+            features.geometry.input_sizes, proposals.logits, proposals.deltas, proposals.boxes.split(proposals.counts),
+            strict=True,
+        )  # fmt: skip
+        for image, (size, logits, deltas, of_image) in enumerate(of_images):
             anchors = self.anchors(self.map_size(size), logits.device)
             boxes = exclusive_to_inclusive(labels[image]["boxes"].float())
             class_loss, box_loss = proposal_losses(self.config, anchors, logits, deltas, boxes, size)
             terms["rpn_class"].append(class_loss)
             terms["rpn_box"].append(box_loss)
-            samples.append(sample_regions(self.config, proposals[image], boxes, labels[image]["class_labels"]))
-        head_features = self.head(self.crop(features, [sample.boxes for sample in samples]))
+            samples.append(sample_regions(self.config, of_image, boxes, labels[image]["class_labels"]))
+        image_index = packed_image_index([len(sample.boxes) for sample in samples], features.maps.device)
+        boxes = torch.cat([sample.boxes for sample in samples])
+        head_features = self.head(self.crop(features.maps, boxes, image_index))
         logits, deltas = self.head.predict(head_features)
         losses = {name: torch.stack(values).mean() for name, values in terms.items()}
 
@@ -400,8 +417,8 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         Args:
             pixel_values: (B, 3, H, W), the processor's.
             pixel_mask: (B, H, W), 0 on padding; None where all images have one size.
-            original_sizes: (B, 2) height and width of the original images in pixels; None: that of the network's input.
-            image_scales: (B,), by which the images were enlarged; None: 1.
+            original_sizes, image_scales: (B, 2) height and width of the photos in pixels and (B,), by which they were
+                enlarged; None: the photos are the network's input itself.
             image_features: what `get_image_features` returned, in place of `pixel_values`.
             labels: per image a dict of `boxes` (G, 4) xyxy and `masks` (G, H, W) bool, both in pixels of the network's
                 input, x2 and y2 outside, and `class_labels` (G,), keys of `config.id2label`. The processor makes them.
@@ -409,22 +426,32 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
             at_least_one: lower the threshold for an image until it has a detection (MAttNet).
 
         Raises:
-            ValueError: neither images nor features are given; another number of labels than of images.
+            ValueError: neither images nor features are given; another number of labels than of images; only one of
+                `original_sizes` and `image_scales`.
         """
         if image_features is None:
             if pixel_values is None:
                 raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, pixel_mask)
-        sizes = image_features.input_sizes
+            image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+        num_images = len(image_features.geometry.input_sizes)
         if labels is not None:
-            if len(labels) != len(sizes):
-                raise ValueError(f"there are labels of {len(labels)} images, but {len(sizes)} images")
+            if len(labels) != num_images:
+                raise ValueError(f"there are labels of {len(labels)} images, but {num_images} images")
             losses = self.compute_losses(image_features, labels)
             return MaskRcnnOutput(loss=sum(losses.values()), losses=losses, image_features=image_features)
-        device = image_features.maps.device
-        original_sizes = torch.tensor(sizes, device=device) if original_sizes is None else original_sizes.to(device)
-        scales = torch.ones(len(sizes), device=device) if image_scales is None else image_scales.to(device).float()
-        return self.detect(image_features, scales, original_sizes, score_threshold, at_least_one)
+        regions = self.detect(image_features, score_threshold, at_least_one)
+        crops, head_maps = self.describe(image_features, regions)
+        return MaskRcnnOutput(
+            pred_boxes=regions.boxes,
+            scores=regions.scores,
+            class_labels=regions.labels,
+            mask_probabilities=self.draw(head_maps, regions.labels),
+            image_index=regions.image_index,
+            crops=crops,
+            head_features=head_maps,
+            original_sizes=image_features.geometry.original_sizes,
+            image_features=image_features,
+        )
 
 
 __all__ = ["MaskRcnnForInstanceSegmentation", "MaskRcnnPreTrainedModel"]

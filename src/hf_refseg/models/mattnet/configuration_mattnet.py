@@ -33,8 +33,8 @@ class MAttNetConfig(PreTrainedConfig):
         matching_size: channels of every embedding of the three modules.
         matching_dropout: inside the perceptrons of the matching functions.
         init_norm: length to which features of different kinds are scaled before they are joined, at the start.
-        num_neighbours: same-category regions of the location module, and neighbours of the relationship module.
-        same_category_neighbours: whether regions of the same category fill up the neighbours of the relationship
+        num_neighbors: same-category regions of the location module, and neighbors of the relationship module.
+        same_category_neighbors: whether regions of the same category fill up the neighbors of the relationship
             module, after those of other categories.
         num_attributes: attributes the subject module knows.
         attribute_labels: their words, as many; None where they are not known.
@@ -48,6 +48,10 @@ class MAttNetConfig(PreTrainedConfig):
     """
 
     model_type = "refseg_mattnet"
+    attribute_map = {  # as earlier checkpoints spell them
+        "num_neighbours": "num_neighbors",
+        "same_category_neighbours": "same_category_neighbors",
+    }
     sub_configs_defaults = {
         "detector_config": SubConfigSpec(config_class=AutoConfig, model_type=MaskRcnnConfig.model_type)
     }
@@ -67,8 +71,8 @@ class MAttNetConfig(PreTrainedConfig):
     matching_size: int = 512
     matching_dropout: float | int = 0.1
     init_norm: float | int = 20.0
-    num_neighbours: int = 5
-    same_category_neighbours: bool = True
+    num_neighbors: int = 5
+    same_category_neighbors: bool = True
     num_attributes: int = 50
     attribute_labels: list[str] | None = None
     attribute_weights: list[float] | None = None

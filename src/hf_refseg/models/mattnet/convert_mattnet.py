@@ -118,7 +118,7 @@ def infer_config(arrays: Mapping[str, np.ndarray], **options) -> MAttNetConfig:
             head_size=head_size,
             matching_size=matching_size,
             num_attributes=num_attributes,
-            num_neighbours=shapes["loc_encoder.dif_lfeat_normalizer.weight"][1] // 5,
+            num_neighbors=shapes["loc_encoder.dif_lfeat_normalizer.weight"][1] // 5,
             modules=MODULES,
             **options,
         )
@@ -150,7 +150,7 @@ def options_from_infos(infos: Mapping) -> dict:
     given = infos.get("opt") or {}
     options = {ours: given[theirs] for theirs, ours in OPTIONS.items() if theirs in given}
     if "with_st" in given:
-        options["same_category_neighbours"] = bool(given["with_st"])
+        options["same_category_neighbors"] = bool(given["with_st"])
     if att_to_ix := infos.get("att_to_ix"):
         options["attribute_labels"] = sorted(att_to_ix, key=att_to_ix.get)
     if att_to_cnt := infos.get("att_to_cnt"):

@@ -5,7 +5,7 @@ An expression is split by attention into three phrases, for what the object is (
 what lies beside it (relationship), each with a weight. Each visual module says by a cosine how well a phrase fits a
 region. What it needs no words for is its `encode`, once per region; the rest is its `score`.
 
-M regions, N expressions, R regions of an image; T words, K neighbours, G cells of a region's grid; C3 and C4 channels
+M regions, N expressions, R regions of an image; T words, K neighbors, G cells of a region's grid; C3 and C4 channels
 of a region's crop and of the detector's head over it, V = C4 + D visual channels, E of a phrase, D of an embedding.
 """
 
@@ -17,7 +17,7 @@ from ...layers.language_encoder import LanguageEncoder
 from ...layers.normalize_scale import NormalizeScale
 from ...layers.phrase_attention import PhraseAttention
 from .configuration_mattnet import MAttNetConfig
-from .outputs_mattnet import MAttNetRegionFeatures
+from .outputs_mattnet import MAttNetRegionFeatures, MAttNetTextFeatures
 
 # Numbers of the subject's hidden layer that are made at once on a CPU: what fits its cache costs a tenth of what does
 # not, whose memory is mapped anew each time.
@@ -42,15 +42,13 @@ class MAttNetLanguage(nn.Module):
         self.weights = nn.Linear(2 * config.hidden_size, len(config.modules))
         self.phrases = nn.ModuleDict({name: PhraseAttention(2 * config.hidden_size) for name in config.modules})
 
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(N, T) words to (S, N, E) phrases, (N, S) weights of the modules and (N, S, T) weights of the words."""
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> MAttNetTextFeatures:
+        """Words (N, T) to the phrase of each module and its weight."""
         context, hidden, embedded = self.encoder(input_ids, attention_mask)
         attended = [attend(context, embedded, attention_mask) for attend in self.phrases.values()]
         word_attentions = torch.stack([attention for attention, _ in attended], 1)  # S x (N, T) -> (N, S, T)
         phrases = torch.stack([phrase for _, phrase in attended])  # S x (N, E) -> (S, N, E)
-        return phrases, self.weights(hidden).softmax(-1), word_attentions
+        return MAttNetTextFeatures(phrases, self.weights(hidden).softmax(-1), word_attentions)
 
 
 # ---- Matching function (Sec. 3.2.1, F in Eq. 7) ----
@@ -58,7 +56,7 @@ class MAttNetLanguage(nn.Module):
 
 class RowBatchNorm(nn.BatchNorm1d):
     """
-    Batch normalisation of (M, ..., C) whose statistics count row i `counts[i]` times.
+    Batch normalization of (M, ..., C) whose statistics count row i `counts[i]` times.
 
     The original computes the visual side anew for every pair of a training batch. Here it is computed once per region,
     and a region of several pairs weighs as much as it does there.
@@ -73,15 +71,15 @@ class RowBatchNorm(nn.BatchNorm1d):
         times = counts.repeat_interleave(len(rows) // len(features)).to(wide)  # (M,) -> (rows,)
         total = times.sum()
         mean = times @ wide / total  # (rows,) x (rows, C) -> (C,)
-        centred = wide - mean
-        variance = times @ centred.square() / total  # (rows,) x (rows, C) -> (C,)
+        centered = wide - mean
+        variance = times @ centered.square() / total  # (rows,) x (rows, C) -> (C,)
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             unbiased = variance * total / (total - 1).clamp(min=1)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        normalised = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
-        return normalised.to(features.dtype).view_as(features)
+        normalized = centered * (variance + self.eps).rsqrt() * self.weight + self.bias
+        return normalized.to(features.dtype).view_as(features)
 
 
 class MatchingEmbedding(nn.Module):
@@ -173,10 +171,10 @@ class LocationModule(nn.Module):
 
     def __init__(self, config: MAttNetConfig):
         super().__init__()
-        self.num_neighbours = config.num_neighbours
+        self.num_neighbors = config.num_neighbors
         self.location_normalizer = NormalizeScale(5, config.init_norm)
-        self.offset_normalizer = NormalizeScale(5 * config.num_neighbours, config.init_norm)
-        self.fusion = nn.Linear(5 + 5 * config.num_neighbours, config.matching_size)
+        self.offset_normalizer = NormalizeScale(5 * config.num_neighbors, config.init_norm)
+        self.fusion = nn.Linear(5 + 5 * config.num_neighbors, config.matching_size)
         self.visual_embedding = MatchingEmbedding(config.matching_size, config)
         self.language_embedding = MatchingEmbedding(config.word_vec_size, config)
 
@@ -191,11 +189,11 @@ class LocationModule(nn.Module):
 
 
 class RelationshipModule(nn.Module):
-    """What lies beside it: the one of K neighbours that fits best (Sec. 3.2.3)."""
+    """What lies beside it: the one of K neighbors that fits best (Sec. 3.2.3)."""
 
     def __init__(self, config: MAttNetConfig):
         super().__init__()
-        self.num_neighbours, self.head_size = config.num_neighbours, config.head_size
+        self.num_neighbors, self.head_size = config.num_neighbors, config.head_size
         self.visual_normalizer = NormalizeScale(config.head_size, config.init_norm)
         self.offset_normalizer = NormalizeScale(5, config.init_norm)
         self.fusion = nn.Linear(config.head_size + 5, config.matching_size)
@@ -203,31 +201,31 @@ class RelationshipModule(nn.Module):
         self.language_embedding = MatchingEmbedding(config.word_vec_size, config)
 
     def encode(
-        self, head_means: torch.Tensor, neighbour_rows: torch.Tensor, offsets: torch.Tensor, counts: torch.Tensor | None
+        self, head_means: torch.Tensor, neighbor_rows: torch.Tensor, offsets: torch.Tensor, counts: torch.Tensor | None
     ) -> torch.Tensor:
         """
-        Embeddings (M', K, D) of the neighbours of M' regions; a missing neighbour's are those of zero features.
+        Embeddings (M', K, D) of the neighbors of M' regions; a missing neighbor's are those of zero features.
 
         Args:
             head_means: (M, C4) of all regions.
-            neighbour_rows: (M', K) which of them each neighbour is, -1 for none.
+            neighbor_rows: (M', K) which of them each neighbor is, -1 for none.
             offsets: (M', K, 5) where it lies.
         """
         visual_weight, offset_weight = self.fusion.weight.split([self.head_size, 5], 1)
         visual = F.linear(self.visual_normalizer(head_means), visual_weight)  # (M, C4) -> (M, D), once for all
-        visual = visual[neighbour_rows.clamp(min=0)] * (neighbour_rows >= 0)[..., None]  # (M, D) -> (M', K, D)
+        visual = visual[neighbor_rows.clamp(min=0)] * (neighbor_rows >= 0)[..., None]  # (M, D) -> (M', K, D)
         features = visual + F.linear(self.offset_normalizer(offsets), offset_weight, self.fusion.bias)
         return self.visual_embedding(features, counts)  # (M', K, D) -> (M', K, D)
 
     def score(self, regions: MAttNetRegionFeatures, phrase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and the chosen neighbours (N, R)."""
-        # In training the original embeds the phrase once per neighbour, each time with another dropout.
-        repeats = self.num_neighbours if self.training else 1
+        """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and the chosen neighbors (N, R)."""
+        # In training the original embeds the phrase once per neighbor, each time with another dropout.
+        repeats = self.num_neighbors if self.training else 1
         language = self.language_embedding(phrase[:, None].expand(-1, repeats, -1))  # (N, E) -> (N, K or 1, D)
         cosines = (regions.relationship * language[:, None]).sum(-1)  # (N|1, R, K, D) -> (N, R, K)
-        # A missing neighbour scores 0, not -inf: it wins where all others speak against the phrase.
-        best, index = (cosines * (regions.neighbours >= 0)).max(-1)  # Eq. 8: (N, R, K) -> (N, R)
-        chosen = regions.neighbours.expand(len(phrase), -1, -1).take_along_dim(index[..., None], -1)[..., 0]
+        # A missing neighbor scores 0, not -inf: it wins where all others speak against the phrase.
+        best, index = (cosines * (regions.neighbors >= 0)).max(-1)  # Eq. 8: (N, R, K) -> (N, R)
+        chosen = regions.neighbors.expand(len(phrase), -1, -1).take_along_dim(index[..., None], -1)[..., 0]
         return best, chosen
 
 

@@ -6,57 +6,27 @@ what it is, where it lies and what lies beside it (matching.py, matching_modules
 answer. All that needs no words happens once per image, and a mask is drawn only for the regions that are chosen.
 
 B images of up to R regions, M regions in all, N expressions, T words, S modules; C3 and C4 channels of a region's crop
-and of the detector's head over it; boxes are xyxy in pixels of the original images, x2 and y2 outside the box.
+and of the detector's head over it, on g x g cells. Boxes are xyxy in pixels of the photos, x2 and y2 outside the box.
 """
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from ...layers.image_index import resolve_image_index
-from ...layers.inputs import check_expressions
+from ...layers.inputs import check_expressions, values_are_readable
 from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
-from ...processing.mask_pasting import paste_probabilities
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
-from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
-from .outputs_mattnet import MAttNetExplanation, MAttNetMatches, MAttNetRegionFeatures
-from .regions import Regions, pad_regions
+from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMatches, MAttNetTextFeatures
 
 # What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
 LEAST_PROBABILITY = 1e-6
-
-
-@dataclass
-class MAttNetImageFeatures(ModelOutput):
-    """
-    Everything about B images that needs no words; reusable for any number of expressions.
-
-    Args:
-        matching: what the modules read of each region.
-        regions: boxes, categories and, where the caller brought them, masks.
-        head_maps: (M, C4, g, g), from which the mask of a chosen region is drawn.
-        input_sizes: (height, width) of each image in the network's input, without padding.
-        canvas: (H, W) of the network's input.
-        original_sizes: (B, 2) height and width of the original images.
-        image_scales: (B,), by which they were enlarged.
-    """
-
-    matching: MAttNetRegionFeatures | None = None
-    regions: Regions | None = None
-    head_maps: torch.FloatTensor | None = None
-    input_sizes: tuple[tuple[int, int], ...] | None = None
-    canvas: tuple[int, int] | None = None
-    original_sizes: torch.LongTensor | None = None
-    image_scales: torch.FloatTensor | None = None
 
 
 class MAttNetPreTrainedModel(PreTrainedModel):
@@ -123,37 +93,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         self.detector.eval()
         return self
 
-    # ---- Images to regions ----
-
-    @torch.no_grad()
-    def find_regions(
-        self,
-        pixel_values: torch.Tensor,
-        pixel_mask: torch.Tensor | None = None,
-        original_sizes: torch.Tensor | None = None,
-        image_scales: torch.Tensor | None = None,
-        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_masks: Sequence[torch.Tensor] | None = None,
-    ) -> tuple[MaskRcnnImageFeatures, Regions, torch.Tensor, torch.Tensor]:
-        """
-        The regions of B images and what the detector says of each; arguments as of `forward`.
-
-        Returns:
-            the detector's features, the regions, their crops (M, C3, g, g) and head outputs (M, C4, g, g).
-        """
-        maps = self.detector.get_image_features(pixel_values, pixel_mask)
-        if region_boxes is None:
-            found = self.detector.detect(maps, image_scales, original_sizes, at_least_one=True, draw_masks=False)
-            counts = torch.bincount(found.image_index, minlength=len(maps.input_sizes)).tolist()
-            boxes, labels = found.pred_boxes.split(counts), found.class_labels.split(counts)
-            return maps, pad_regions(boxes, labels), found.crops, found.head_features
-        regions = pad_regions(region_boxes, region_labels, region_masks, original_sizes)
-        crops, head_maps = self.detector.describe_regions(maps, regions.unpadded_boxes(), image_scales)
-        if regions.labels is None:
-            probabilities = self.detector.head.predict(head_maps)[0]  # (M, K + 1)
-            regions = regions.with_labels(probabilities[:, 1:].argmax(-1))
-        return maps, regions, crops, head_maps
+    # ---- Images and words, each by itself ----
 
     def get_image_features(
         self,
@@ -161,78 +101,58 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         pixel_mask: torch.Tensor | None = None,
         original_sizes: torch.Tensor | None = None,
         image_scales: torch.Tensor | None = None,
-        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_masks: Sequence[torch.Tensor] | None = None,
+        region_boxes=None,
+        region_labels=None,
+        region_masks=None,
+        **kwargs,
     ) -> MAttNetImageFeatures:
-        """All that needs no words; arguments as of `forward`."""
-        sizes, scales = self._image_geometry(pixel_values, pixel_mask, original_sizes, image_scales)
-        maps, regions, crops, head_maps = self.find_regions(
-            pixel_values, pixel_mask, sizes, scales, region_boxes, region_labels, region_masks
-        )
+        """
+        All that needs no words, for any number of expressions. Arguments as of `forward`; call it with all that the
+        processor returned, `get_image_features(**inputs)`: without the sizes and scales of the photos the boxes and
+        masks are those of the network's input.
+        """
+        with torch.no_grad():
+            images = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+            regions, crops, head_maps = self.detector.find_regions(
+                images, region_boxes, region_labels, region_masks, at_least_one=True
+            )
+        sizes = images.geometry.original_sizes
         return MAttNetImageFeatures(
-            matching=self.matching.encode_regions(**self._region_inputs(regions, crops, head_maps, sizes)),
             regions=regions,
+            matching=self.matching.encode_regions(regions, crops, head_maps, sizes),
             head_maps=head_maps,
-            input_sizes=maps.input_sizes,
-            canvas=tuple(pixel_values.shape[-2:]),
-            original_sizes=sizes,
-            image_scales=scales,
+            geometry=images.geometry,
         )
 
-    @staticmethod
-    def _region_inputs(regions: Regions, crops: torch.Tensor, head_maps: torch.Tensor, sizes: torch.Tensor) -> dict:
-        return {
-            "region_maps": crops,
-            "head_maps": head_maps,
-            "boxes": regions.xywh(),
-            "categories": regions.labels,
-            "region_mask": regions.mask,
-            "image_sizes": sizes,
-        }
-
-    def _image_geometry(self, pixel_values, pixel_mask, original_sizes, image_scales):
-        """(B, 2) and (B,): given, or those of the network's input."""
-        num_images, device = len(pixel_values), pixel_values.device
-        if original_sizes is None and pixel_mask is None:
-            original_sizes = torch.tensor([pixel_values.shape[-2:]] * num_images, device=device)
-        elif original_sizes is None:
-            original_sizes = torch.stack([pixel_mask.any(2).sum(1), pixel_mask.any(1).sum(1)], 1)
-        if image_scales is None:
-            image_scales = torch.ones(num_images, device=device)
-        return original_sizes.to(device), image_scales.to(device).float()
+    def get_text_features(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
+    ) -> MAttNetTextFeatures:
+        """All that needs no image: what each module is asked, and how much it counts; arguments as of `forward`."""
+        return self.matching.encode_words(input_ids, attention_mask)
 
     # ---- Answers ----
 
-    def draw_masks(self, features: MAttNetImageFeatures, places: torch.Tensor) -> torch.Tensor | tuple:
-        """Masks of chosen regions, `places` (N, 2) image and region: (N, M, M) probabilities, or the caller's own."""
-        regions = features.regions
-        if regions.masks is not None:
-            return tuple(regions.masks[image][region] for image, region in places.tolist())
-        rows = features.matching.slots[places[:, 0], places[:, 1]]
-        labels = regions.labels[places[:, 0], places[:, 1]]
-        return self.detector.mask_branch(features.head_maps[rows], labels).sigmoid()
+    def draw_answers(
+        self, features: MAttNetImageFeatures, image_index: torch.Tensor, chosen: torch.Tensor
+    ) -> dict[str, torch.Tensor | tuple[torch.Tensor, ...]]:
+        """
+        Box and mask of the region `chosen` (N,) of each expression's image, and the mask in the network's input.
 
-    def mask_logits(
-        self,
-        features: MAttNetImageFeatures,
-        masks: torch.Tensor | tuple,
-        boxes: torch.Tensor,
-        image_index: torch.Tensor,
-    ) -> torch.Tensor:
-        """The chosen masks in the network's input: (N, H, W) logits, those of no chance outside the boxes."""
-        scales = features.image_scales[image_index]
-        if isinstance(masks, tuple):
-            whole = []
-            for mask, image in zip(masks, image_index.tolist(), strict=True):
-                size, mask = features.input_sizes[image], mask.to(boxes)[None, None]
-                mask = nn.functional.interpolate(mask, size, mode="bilinear", antialias=True)[0, 0]
-                space = (0, features.canvas[1] - size[1], 0, features.canvas[0] - size[0])
-                whole.append(nn.functional.pad(mask, space))
-            probabilities = torch.stack(whole)
+        Returns:
+            pred_boxes (N, 4), logits (N, H, W), and region_masks (N, 2g, 2g), or given_masks where the caller brought
+            masks.
+        """
+        regions, geometry = features.regions, features.geometry
+        rows = regions.rows(image_index, chosen)  # (N,) of the M regions
+        boxes = regions.boxes[rows].float()  # (M, 4) -> (N, 4)
+        if regions.masks is None:
+            masks = {"region_masks": self.detector.draw(features.head_maps[rows], regions.labels[rows])}
+            probabilities = geometry.paste(masks["region_masks"], boxes, image_index)  # (N, 2g, 2g) -> (N, H, W)
         else:
-            probabilities = paste_probabilities(masks, boxes * scales[:, None], features.canvas)
-        return probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
+            masks = {"given_masks": regions.given_masks(image_index, chosen)}
+            probabilities = geometry.resize(masks["given_masks"], image_index)  # N x (H_i, W_i) -> (N, H, W)
+        logits = probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
+        return {"pred_boxes": boxes, "logits": logits, **masks}
 
     def compute_loss(
         self, scores: torch.Tensor, attribute_logits: torch.Tensor | None, attribute_labels: torch.Tensor | None
@@ -265,10 +185,9 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         original_sizes: torch.Tensor | None = None,
         image_scales: torch.Tensor | None = None,
         image_features: MAttNetImageFeatures | None = None,
-        region_boxes: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_labels: torch.Tensor | Sequence[torch.Tensor] | None = None,
-        region_masks: Sequence[torch.Tensor] | None = None,
-        region_mask: torch.Tensor | None = None,
+        region_boxes=None,
+        region_labels=None,
+        region_masks=None,
         region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,
@@ -281,114 +200,108 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             input_ids, attention_mask: (N, T), padded on the right.
             image_index: (N,) image of each expression; needed unless B = 1 or B = N.
             pixel_mask: (B, H, W), 0 on padding; None where all images have one size.
-            original_sizes: (B, 2) height and width of the original images; None: those of the network's input.
-            image_scales: (B,), by which the images were enlarged; None: 1.
+            original_sizes, image_scales: (B, 2) height and width of the photos and (B,), by which they were enlarged;
+                None: the photos are the network's input itself.
             image_features: what `get_image_features` returned, in place of the images and regions.
-            region_boxes: regions to choose among, in place of the detector's: per image (R_i, 4), or (B, R, 4).
-            region_labels: their categories, per image (R_i,); the detector's own guess if not given. They decide which
-                regions are of the same kind, and which of the detector's masks is drawn.
-            region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size; drawn if not given.
-            region_mask: (B, R) bool, False where `region_boxes` (B, R, 4) are padding.
-            region_index: to train, (3P,) the region of each pair, counted over all images without padding: P right
-                ones, P wrong ones, and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong
-                expressions. [`MAttNetCollator`] makes them.
+            region_boxes: regions to choose among, in place of the detector's, in pixels of the photos: (B, R, 4), or
+                per image (R_i, 4), in tensors, arrays or lists.
+            region_labels: their categories, (B, R) or per image (R_i,); the detector's guess if not given. They say
+                which regions are of the same kind, and which of the detector's masks is drawn.
+            region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size, or SAM's list of dicts. With
+                them alone, the boxes are drawn around them; without them, the detector draws masks in the boxes.
+            region_index: to train, (3P,) the region of each pair, counted over all images: P right ones, P wrong ones,
+                and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong expressions.
             attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
             output_attentions: return a [`MAttNetExplanation`]; None: as `config.output_attentions` says.
 
         Returns:
-            `logits` (N, H, W), `pred_boxes`, `scores`, `region_scores`, `chosen`, `region_masks` or
-            `given_masks`; in training `loss`, `losses` ("rank",
-            "attributes") and `scores` (3P,).
+            `logits` (N, H, W), `pred_boxes`, `scores`, `region_scores`, `chosen`, and `region_masks` or `given_masks`;
+            in training `loss`, `losses` ("rank", "attributes") and `scores` (3P,).
 
         Raises:
-            ValueError: input that does not fit, an image without any region, or a training step without regions.
+            ValueError: input that does not fit, an image without any region, regions beside `image_features`, or a
+                training step without regions.
         """
         if input_ids is None:
             raise ValueError("the model needs input_ids: what to look for")
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
-        if image_features is None and pixel_values is None:
-            raise ValueError("give pixel_values or image_features")
-        if image_features is not None and region_boxes is not None and region_index is None:
-            raise ValueError("image_features hold their regions: give region_boxes to get_image_features instead")
-        if region_mask is not None:
-            region_boxes = [boxes[mask] for boxes, mask in zip(region_boxes, region_mask.bool(), strict=True)]
-            if region_labels is not None:
-                region_labels = [labels[mask] for labels, mask in zip(region_labels, region_mask.bool(), strict=True)]
+        regions = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
+        given = [name for name, value in regions.items() if value is not None]
+        images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
         if region_index is not None:
-            images = (pixel_values, pixel_mask, original_sizes, image_scales)
-            regions = (region_boxes, region_labels, region_index)
-            return self._training_step(images, regions, (input_ids, attention_mask), attribute_labels)
+            if pixel_values is None or given != ["region_boxes", "region_labels"] or image_features is not None:
+                raise ValueError(
+                    "a training step (region_index) needs pixel_values, region_boxes and region_labels too, and takes "
+                    "neither image_features nor region_masks"
+                )
+            return self._training_step(
+                pixel_values, images, regions, region_index, (input_ids, attention_mask), attribute_labels
+            )
         if image_features is None:
-            image_features = self.get_image_features(
-                pixel_values, pixel_mask, original_sizes, image_scales, region_boxes, region_labels, region_masks
+            if pixel_values is None:
+                raise ValueError("give pixel_values or image_features")
+            image_features = self.get_image_features(pixel_values, **images, **regions)
+        elif given:
+            raise ValueError(
+                f"image_features hold their regions already; give {', '.join(given)} to get_image_features instead"
             )
         if output_attentions is None:
             output_attentions = self.config.output_attentions
         regions = image_features.regions
-        image_index = resolve_image_index(image_index, len(regions.mask), len(input_ids), input_ids.device)
+        image_index = resolve_image_index(image_index, len(regions.counts), len(input_ids), input_ids.device)
         regions.require_some(image_index)
-        matches = self.matching.match(
-            image_features.matching, input_ids, attention_mask, image_index, output_attentions
-        )
+        text = self.get_text_features(input_ids, attention_mask)
+        matches = self.matching.match(regions, image_features.matching, text, image_index, output_attentions)
         chosen = matches.scores.argmax(1)  # Eq. 9: (N, R) -> (N,)
-        boxes = regions.boxes[image_index, chosen]  # (B, R, 4) -> (N, 4)
-        masks = self.draw_masks(image_features, torch.stack([image_index, chosen], 1))
-        explanation = None
-        if output_attentions:
-            explanation = self.explain(matches, chosen, regions.boxes[image_index])
+        boxes = regions.pad(regions.boxes)[image_index] if output_attentions else None
         return ReferringSegmentationOutput(
-            logits=self.mask_logits(image_features, masks, boxes, image_index),
-            pred_boxes=boxes,
-            scores=matches.scores.amax(1),
+            **self.draw_answers(image_features, image_index, chosen),
+            scores=matches.scores.amax(1),  # (N, R) -> (N,)
             region_scores=matches.scores,
             chosen=chosen,
-            region_masks=None if isinstance(masks, tuple) else masks,
-            given_masks=masks if isinstance(masks, tuple) else None,
             image_index=image_index,
-            original_sizes=image_features.original_sizes,
-            explanation=explanation,
+            original_sizes=image_features.geometry.original_sizes,
+            explanation=self.explain(text, matches, chosen, boxes) if output_attentions else None,
         )
 
     def _training_step(
-        self, images: tuple, regions: tuple, words: tuple, attribute_labels
+        self, pixel_values, images: dict, regions: dict, region_index, words: tuple, attribute_labels
     ) -> ReferringSegmentationOutput:
-        region_boxes, region_labels, region_index = regions
-        if images[0] is None or region_boxes is None or region_labels is None:
-            raise ValueError("a training step (region_index) needs pixel_values, region_boxes and region_labels too")
-        pixel_values, pixel_mask, *geometry = images
-        sizes, scales = self._image_geometry(pixel_values, pixel_mask, *geometry)
-        _, found, crops, head_maps = self.find_regions(
-            pixel_values, pixel_mask, sizes, scales, region_boxes, region_labels
-        )
+        """The losses of P right pairs, arguments as of `forward`; `images` and `regions` by their names there."""
+        with torch.no_grad():
+            features = self.detector.get_image_features(pixel_values, **images)
+            found, crops, head_maps = self.detector.find_regions(features, **regions)
         if len(region_index) != len(words[0]) or len(region_index) % 3:
             raise ValueError(
                 f"region_index names {len(region_index)} pairs, input_ids holds {len(words[0])} expressions; give "
                 "three times as many of each as there are right pairs"
             )
-        if region_index.device.type == "cpu" and not 0 <= region_index.min() <= region_index.max() < len(crops):
+        if values_are_readable(region_index) and not 0 <= region_index.min() <= region_index.max() < len(crops):
             raise ValueError(
                 f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {len(crops)} "
                 "regions"
             )
-        inputs = self._region_inputs(found, crops, head_maps, sizes)
-        matches = self.matching.match_pairs(inputs, region_index, *words)
+        sizes, text = features.geometry.original_sizes, self.get_text_features(*words)
+        matches = self.matching.match_pairs(found, crops, head_maps, sizes, region_index, text)
         losses = self.compute_loss(matches.scores, matches.attribute_logits, attribute_labels)
         return ReferringSegmentationOutput(loss=sum(losses.values()), losses=losses, scores=matches.scores)
 
-    def explain(self, matches: MAttNetMatches, chosen: torch.Tensor, region_boxes: torch.Tensor) -> MAttNetExplanation:
+    def explain(
+        self, text: MAttNetTextFeatures, matches: MAttNetMatches, chosen: torch.Tensor, region_boxes: torch.Tensor
+    ) -> MAttNetExplanation:
         """What the modules thought of the chosen regions (N,) among all of their images, `region_boxes` (N, R, 4)."""
         rows = torch.arange(len(chosen), device=chosen.device)
-        grid, neighbors = matches.grid_attention, matches.neighbours
+        grid, neighbors = matches.grid_attention, matches.neighbors
         return MAttNetExplanation(
             modules=tuple(self.config.modules),
-            word_attentions=matches.word_attentions,
-            module_weights=matches.module_weights,
+            word_attentions=text.word_attentions,
+            module_weights=text.module_weights,
             module_scores=matches.module_scores,
             grid_attention=None if grid is None else grid[rows, chosen],  # (N, R, g, g) -> (N, g, g)
-            neighbours=None if neighbors is None else neighbors[rows, chosen],  # (N, R) -> (N,)
+            neighbors=None if neighbors is None else neighbors[rows, chosen],  # (N, R) -> (N,)
             chosen=chosen,
-            region_boxes=region_boxes,
+            region_boxes=region_boxes.float(),
         )
 
 
-__all__ = ["MAttNetForReferringSegmentation", "MAttNetImageFeatures", "MAttNetPreTrainedModel"]
+__all__ = ["MAttNetForReferringSegmentation", "MAttNetPreTrainedModel"]

@@ -1,8 +1,9 @@
 """
-What MAttNet's matching keeps of regions and answers about expressions.
+What MAttNet keeps of images and words, and answers about expressions.
 
-B images of up to R regions, M regions in all, N expressions, P pairs of an expression and a region; T words, K
-neighbours, G = g x g cells of a region's grid, A attributes; V visual channels of a cell, D of an embedding.
+B images of up to R regions, M regions in all, N expressions, P pairs of an expression and a region; S modules, T words,
+K neighbors, G = g x g cells of a region's grid, A attributes; C4 channels of the detector's head, V visual channels of
+a cell, E of a phrase, D of an embedding.
 """
 
 from dataclasses import dataclass
@@ -10,21 +11,38 @@ from dataclasses import dataclass
 import torch
 from transformers.utils import ModelOutput
 
+from ...layers.image_geometry import ImageGeometry
+from ...layers.regions import Regions
+
+
+@dataclass
+class MAttNetTextFeatures(ModelOutput):
+    """
+    Everything about N expressions that needs no image; S modules in the order of `config.modules`.
+
+    Args:
+        phrases: (S, N, E), what each module is asked.
+        module_weights: (N, S), they sum to 1.
+        word_attentions: (N, S, T), each sums to 1 over the words.
+    """
+
+    phrases: torch.FloatTensor | None = None
+    module_weights: torch.FloatTensor | None = None
+    word_attentions: torch.FloatTensor | None = None
+
 
 @dataclass
 class MAttNetRegionFeatures(ModelOutput):
     """
-    Everything about M regions that needs no words; reusable for any number of expressions. Absent modules' are None.
+    What the modules read of M regions, without words. Absent modules' fields are None.
 
     Args:
         visual: (M, G, V), what the subject module pools.
         attention_projection: (M, G, D), the visual part of the first layer of its attention.
         attribute_logits: (M, A), before the sigmoid.
         location: (M, D) embedding of where a region lies.
-        relationship: (M, K, D) embeddings of its neighbours.
-        neighbours: (M, K) index of each neighbour among the regions of its image, -1 for none.
-        slots: (B, R) which of the M regions is region r of image b; anything where `region_mask` is False.
-        region_mask: (B, R) bool, False at padding.
+        relationship: (M, K, D) embeddings of its neighbors.
+        neighbors: (M, K) index of each neighbor among the regions of its image, -1 for none.
     """
 
     visual: torch.FloatTensor | None = None
@@ -32,22 +50,33 @@ class MAttNetRegionFeatures(ModelOutput):
     attribute_logits: torch.FloatTensor | None = None
     location: torch.FloatTensor | None = None
     relationship: torch.FloatTensor | None = None
-    neighbours: torch.LongTensor | None = None
-    slots: torch.LongTensor | None = None
-    region_mask: torch.BoolTensor | None = None
+    neighbors: torch.LongTensor | None = None
 
-    @property
-    def num_regions(self) -> int:
-        """M, which padding does not count in."""
-        return len(next(value for value in (self.visual, self.location, self.relationship) if value is not None))
-
-    def of_regions(self, index: torch.Tensor | None) -> "MAttNetRegionFeatures":
-        """The features of the regions `index` (N, R), each (N, R, ...); None: of all M, (1, M, ...) without a copy."""
-        names = ("visual", "attention_projection", "location", "relationship", "neighbours")
+    def take(self, rows: torch.Tensor | None) -> "MAttNetRegionFeatures":
+        """What is scored of the regions `rows` (N, R), each (N, R, ...); None: of all M, (1, M, ...) without a copy."""
+        names = ("visual", "attention_projection", "location", "relationship", "neighbors")
         taken = {name: self[name] for name in names if self.get(name) is not None}
         return MAttNetRegionFeatures(
-            **{name: value[None] if index is None else value[index] for name, value in taken.items()}
+            **{name: value[None] if rows is None else value[rows] for name, value in taken.items()}
         )
+
+
+@dataclass
+class MAttNetImageFeatures(ModelOutput):
+    """
+    Everything about B images that needs no words; reusable for any number of expressions.
+
+    Args:
+        regions: boxes, categories and, where the caller brought them, masks.
+        matching: what the modules read of each region.
+        head_maps: (M, C4, g, g), from which the mask of a chosen region is drawn.
+        geometry: sizes of the images, in the network's input and as photos.
+    """
+
+    regions: Regions | None = None
+    matching: MAttNetRegionFeatures | None = None
+    head_maps: torch.FloatTensor | None = None
+    geometry: ImageGeometry | None = None
 
 
 @dataclass
@@ -58,19 +87,15 @@ class MAttNetMatches(ModelOutput):
     Args:
         scores: (N, R), -inf at padding; of pairs (P,).
         module_scores: (N, R, S), cosines before weighting; of pairs (P, S).
-        module_weights: (N, S), they sum to 1.
-        word_attentions: (N, S, T), each sums to 1 over the words.
         grid_attention: (N, R, g, g) of the subject module, sums to 1 over the cells.
-        neighbours: (N, R) index of the region the relationship module chose, -1 for none; of pairs (P,).
+        neighbors: (N, R) index of the region the relationship module chose, -1 for none; of pairs (P,).
         attribute_logits: (B, R, A) of the regions, before the sigmoid; of pairs (P, A).
     """
 
     scores: torch.FloatTensor | None = None
     module_scores: torch.FloatTensor | None = None
-    module_weights: torch.FloatTensor | None = None
-    word_attentions: torch.FloatTensor | None = None
     grid_attention: torch.FloatTensor | None = None
-    neighbours: torch.LongTensor | None = None
+    neighbors: torch.LongTensor | None = None
     attribute_logits: torch.FloatTensor | None = None
 
 
@@ -85,7 +110,7 @@ class MAttNetExplanation(ModelOutput):
         module_weights: (N, S), how much each module counts; they sum to 1.
         module_scores: (N, R, S) of all regions, cosines before weighting.
         grid_attention: (N, g, g), where in the region the subject module looks; sums to 1.
-        neighbours: (N,) the region that the relationship module chose beside it, -1 for none.
+        neighbors: (N,) the region that the relationship module chose beside it, -1 for none.
         chosen: (N,) the chosen region.
         region_boxes: (N, R, 4) of all regions of the expression's image.
     """
@@ -95,9 +120,15 @@ class MAttNetExplanation(ModelOutput):
     module_weights: torch.FloatTensor | None = None
     module_scores: torch.FloatTensor | None = None
     grid_attention: torch.FloatTensor | None = None
-    neighbours: torch.LongTensor | None = None
+    neighbors: torch.LongTensor | None = None
     chosen: torch.LongTensor | None = None
     region_boxes: torch.FloatTensor | None = None
 
 
-__all__ = ["MAttNetExplanation", "MAttNetMatches", "MAttNetRegionFeatures"]
+__all__ = [
+    "MAttNetExplanation",
+    "MAttNetImageFeatures",
+    "MAttNetMatches",
+    "MAttNetRegionFeatures",
+    "MAttNetTextFeatures",
+]

@@ -20,7 +20,7 @@ def plot_explanation(
 ):
     """Draws what MAttNet's modules listened to and looked at, for one expression (Yu et al. 2018, figures 4 to 6).
 
-    Left the photo with all regions, the chosen one, the neighbour that the relationship module chose beside it, and the
+    Left the photo with all regions, the chosen one, the neighbor that the relationship module chose beside it, and the
     mask; in the middle the cells of the region at which the subject module looked; right how much each module listened
     to each word, and in front of it how much the module counted.
 
@@ -43,17 +43,17 @@ def plot_explanation(
         raise ValueError(f"{weights.shape[1]} weights for {len(words)} words; ask the model for output_attentions=True")
     boxes = explanation.region_boxes[row].detach().float().cpu().numpy()  # (R, 4)
     chosen = int(explanation.chosen[row])
-    neighbour = -1 if explanation.neighbours is None else int(explanation.neighbours[row])
+    neighbor = -1 if explanation.neighbors is None else int(explanation.neighbors[row])
     figure = Figure(figsize=(12, 4), layout="constrained")
     photo, region, table = figure.subplots(1, 3, width_ratios=(1.2, 0.8, 1.4))
     photo.imshow(image if mask is None else overlay(image, mask))
     for number, box in enumerate(boxes):
-        if box[2] > box[0] and number not in (chosen, neighbour):
+        if box[2] > box[0] and number not in (chosen, neighbor):
             frame_box(photo, box, "white", 0.8)
-    if neighbour >= 0:
-        frame_box(photo, boxes[neighbour], as_fraction(MODULE_COLORS["relationship"]), 2, "--")
+    if neighbor >= 0:
+        frame_box(photo, boxes[neighbor], as_fraction(MODULE_COLORS["relationship"]), 2, "--")
     frame_box(photo, boxes[chosen], as_fraction(MODULE_COLORS["subject"]), 2.5)
-    photo.set_title("chosen (line), neighbour (dashed)")
+    photo.set_title("chosen (line), neighbor (dashed)")
     x1, y1, x2, y2 = (int(round(float(side))) for side in boxes[chosen])
     crop = image.crop((x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)))
     region.imshow(np.asarray(crop.convert("L")), cmap="gray", vmin=0, vmax=255)

@@ -1,31 +1,30 @@
 """Processor of MAttNet (Yu et al., CVPR 2018)."""
 
-import torch
+from transformers import TokenizersBackend
 
-from ...processing.mask_pasting import paste_masks, paste_probabilities
-from ...processing.processor import ReferringSegmentationProcessor
+from ...processing.region_processor import RegionProcessor
+from ...processing.tokenization import build_blank_split_tokenizer
 from ..mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 
 
-class MAttNetProcessor(ReferringSegmentationProcessor):
-    """The detector's images (600 / 1000 pixels); expressions padded behind.
-
-    Masks come back from the small mask of the chosen region straight to the photo's size, or, where the caller brought
-    masks of the regions, exactly as these were. `interpolation="paper"` pastes as the original did, which see in
-    `hf_refseg.processing.mask_pasting`.
-    """
+class MAttNetProcessor(RegionProcessor):
+    """The detector's images (600 / 1000 pixels); expressions split at blanks and padded behind."""
 
     default_image_processor = MaskRcnnImageProcessor
+    padding_side = "right"
 
-    def draw_mask(
-        self, outputs, row: int, size: tuple[int, int], threshold: float, interpolation: str
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if outputs.given_masks is not None:
-            mask = outputs.given_masks[row].bool()
-            return mask, mask.float()
-        small, box = outputs.region_masks[row, None].detach(), outputs.pred_boxes[row, None]
-        masks = paste_masks(small, box, size, threshold, interpolation)
-        return masks[0], paste_probabilities(small, box, size)[0]  # (1, H, W) -> (H, W)
+    @classmethod
+    def tokenizer_from_vocabulary(cls, vocabulary: list[str], **options) -> TokenizersBackend:
+        """The tokenizer of MAttNet's code, which splits at blanks only, for its vocabulary: <PAD> first.
+
+        Args:
+            vocabulary: one word per id; <pad> and <unk> may be written in small letters, as other systems have them.
+            options: of `build_blank_split_tokenizer`.
+
+        Raises ValueError where <PAD> is not the first word.
+        """
+        words = [word.upper() if word in ("<pad>", "<unk>") else word for word in vocabulary]
+        return build_blank_split_tokenizer({word: index for index, word in enumerate(words)}, **options)
 
 
 __all__ = ["MAttNetProcessor"]

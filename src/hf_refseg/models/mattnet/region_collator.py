@@ -31,10 +31,10 @@ class MAttNetCollator(RowDraws):
         sentences_per_ref, same_category_ratio: published: 3 and 0.3.
         seed: another seed, other draws.
 
-    Returns (on call), for B images with M objects in all and P right pairs: the processor's tensors of the images;
-    region_boxes (B, R, 4) xyxy in pixels of the original image, float64; region_labels (B, R), which agree where
-    categories do; region_mask (B, R) bool; region_index (3P,) of the M objects: right, wrong, right; input_ids and
-    attention_mask (3P, T): right, right, wrong; attribute_labels (P, A).
+    Returns (on call), for B images with M objects in all and P right pairs: the processor's tensors of the images; per
+    image region_boxes (R_i, 4) xyxy in pixels of the original image, float64, and region_labels (R_i,), which agree
+    where categories do; region_index (3P,) of the M objects: right, wrong, right; input_ids and attention_mask (3P, T):
+    right, right, wrong; attribute_labels (P, A).
 
     Raises:
         ValueError: an empty batch or one without a reference to a single object; a ratio outside [0, 1].
@@ -56,7 +56,7 @@ class MAttNetCollator(RowDraws):
         self.sentences_per_ref, self.same_category_ratio = sentences_per_ref, same_category_ratio
         super().__init__(seed)
 
-    def __call__(self, items: Sequence[dict]) -> dict[str, torch.Tensor]:
+    def __call__(self, items: Sequence[dict]) -> dict:
         objects = [(image, instance) for image, item in enumerate(items) for instance in item["instances"]]
         refs = [(image, ref) for image, item in enumerate(items) for ref in item["refs"]]
         if not refs:
@@ -80,7 +80,7 @@ class MAttNetCollator(RowDraws):
         )
         batch = dict(self.processor(images=[item["image"] for item in items], return_tensors="pt"))
         batch |= {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"]}
-        batch |= pad_regions([item["instances"] for item in items])
+        batch |= region_lists([item["instances"] for item in items])
         batch["region_index"] = torch.tensor([*right, *wrong, *right])
         if self.attribute_labels:
             batch["attribute_labels"] = torch.tensor(labels, dtype=torch.float32)
@@ -104,15 +104,13 @@ class MAttNetCollator(RowDraws):
         return choices[rng.integers(len(choices))]
 
 
-def pad_regions(instances: Sequence[list[dict]]) -> dict[str, torch.Tensor]:
-    """region_boxes (B, R, 4) xyxy, region_labels (B, R) and region_mask (B, R) of the objects of B images."""
-    width = max(map(len, instances))
+def region_lists(instances: Sequence[list[dict]]) -> dict[str, list[torch.Tensor]]:
+    """Per image region_boxes (R_i, 4) xyxy float64 and region_labels (R_i,) of its objects."""
     names = sorted({instance["category"] for of_image in instances for instance in of_image})
-    numbers = {name: number for number, name in enumerate(names, 1)}
-    boxes = torch.zeros(len(instances), width, 4, dtype=torch.float64)
-    categories = torch.zeros(len(instances), width, dtype=torch.long)
-    for image, of_image in enumerate(instances):
-        for column, instance in enumerate(of_image):
-            boxes[image, column] = with_area(torch.tensor(instance["box"], dtype=torch.float64))
-            categories[image, column] = numbers[instance["category"]]
-    return {"region_boxes": boxes, "region_labels": categories, "region_mask": categories > 0}
+    numbers = {name: number for number, name in enumerate(names)}
+    boxes, labels = [], []
+    for of_image in instances:
+        corners = torch.tensor([instance["box"] for instance in of_image], dtype=torch.float64)
+        boxes.append(with_area(corners.reshape(-1, 4)))
+        labels.append(torch.tensor([numbers[instance["category"]] for instance in of_image], dtype=torch.long))
+    return {"region_boxes": boxes, "region_labels": labels}
