@@ -94,7 +94,10 @@ class TestMAttNet(ModelTester):
             ({"attention_mask": torch.ones(3, 5)}, r"attention_mask has the shape \(3, 5\), input_ids \(3, 4\)"),
             ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
             ({"region_boxes": torch.tensor([BOXES])}, "region_boxes are of 1 images, but there are 2"),
-            ({"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]}, r"region_boxes\[0\] has the shape \(4, 3\); give \(R_i, 4\)"),
+            (
+                {"region_boxes": torch.tensor([BOXES, BOXES])[..., :3]},
+                r"region_boxes\[0\] has the shape \(4, 3\); give \(R_i, 4\)",
+            ),
             (
                 {"region_labels": torch.tensor([[0, 1], [1, 2]])},
                 r"region_labels has \[2, 2\] entries per image, region_boxes \[4, 4\]",
