@@ -50,7 +50,7 @@ def left_out(folder: Path, results: list[Comparison]) -> list[str]:
     """Names of the stored arrays that no comparison is about."""
     stored = {name for file in sorted(folder.glob("*outputs*.npz")) for name in np.load(file).files}
     # ids and shares of pixels are compared in place of what is stored, which the result says in brackets
-    return sorted(stored - {result.name.partition(": ")[0].partition(" (")[0] for result in results})
+    return sorted(stored - {result.name.partition(" (")[0] for result in results})
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import torch
 
 from hf_refseg.dense_crf import DenseCrf
 
-from .golden_case import Comparison, GoldenCase
+from .golden_case import Checks, GoldenCase
 
 OTHER_LABELS = 1e-3
 FAR_PIXELS = 1e-2
@@ -22,7 +22,7 @@ def is_case(manifest: dict) -> bool:
     return {"gaussian", "bilateral"} & set(manifest.get("params", ())) != set()
 
 
-def run(case: GoldenCase) -> list[Comparison]:
+def run(case: GoldenCase) -> Checks:
     """Every array of `outputs.npz`: `argmax`, and marginals after all iterations or `_after_N_iteration`."""
     given = case.manifest["params"]
     for name, usual in (("kernel", "DIAG_KERNEL"), ("normalization", "NORMALIZE_SYMMETRIC")):
@@ -37,19 +37,19 @@ def run(case: GoldenCase) -> list[Comparison]:
         parameters["bilateral_weight"] = bilateral["compat"]
     image = torch.from_numpy(case.inputs["image_uint8_rgb"]).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
     probabilities = read_probabilities(case)  # (L, H, W)
-    results = []
+    checks = Checks(case.outputs)
     for name, expected in case.outputs.items():
         after = re.search(r"_after_(\d+)_iterations?$", name)
         iterations = int(after[1]) if after else given["iterations"]
         marginals = DenseCrf(image, iterations=iterations, **parameters)(probabilities).numpy()
         kind = name[: after.start()] if after else name
         if kind == "argmax":
-            results.append(compare_labels(name, marginals.argmax(0), expected))
+            checks.share(name, marginals.argmax(0), expected, OTHER_LABELS, "share of other labels")
         elif kind in ("Q", "Q_fg"):
-            results.append(compare_marginals(name, marginals if kind == "Q" else marginals[1], expected))
+            check_marginals(checks, name, marginals if kind == "Q" else marginals[1])
         else:
             raise ValueError(f"{case.folder}/outputs.npz holds {name!r}; there are checks for argmax, Q and Q_fg")
-    return results
+    return checks
 
 
 def read_probabilities(case: GoldenCase) -> torch.Tensor:
@@ -64,21 +64,15 @@ def read_probabilities(case: GoldenCase) -> torch.Tensor:
     raise ValueError(f"{case.folder}/inputs.npz holds {', '.join(case.inputs)}; the probabilities are prob_fg or prob")
 
 
-def compare_labels(name: str, ours: np.ndarray, expected: np.ndarray) -> Comparison:
-    if ours.shape != expected.shape:
-        return Comparison(f"{name}: shape {ours.shape}, golden {expected.shape}", np.inf, np.inf, OTHER_LABELS)
-    difference = np.abs(ours.astype(int) - expected.astype(int))
-    return Comparison(f"{name} (share of other labels)", difference.max(), (difference > 0).mean(), OTHER_LABELS)
-
-
-def compare_marginals(name: str, ours: np.ndarray, expected: np.ndarray) -> Comparison:
-    """(H, W) or (L, H, W) both; the golden array may have its pixels in one axis, or every second one only."""
+def check_marginals(checks: Checks, name: str, ours: np.ndarray) -> None:
+    """(H, W) or (L, H, W); the golden array may have its pixels in one axis, or every second one only."""
+    expected = checks.expected[name]
     if expected.size == ours.size:
         expected = expected.reshape(ours.shape)
     elif expected.shape == ours[..., ::2, ::2].shape:
         ours = ours[..., ::2, ::2]
     else:
-        return Comparison(f"{name}: shape {ours.shape}, golden {expected.shape}", np.inf, np.inf, FAR_PIXELS)
+        return checks.compare(name, ours, expected, FAR_PIXELS)
     difference = np.abs(ours - expected).reshape(-1, *ours.shape[-2:]).max(0)  # over the labels -> (H, W)
-    near = (difference <= FAR).mean()  # so that NaN is far
-    return Comparison(f"{name} (share off by more than {FAR})", float(difference.max()), 1 - near, FAR_PIXELS)
+    counted = f"share off by more than {FAR}"
+    checks.share(name, difference, np.zeros_like(difference), FAR_PIXELS, counted, far=FAR)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 TOLERANCE = 1e-4
+EXACT = 0.0
 TOLERANCE_AFTER_STEP = 5e-4
 
 
@@ -57,7 +58,7 @@ class GoldenCase:
 
     def checkpoint(self, tensors: str = "tensors") -> dict[str, np.ndarray]:
         """
-        The original checkpoint: every tensor that the manifest lists under this name, and the optimiser's leftovers of
+        The original checkpoint: every tensor that the manifest lists under this name, and the optimizer's leftovers of
         a training run.
         """
         make_tensor = load_make_tensor(self.folder)
@@ -108,7 +109,11 @@ def make_original(make_tensor, tensor: dict) -> np.ndarray:
 
 @dataclass
 class Comparison:
-    """One compared array; errors are relative to the largest absolute value expected."""
+    """
+    One compared array; errors are relative to the largest absolute value expected.
+
+    The name is that of the golden array. Brackets behind it say what was compared in its place.
+    """
 
     name: str
     max_abs: float
@@ -126,13 +131,70 @@ class Comparison:
 
 def compare(name: str, ours, expected, tolerance: float = TOLERANCE) -> Comparison:
     """Compare two arrays; of another shape than the golden one, ours is infinitely wrong."""
-    ours = ours.detach().cpu().double().numpy() if isinstance(ours, torch.Tensor) else np.asarray(ours, np.float64)
-    expected = np.asarray(expected, np.float64)
+    ours, expected = to_numpy(ours), np.asarray(expected, np.float64)
     if ours.shape != expected.shape:
-        return Comparison(f"{name}: shape {ours.shape}, golden {expected.shape}", np.inf, np.inf, tolerance)
+        return Comparison(f"{name} (shape {ours.shape}, golden {expected.shape})", np.inf, np.inf, tolerance)
     largest = np.abs(expected).max()
     max_abs = float(np.abs(ours - expected).max())
     return Comparison(name, max_abs, max_abs / largest if largest else max_abs, tolerance)
+
+
+def to_numpy(array) -> np.ndarray:
+    return array.detach().cpu().double().numpy() if isinstance(array, torch.Tensor) else np.asarray(array, np.float64)
+
+
+class Checks(list[Comparison]):
+    """
+    The comparisons of a case, in the order in which they were made.
+
+    Args:
+        expected: golden arrays by name; none for a case that keeps its numbers elsewhere.
+    """
+
+    def __init__(self, expected: dict[str, np.ndarray] | None = None):
+        super().__init__()
+        self.expected = expected or {}
+
+    def check(self, name: str, ours, tolerance: float = TOLERANCE):
+        """Compare with the golden array of this name, or with every part of it that the case stores, if any."""
+        for key, part, values in stored(self.expected, name):
+            self.append(compare(key, torch.as_tensor(ours)[part], values, tolerance))
+
+    def compare(self, name: str, ours, expected, tolerance: float = TOLERANCE):
+        """Compare two arrays that the caller has."""
+        self.append(compare(name, ours, expected, tolerance))
+
+    def share(self, name: str, ours, expected, tolerance: float, of: str, far: float = 0.0):
+        """
+        Let a few values be wrong; the line's relative error is the share of them.
+
+        Args:
+            tolerance: the share that may be wrong.
+            of: what is counted, for people.
+            far: a value is wrong if it differs by more than this.
+        """
+        comparison = compare(f"{name} ({of})", ours, expected, tolerance)
+        if np.isfinite(comparison.max_abs):
+            near = np.abs(to_numpy(ours) - to_numpy(expected)) <= far
+            comparison.max_rel = float((~near).mean())
+        self.append(comparison)
+
+
+def stored(arrays: dict[str, np.ndarray], name: str):
+    """The arrays stored under a name: key, what part of the whole it is, and values."""
+    for key, values in arrays.items():
+        base, _, part = key.partition("[")
+        if base == name:
+            yield key, parse_part(part.removesuffix("]")), values
+
+
+def parse_part(text: str):
+    """What a key takes of an array: "" all of it, ":, ::8" slices of its dimensions, "rois 0,7" rows."""
+    if not text:
+        return ...
+    if rows := re.fullmatch(r"rois? ([\d, ]+)", text):
+        return [int(row) for row in rows[1].split(",")]
+    return tuple(slice(*(int(end) if end.strip() else None for end in of.split(":"))) for of in text.split(","))
 
 
 def nhwc(maps: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from .check import check
-from .golden_case import compare
+from .golden_case import Checks, compare
 
 CASES = [
     "rmi/a/r_rmi",
@@ -38,6 +38,31 @@ def test_comparison_fails_for_what_is_not_equal():
     assert not compare("other", expected + 5e-4, expected).passed
     assert not compare("nan", np.full((1, 2), np.nan), expected).passed
     assert not compare("shape", expected[0], expected).passed
+
+
+def test_checks_compare_what_is_stored():
+    maps = np.arange(24.0).reshape(4, 6)
+    checks = Checks({"whole": maps, "part[:, ::2]": maps[:, ::2], "part[rois 0,3]": maps[[0, 3]] + 1})
+    for name in ("whole", "part", "not stored"):
+        checks.check(name, maps)
+    assert [(result.name, result.passed) for result in checks] == [
+        ("whole", True),
+        ("part[:, ::2]", True),
+        ("part[rois 0,3]", False),
+    ]
+
+
+def test_a_share_of_values_may_be_wrong():
+    expected = np.ones(10)
+    checks = Checks()
+    for wrong in (1, 2):
+        checks.share("mask", np.where(np.arange(10) < wrong, 0, 1), expected, 0.1, "share of pixels")
+    checks.share("nan", np.full(10, np.nan), expected, 0.5, "share of pixels")
+    checks.share("near", expected + 0.1, expected, 0.0, "share of far pixels", far=0.2)
+    checks.share("shape", expected[1:], expected, 0.5, "share of pixels")
+    assert [result.passed for result in checks] == [True, False, False, True, False]
+    assert checks[1].name == "mask (share of pixels)"
+    assert checks[1].max_rel == 0.2
 
 
 def test_a_crf_case_of_other_labels_size_and_parameters(tmp_path):

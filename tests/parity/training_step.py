@@ -6,7 +6,7 @@ import torch
 
 from hf_refseg.conversion.sources import Source
 
-from .golden_case import TOLERANCE_AFTER_STEP, Comparison, GoldenCase, compare
+from .golden_case import TOLERANCE, TOLERANCE_AFTER_STEP, Checks, GoldenCase
 
 
 def parameters_of(model: torch.nn.Module, sources: dict[str, Source], original: str) -> list[torch.nn.Parameter]:
@@ -27,13 +27,13 @@ def compare_training_step(
     compute: Callable[[], tuple[torch.Tensor, torch.Tensor]],
     optimizer: Callable[[list[dict]], torch.optim.Optimizer],
     prediction: str,
-) -> list[Comparison]:
+) -> Checks:
     """
     Run one step of the whole cost (loss and weight decay) and compare everything that is stored.
 
     Args:
         compute: runs the model with gradients and returns its loss and the prediction, in the golden's layout.
-        optimizer: makes the optimiser from parameter groups that carry their `weight_decay`.
+        optimizer: makes the optimizer from parameter groups that carry their `weight_decay`.
         prediction: name of the stored prediction after the step.
     """
     step = case.manifest["train_step"]
@@ -52,18 +52,17 @@ def compare_training_step(
         {"params": parameters, "weight_decay": weight_decay if name in decayed else 0.0}
         for name, parameters in trained.items()
     ]
-    results, total = [], "cost" if "cost" in step["loss_before"] else "total_loss"
+    checks, total = Checks(case.outputs), "cost" if "cost" in step["loss_before"] else "total_loss"
 
-    def compare_losses(stage: str, loss: torch.Tensor, tolerance: float | None = None):
+    def compare_losses(stage: str, loss: torch.Tensor, tolerance: float = TOLERANCE):
         squares = [sum(p.detach().double().pow(2).sum() for p in g["params"]) * g["weight_decay"] / 2 for g in groups]
-        regulariser = sum(squares)
-        tolerances = {} if tolerance is None else {"tolerance": tolerance}
+        regularizer = sum(squares)
         for name, value in (
             ("cls_loss", loss.detach()),
-            ("reg_loss", regulariser),
-            (total, loss.detach().double() + regulariser),
+            ("reg_loss", regularizer),
+            (total, loss.detach().double() + regularizer),
         ):
-            results.append(compare(f"{stage}/{name}", float(value), step[stage][name], **tolerances))
+            checks.compare(f"{stage}/{name}", float(value), step[stage][name], tolerance)
 
     loss, _ = compute()
     compare_losses("loss_before", loss)
@@ -72,19 +71,16 @@ def compare_training_step(
     key = next(key for key in step["vars"][0] if key.startswith("grad_norm"))
     for variable, group in zip(step["vars"], groups, strict=True):
         gradients = [p.grad + group["weight_decay"] * p.detach() for p in group["params"]]
-        results.append(compare(f"grad_norm/{variable['name']}", norm(gradients), variable[key]))
+        checks.compare(f"grad_norm/{variable['name']}", norm(gradients), variable[key])
         before[variable["name"]] = [p.detach().clone() for p in group["params"]]
     optimizer(groups).step()
     for variable, group in zip(step["vars"], groups, strict=True):
         if variable.get("step_norm") is not None:
             moved = [p.detach() - old for p, old in zip(group["params"], before[variable["name"]], strict=True)]
-            results.append(
-                compare(f"step_norm/{variable['name']}", norm(moved), variable["step_norm"], TOLERANCE_AFTER_STEP)
-            )
+            checks.compare(f"step_norm/{variable['name']}", norm(moved), variable["step_norm"], TOLERANCE_AFTER_STEP)
     with torch.no_grad():
         loss, predicted = compute()
     after = next(stage for stage in step if stage.startswith("loss_after"))
     compare_losses(after, loss, TOLERANCE_AFTER_STEP)
-    if prediction in case.outputs:
-        results.append(compare(prediction, predicted, case.outputs[prediction], TOLERANCE_AFTER_STEP))
-    return results
+    checks.check(prediction, predicted, TOLERANCE_AFTER_STEP)
+    return checks
