@@ -25,40 +25,64 @@ def _opposite(word: str) -> str:
 
 
 def flip_row(row: dict) -> dict:
-    """Mirror a row of the schema: image, mask, boxes, instances, and every text in it that names a side.
+    """A row mirrored left to right: its picture, every mask, box and polygon, and every text that names a side.
 
-    The row given is left as it is.
+    The row given is left as it is, and so are fields that are neither in the schema nor in `MIRRORED`.
     """
-    width = row["width"]
-    image = row["image"]
-    flipped = row | {
-        "image": ImageOps.mirror(image) if isinstance(image, Image.Image) else np.ascontiguousarray(image[:, ::-1]),
-        "mask": _flip_mask(row["mask"]),
-        "boxes": [_flip_box(box, width) for box in row["boxes"]],
-        "sentences": [_swap(sentence) for sentence in row["sentences"]],
+    return row | {
+        name: mirror(row[name], row["width"]) for name, mirror in MIRRORED.items() if row.get(name) is not None
     }
-    flipped |= {key: _swap(row[key]) for key in ("attributes", "relations", "phrase_structure") if key in row}
-    if row.get("instances") is not None:
-        flipped["instances"] = [
-            _swap(instance) | {"box": _flip_box(instance["box"], width), "mask": _flip_mask(instance["mask"])}
-            for instance in row["instances"]
-        ]
-    return flipped
 
 
-def _flip_mask(rle: dict) -> dict:
-    return encode_mask(decode_mask(rle)[:, ::-1])
+def _flip_image(image: Image.Image | np.ndarray, width: int) -> Image.Image | np.ndarray:
+    return ImageOps.mirror(image) if isinstance(image, Image.Image) else np.ascontiguousarray(image[:, ::-1])
 
 
-def _flip_box(box: list[float], width: int) -> list[float]:
-    x0, y0, x1, y1 = box
-    return [width - x1, y0, width - x0, y1]
+def _flip_mask(rle: dict, width: int) -> dict:
+    return type(rle)(encode_mask(decode_mask(rle)[:, ::-1]))
 
 
-def _swap(value):
-    """Swap the sides in every string of a nest of lists and dicts, masks excepted."""
+def _flip_masks(rles: list[dict], width: int) -> list[dict]:
+    return [_flip_mask(rle, width) for rle in rles]
+
+
+def _flip_boxes(boxes: list[list[float]], width: int) -> list[list[float]]:
+    return [[width - x1, y0, width - x0, y1] for x0, y0, x1, y1 in boxes]
+
+
+def _flip_polygons(polygons: list, width: int) -> list:
+    """Corners of polygons are the pixels drawn, so that the first of `width` columns becomes the last."""
+    return [[[[width - 1 - x, y] for x, y in polygon] for polygon in instance] for instance in polygons]
+
+
+def _flip_instances(instances: list[dict], width: int) -> list[dict]:
+    return [
+        thing
+        | {"box": _flip_boxes([thing["box"]], width)[0], "mask": _flip_mask(thing["mask"], width)}
+        | {"attributes": _swap(thing["attributes"], width)}
+        for thing in instances
+    ]
+
+
+def _swap(value, width: int):
+    """Swaps the sides in every string of a nest of lists and dicts."""
     if isinstance(value, str):
         return swap_left_right(value)
     if isinstance(value, dict):
-        return {key: item if key == "mask" else _swap(item) for key, item in value.items()}
-    return [_swap(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _swap(item, width) for key, item in value.items()}
+    return [_swap(item, width) for item in value] if isinstance(value, list | tuple) else value
+
+
+# How each field of the schema is mirrored; the others say nothing of left and right.
+MIRRORED = {
+    "image": _flip_image,
+    "mask": _flip_mask,
+    "boxes": _flip_boxes,
+    "sentences": _swap,
+    "attributes": _swap,
+    "relations": _swap,
+    "phrase_structure": _swap,
+    "instances": _flip_instances,
+    "instance_masks": _flip_masks,
+    "polygons": _flip_polygons,
+}
