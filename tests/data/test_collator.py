@@ -137,3 +137,9 @@ def test_bad_rows_are_named(rows):
         collate([rows[0] | {"sentences": []}])
     with pytest.raises(ValueError, match=r"ref_id=0.*\[64, 64\].*\[65, 64\]"):
         collate([rows[0] | {"height": 65}])
+
+
+def test_a_damaged_mask_is_refused_before_it_is_decoded(rows):
+    mask = rows[0]["mask"]
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        collate([rows[0] | {"mask": {**mask, "counts": mask["counts"][:-1]}}])

@@ -174,3 +174,62 @@ def test_another_folder_of_the_same_name_is_not_taken_for_it(built, tmp_path):
     build([find_dataset("refcoco_google")], BuildOptions(raw=raw, out=other, allow_other_counts=True, rows_per_shard=2))
     assert len(load(other, "train", images=False)) == 6
     assert len(load_dataset(str(other), "refcoco_google", split="train")) == 6
+
+
+def test_the_first_rows_only(built):
+    for name, options in ((built["refcoco"], {"partition": "unc"}), (built["raw"] / "refcoco", {"partition": "unc"})):
+        rows = load(name, "train", num_samples=3, **options)
+        assert [row["ref_id"] for row in rows] == [0, 1, 2]
+        assert len(load(name, "train", num_samples=1000, **options)) == 4
+    assert len(load("refshapes", "val", num_samples=3000)) == 3000
+    stream = load(built["refcoco"], "train", partition="unc", streaming=True, num_samples=2)
+    assert stream.is_stream and [row["ref_id"] for row in stream] == [0, 1]
+
+
+def test_coco_by_name_and_by_folder(built, tmp_path):
+    """A folder with refs is read as refs; its images with objects are asked for by the name coco."""
+    folder = built["raw"] / "refcoco"
+    assert type(load(folder, "train", partition="unc")).__name__ == "ReferFolder"
+    rows = load("coco", "train2014", root=folder, images=built["pictures"])
+    assert type(rows).__name__ == "CocoImages" and rows.split == "train2014" and rows.categories == ["dog", "horse"]
+    (tmp_path / "coco" / "annotations").mkdir(parents=True)
+    copy = tmp_path / "coco" / "annotations" / "instances_train2014.json"
+    copy.write_bytes((folder / "instances.json").read_bytes())
+    for name, root in ((tmp_path / "coco", None), ("coco", tmp_path)):
+        assert load(name, "train2014", root=root, images=built["pictures"])[0]["instances"] == rows[0]["instances"]
+    seen = tmp_path / "seen.txt"
+    seen.write_text("coco:1\n")
+    left = load("coco", "train2014", root=tmp_path, images=False, exclude_images=seen, num_samples=5)
+    assert [row["image_id"] for row in left] == [2, 3, 4, 5, 6]
+    with pytest.raises(FileNotFoundError, match="coco is not in .*say with root="):
+        load("coco", "train2014", root=tmp_path / "coco" / "annotations" / "deep")
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "message"),
+    [
+        ("refshapes", {"images": "photos"}, "refshapes does not read images; its options are dialect, size"),
+        ("refshapes", {"shuffle_buffer": 9, "streaming": True}, "refshapes does not read shuffle_buffer"),
+        ("refshapes/refcoco", {"dialect": "grefcoco"}, "refshapes/refcoco does not read dialect"),
+        ("refcoco", {"partition": "unc", "size": 48}, "refcoco, a built data set, does not read size"),
+        ("refcoco", {"partition": "unc", "root": "data"}, "refcoco, a built data set, does not read root"),
+        ("refcoco", {"partition": "unc", "exclude_images": "seen.txt"}, "does not read exclude_images"),
+        ("raw/refcoco", {"partition": "unc", "shuffle_buffer": 4}, r"files \(refer\), does not read shuffle_buffer"),
+        ("raw/VGPhraseCut_v0", {"partition": "unc"}, r"files \(phrasecut\), does not read partition"),
+        ("raw/VGPhraseCut_v0", {"seed": 1, "dialect": "x"}, "does not read dialect, seed; its options are images"),
+    ],
+)
+def test_an_option_that_a_data_set_does_not_read_is_refused(built, place, options, message):
+    name = place if place.startswith("refshapes") else built["refcoco"].parent / place
+    with pytest.raises(ValueError, match=message):
+        load(name, "val", **options)
+
+
+def test_options_of_published_names(built):
+    with pytest.raises(
+        ValueError, match=r"refcoco_unc \(official files\) does not read dialect, streaming; its options"
+    ):
+        load("refcoco_unc", "val", root=built["raw"], streaming=True, dialect="x")
+    assert len(load("refcoco_unc", "val", root=built["raw"], partition="unc", images=False)) == 4
+    stored = {"root": built["refcoco"].parent, "streaming": True, "shuffle_buffer": 3}
+    assert len(list(load("refcoco_unc", "val", **stored))) == 4

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from .augment import flip_row
 from .row_draws import RowDraws
+from .run_lengths import check_rle
 from .schema import RleMask
 
 SENTENCE_CHOICES = ("random", "first", "all")
@@ -32,7 +33,7 @@ class ReferringSegmentationCollator(RowDraws):
 
     Raises:
         ValueError: unknown `sentence`, a probability outside [0, 1], an empty batch, a row without sentences, or a mask
-            that does not have its image's size.
+            that is damaged or does not have its image's size.
     """
 
     def __init__(
@@ -53,16 +54,20 @@ class ReferringSegmentationCollator(RowDraws):
         self.processor_kwargs, self.labels = processor_kwargs or {}, labels
 
     def __call__(self, rows: Sequence[dict]):
+        return self.collate([self.prepare(row) for row in rows])
+
+    def collate(self, rows: Sequence[dict]):
+        """A batch of rows that `prepare` has made; their `mask` may be decoded already, (H, W) bool."""
         if not rows:
             raise ValueError("Got an empty batch: the collator needs at least one row.")
-        of_rows = [self.processor.row_inputs(self._prepare(row)) for row in rows]
+        of_rows = [self.processor.row_inputs(row) for row in rows]
         names = of_rows[0].keys() - {"images", "text"} - (set() if self.labels else {"segmentation_maps"})
         inputs = {name: [value for of_row in of_rows for value in of_row[name]] for name in names}
         inputs |= {name: [of_row[name] for of_row in of_rows] for name in ("images", "text")}
         return self.processor(**inputs, **{"return_tensors": "pt", "allow_unknown": True, **self.processor_kwargs})
 
-    def _prepare(self, row: dict) -> dict:
-        """The row with what is drawn: mirrored or not, and with the sentences that are asked."""
+    def prepare(self, row: dict) -> dict:
+        """The row with what is drawn: mirrored or not, and with the sentences that are asked. Its mask is checked."""
         name = f"{row['source']} {row['split']} ref_id={row['ref_id']}"
         if not row["sentences"]:
             raise ValueError(f"Row {name} has no sentences: filter such rows out.")
@@ -70,6 +75,7 @@ class ReferringSegmentationCollator(RowDraws):
             raise ValueError(
                 f"Row {name}: mask of {list(row['mask']['size'])}, image of {[row['height'], row['width']]} (H, W)."
             )
+        check_rle(row["mask"])
         flip_draw, sentence_draw = self.draws_of(row).random(2)
         if flip_draw < self.flip_probability:
             row = flip_row(row)

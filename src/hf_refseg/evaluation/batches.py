@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..data.run_lengths import check_rle
-from ..data.schema import decode_mask
+from ..data.collator import ReferringSegmentationCollator
 from ..metrics import Protocol, Sample, make_sample
 
 
@@ -55,15 +55,18 @@ class EvaluationCollator:
             mask of another size than its image.
     """
 
-    collator: Any
+    collator: ReferringSegmentationCollator
     protocol: Protocol
 
     def __call__(self, numbered_rows: list[tuple[int, dict]]) -> dict[str, Any]:
         numbers, rows = zip(*numbered_rows, strict=True)
         try:
             rows = [{**row, "sentences": self.protocol.sentences(row)} for row in rows]
-            targets = [decode_mask(check_rle(row["mask"])) for row in rows]
-            inputs = self.collator(rows)
+            prepared = [self.collator.prepare(row) for row in rows]
+            targets = [np.asarray(row["mask"]) for row in prepared]  # decoded once, for the labels too
+            inputs = self.collator.collate(
+                [row | {"mask": target} for row, target in zip(prepared, targets, strict=True)]
+            )
         except ValueError as error:
             names = ", ".join(f"{row['source']} {row['split']} ref_id={row['ref_id']}" for row in rows)
             raise ValueError(f"can't evaluate {names}: {error}") from error
