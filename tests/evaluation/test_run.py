@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -14,9 +15,10 @@ import pytest
 import torch
 from transformers import AutoModel, AutoProcessor
 
+from hf_refseg import cli
 from hf_refseg.data import HeldRows, RefShapes, decode_mask
 from hf_refseg.evaluation import run as run_module
-from hf_refseg.evaluation.results import read_results
+from hf_refseg.evaluation.results import read_eval_results, read_results
 from hf_refseg.evaluation.run import run
 from hf_refseg.metrics import RefSegMetric
 from tests.evaluation.conftest import save_model
@@ -71,13 +73,17 @@ def test_results_say_how_they_were_counted(evaluation, tmp_path):
     results = run(evaluation(protocol="lavt"))
     folder = tmp_path / "results"
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("contact_sheet.png", "predictions-00000.jsonl", "results.json", "settings.json")
+        *("contact_sheet.png", "eval_results.json", "predictions-00000.jsonl", "results.json", "settings.json")
     ]
     read = read_results(folder)
     assert read == json.loads(json.dumps(results)) and read == read_results(folder / "results.json")
     assert read["protocol"]["size"] == [480, 480] and read["metrics"]["protocol"] == "lavt"
     assert read["versions"]["torch"] == torch.__version__.split("+")[0] and read["seconds"] > 0
     assert read["counts"]["expressions"] == len(read["samples"]) == read["metrics"]["num"]
+    numbers = read_eval_results(folder)
+    assert numbers["metrics"] == {name: value for name, value in read["metrics"].items() if isinstance(value, float)}
+    assert (numbers["dataset"], numbers["split"], numbers["protocol"]) == ("refshapes", "val", "lavt")
+    assert numbers["counts"] == read["counts"]
     assert read["counts"]["intersection"] / read["counts"]["union"] == read["metrics"]["oIoU"]
 
 
@@ -188,9 +194,23 @@ def test_mistakes_are_told_before_anything_is_written(evaluation, tmp_path, fiel
     assert not (tmp_path / "results").exists()
 
 
+def test_the_command_of_an_evaluation_makes_its_numbers_again(evaluation, tmp_path):
+    first = evaluation(dataset="refshapes/grefcoco", protocol="grefcoco", batch_size=1, output=tmp_path / "first")
+    run(first)
+    words = shlex.split(read_eval_results(tmp_path / "first")["command"])
+    assert words[:2] == ["hf-refseg", "evaluate"] and "--batch-size" not in words
+    assert cli.main([*words[1:], "--output", str(tmp_path / "again")]) == 0
+    assert read_eval_results(tmp_path / "again") == read_eval_results(tmp_path / "first")
+
+
+def test_a_named_data_set_is_found_under_root(evaluation, built):
+    fields = {"dataset": "refcoco_unc", "split": "testA", "root": str(built["refcoco"].parent), "limit": 2}
+    assert run(evaluation(**fields))["counts"]["rows"] == 2
+
+
 def test_rows_that_cannot_be_evaluated_are_named(evaluation, monkeypatch):
     rows = [RefShapes("val")[index] for index in range(2)]
-    monkeypatch.setattr(run_module, "load", lambda *arguments: HeldRows(rows))
+    monkeypatch.setattr(run_module, "load", lambda *arguments, **options: HeldRows(rows))
     good = dict(rows[1])
     rows[1] = {**good, "sentences": [{"sent_id": 5, "sent": "красный круг", "tokens": ["красный", "круг"]}]}
     assert run(evaluation(batch_size=1))["counts"]["rows"] == 2  # words no vocabulary has are words all the same

@@ -1,7 +1,6 @@
 """The photo recipe from end to end on made-up photos: what it writes can be loaded and used."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data.photos import read_photos, whole_view
+from hf_refseg.evaluation.results import read_eval_results
 from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from hf_refseg.models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
 from hf_refseg.training.photos import PhotoRecipe, build, draw_expressions, train
@@ -61,7 +61,9 @@ def test_a_run_writes_a_checkpoint_that_answers(root, recipe, tmp_path):
     results = train(recipe, root, tmp_path)
     stored = load_file(tmp_path / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values() if tensor.is_floating_point()} == {torch.float16}
-    assert json.loads((tmp_path / "eval_results.json").read_text()) == results
+    written = read_eval_results(tmp_path)
+    assert written["metrics"] == {name: value for name, value in results.items() if isinstance(value, float)}
+    assert written["counts"]["expressions"] == results["num"] and written["split"] == "val"
     assert results["num"] == 1 and results["swap_sentences"] == 1 and results["absent_pairs"] > 70
     model, processor = AutoModel.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)
     image = whole_view(read_photos(root, recipe.folders, recipe.held_out)[0]).pixels

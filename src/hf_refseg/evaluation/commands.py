@@ -12,16 +12,20 @@ def add_commands(commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="run a model over a data set and count under a named protocol",
-        description="Runs a model over a data set. Writes results.json, a contact sheet of the best, median and worst "
-        "cases, and every predicted mask. A killed run goes on where it was when it is called again. In several "
-        "processes: accelerate launch (GPUs) or torchrun --nproc-per-node 2 (CPU) -m hf_refseg.cli evaluate ...",
+        description="Runs a model over a data set. Writes results.json, eval_results.json (the numbers alone), a "
+        "contact sheet of the best, median and worst cases, and every predicted mask. Call it again to resume a run "
+        "that was killed. In several processes: accelerate launch (GPUs) or torchrun --nproc-per-node 2 (CPU) -m "
+        "hf_refseg.cli evaluate ...",
     )
     evaluate.add_argument("--model", required=True, help="shipped name, folder or Hub id")
     evaluate.add_argument(
         "--dataset",
         required=True,
-        help="a name such as refcoco_unc (found in HF_REFSEG_DATA or ./data), a folder of a built data set or of "
-        "official files, or refshapes[/DIALECT]",
+        help="a name such as refcoco_unc, a folder (a built data set, official files, or rows saved by datasets), or "
+        "refshapes[/DIALECT]",
+    )
+    evaluate.add_argument(
+        "--root", metavar="DIR", help="where named data sets are (default: HF_REFSEG_DATA, or ./data)"
     )
     evaluate.add_argument("--split", required=True, help="as the data set calls it: val, testA ...")
     evaluate.add_argument(

@@ -1,16 +1,23 @@
-"""`results.json`: the numbers of one evaluation, how they were counted, and the integers they came from."""
+"""The two files of an evaluation.
+
+`results.json` has the numbers of one `hf-refseg evaluate`, how they were counted, and the integers they came from.
+`eval_results.json` has the numbers alone, in one shape for a training, `hf-refseg evaluate` and the recipes of
+checkpoints that ship. Model cards are made from it.
+"""
 
 import importlib.metadata
 import json
 import math
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from ..metrics import PHRASECUT_SUBSETS, Protocol, RefSegMetric, Sample
 
-RESULTS_FILE = "results.json"
+RESULTS_FILE, EVAL_RESULTS_FILE = "results.json", "eval_results.json"
+EVAL_RESULTS_KEYS = ("dataset", "split", "protocol", "counts", "metrics", "command")
 PACKAGES = ("hf-refseg", "torch", "transformers", "accelerate", "numpy", "pillow", "pycocotools")
 COLUMNS = ("row", "sentence", "image_id", "ref_id", "sent_id")
 
@@ -56,8 +63,12 @@ def write_results(results: dict, path: Path) -> None:
     head = {name: _without_nan(part) for name, part in results.items() if name != "samples"}
     lines = ",\n    ".join(json.dumps(sample) for sample in results["samples"])
     text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    _write_whole(path, f'{text},\n  "samples": [\n    {lines}\n  ]\n}}\n')
+
+
+def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(f'{text},\n  "samples": [\n    {lines}\n  ]\n}}\n', encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -70,18 +81,78 @@ def read_results(path: str | Path) -> dict:
     """
     path = Path(path)
     path = path / RESULTS_FILE if path.is_dir() else path
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}; hf-refseg evaluate writes it when it is through")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    results = _read(path, "hf-refseg evaluate writes it when it is through")
     needed = {"model", "dataset", "split", "protocol", "metrics", "sample_columns", "samples"}
     if not isinstance(results, dict) or not needed <= results.keys():
         raise ValueError(f"{path} is no results.json of hf-refseg evaluate")
     if results["sample_columns"] != [*COLUMNS, *Sample._fields]:
         raise ValueError(f"{path} has samples of another version of hf-refseg; evaluate again")
     return results
+
+
+def write_eval_results(
+    folder: str | Path,
+    metrics: Mapping[str, float | Mapping],
+    *,
+    dataset: str,
+    split: str,
+    counts: Mapping[str, int],
+    protocol: str | None = None,
+    command: str | None = None,
+) -> dict:
+    """Writes `eval_results.json`, the one shape in which numbers are kept beside a model.
+
+    Args:
+        folder: of the model or the evaluation.
+        metrics: numbers in [0, 1] by their names (`oIoU`, `mask_AP50`, ...) without any prefix, NaN where there is
+            none; `subsets` may hold such a dict for each subset of the data set.
+        dataset, split: as `hf-refseg evaluate` takes them.
+        counts: what the numbers are of, such as `{"rows": 300, "expressions": 788}`.
+        protocol: name of the metric protocol; None for numbers that no protocol concerns, such as average precision.
+        command: what makes them again.
+
+    Returns: the content of the file; NaN is None there.
+
+    Raises:
+        ValueError: a metric that is no fraction, a count that is no whole number, or an empty dict of one of the two.
+    """
+    for name, value in metrics.items():
+        if not isinstance(value, float | Mapping):
+            raise ValueError(f"metrics[{name!r}] is {value!r}; metrics are floats, whole numbers belong in counts")
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"counts[{name!r}] is {value!r}; counts are whole numbers, 0 or more")
+    if not metrics or not counts:
+        raise ValueError(f"metrics are {dict(metrics)} and counts {dict(counts)}; there must be at least one of each")
+    values = (dataset, split, protocol, dict(counts), _without_nan(dict(metrics)), command)
+    results = dict(zip(EVAL_RESULTS_KEYS, values, strict=True))
+    text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
+    _write_whole(Path(folder) / EVAL_RESULTS_FILE, f"{text}\n")
+    return results
+
+
+def read_eval_results(folder: str | Path) -> dict:
+    """The `eval_results.json` of a folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no JSON, or of another shape than `write_eval_results` gives.
+    """
+    path = Path(folder) / EVAL_RESULTS_FILE
+    results = _read(path, "a training and hf-refseg evaluate write it when they are through")
+    if not isinstance(results, dict) or set(results) != set(EVAL_RESULTS_KEYS):
+        found = sorted(results) if isinstance(results, dict) else type(results).__name__
+        raise ValueError(f"{path} has {found}, expected {sorted(EVAL_RESULTS_KEYS)}: evaluate again")
+    return results
+
+
+def _read(path: Path, written_by: str):
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}; {written_by}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
 
 
 def table(metrics: dict) -> str:

@@ -1,7 +1,9 @@
 """Runs a model over a data set, in one process or several, and counts under a named protocol."""
 
+import dataclasses
 import hashlib
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from .batches import EvaluationCollator, NumberedRows, batch_samples
 from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
 from .progress import BatchLog, open_run, read_batches
-from .results import RESULTS_FILE, collect_samples, make_results, write_results
+from .results import RESULTS_FILE, collect_samples, make_results, write_eval_results, write_results
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class Evaluation:
 
     Args:
         model: shipped name, folder or Hub id.
-        dataset, split, images, partition: see `hf_refseg.data.load`.
+        dataset, split, images, partition, root: see `hf_refseg.data.load`.
         protocol: name of a metric protocol; it also sets the mask threshold and which sentences are asked.
         output: folder of results.json, contact_sheet.png and the predictions; the run in it is resumed.
         batch_size: rows per forward pass, each with its picture and all of its sentences.
@@ -53,6 +55,7 @@ class Evaluation:
     output: Path
     images: str | None = None
     partition: str | None = None
+    root: str | None = None
     batch_size: int = 1
     dtype: str = "float32"
     refine: str | None = None
@@ -72,6 +75,16 @@ class Evaluation:
             raise ValueError(f"unknown refine {self.refine!r}; post-processing knows {list(REFINEMENTS)}")
         check_interpolation(self.interpolation)
 
+    @property
+    def command(self) -> str:
+        """The command line that gives these numbers again, without where and how fast."""
+        words = ["hf-refseg", "evaluate"]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default and field.name not in ("output", "num_workers"):
+                words += [f"--{field.name.replace('_', '-')}", str(value)]
+        return shlex.join(words)
+
 
 def run(evaluation: Evaluation) -> dict | None:
     """Evaluates what is not evaluated yet, and returns the content of results.json; None in all processes but one.
@@ -82,8 +95,10 @@ def run(evaluation: Evaluation) -> dict | None:
     evaluation.check()
     protocol = get_protocol(evaluation.protocol)
     subsets_of = _subsets(evaluation.phrasecut_counts)
-    rows = load(evaluation.dataset, evaluation.split, evaluation.images, evaluation.partition)
-    num_rows = len(rows) if evaluation.limit is None else min(evaluation.limit, len(rows))
+    place = {name: getattr(evaluation, name) for name in ("images", "partition", "root")}
+    rows = load(evaluation.dataset, evaluation.split, **place)
+    rows = rows if evaluation.limit is None else rows.take(evaluation.limit)
+    num_rows = len(rows)
     if not num_rows:
         raise ValueError(f"{evaluation.dataset} {evaluation.split} has no rows to evaluate")
     # told outright, or accelerate takes processes without an accelerator for so many lonely ones
@@ -133,6 +148,15 @@ def run(evaluation: Evaluation) -> dict | None:
         _warn(results, protocol)
         draw_contact_sheet(samples, rows, protocol).save(evaluation.output / CONTACT_SHEET_FILE)
         write_results(results, evaluation.output / RESULTS_FILE)
+        write_eval_results(
+            evaluation.output,
+            {name: value for name, value in results["metrics"].items() if isinstance(value, float | dict)},
+            dataset=evaluation.dataset,
+            split=evaluation.split,
+            counts=results["counts"],
+            protocol=protocol.name,
+            command=evaluation.command,
+        )
     state.destroy_process_group()
     return results
 

@@ -6,6 +6,7 @@ python -m hf_refseg.training.evaluate_photos CHECKPOINT --data ../shared/data/co
 import argparse
 import json
 import logging
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from ..data.coco_categories import absent_categories
 from ..data.refer import load_refer_folder
 from ..data.rows import ReferringRows
 from ..data.schema import decode_mask
+from ..evaluation.results import EVAL_RESULTS_FILE, write_eval_results
 from ..metrics import RefSegMetric, mask_counts
 
 logger = logging.getLogger(__name__)
 
-RESULTS_FILE = "eval_results.json"
 # Of the image; a prediction that covers less does not claim to have found anything.
 ABSENT_AREA = 0.01
 
@@ -103,6 +104,20 @@ def _iou(mask: np.ndarray, other: np.ndarray) -> float:
     return intersection / union if union else 1.0
 
 
+def write_photo_results(folder: str | Path, results: dict, data: str | Path) -> None:
+    """Writes what `evaluate_photos` returned for the RefCOCO-layout folder `data` beside a model."""
+    words = [str(folder), "--data", str(data), "--split", results["split"]]
+    write_eval_results(
+        folder,
+        {name: value for name, value in results.items() if isinstance(value, float)},
+        dataset=Path(data).name,
+        split=results["split"],
+        counts={"expressions": results["num"]} | {name: results[name] for name in ("absent_pairs", "swap_sentences")},
+        protocol=results["protocol"],
+        command=shlex.join(["python", "-m", "hf_refseg.training.evaluate_photos", *words]),
+    )
+
+
 def main():
     from transformers import AutoModel, AutoProcessor
 
@@ -110,7 +125,7 @@ def main():
     parser.add_argument("checkpoint", help="folder or Hub id of a model")
     parser.add_argument("--data", required=True, help="RefCOCO-layout folder: refs.json, instances.json, images/")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS_FILE} into the checkpoint's folder")
+    parser.add_argument("--write", action="store_true", help=f"write {EVAL_RESULTS_FILE} into the checkpoint's folder")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     model = AutoModel.from_pretrained(arguments.checkpoint, dtype=torch.float32)
@@ -119,7 +134,7 @@ def main():
     text = json.dumps(results, indent=2)
     logger.info(text)
     if arguments.write:
-        Path(arguments.checkpoint, RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_photo_results(arguments.checkpoint, results, arguments.data)
 
 
 if __name__ == "__main__":

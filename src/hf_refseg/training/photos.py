@@ -36,7 +36,7 @@ from ..models.rmi.image_processing_rmi import RmiImageProcessor
 from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
 from ..models.rmi.processing_rmi import RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
-from .evaluate_photos import RESULTS_FILE, evaluate_photos
+from .evaluate_photos import evaluate_photos, write_photo_results
 from .moving_average import moving_average
 from .pixel_naming import PixelNames, name_map, name_pixels, name_words
 
@@ -202,11 +202,11 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
             # Val is there to choose by: a few hundred photos are soon learned by heart.
             if not best or results["oIoU"] > best["oIoU"]:
                 best = results
-                save(averaged.module, final_processor, results, output)
+                save(averaged.module, final_processor, results, data / recipe.folders[0], output)
     return best
 
 
-def save(model, processor, results: dict, output: Path) -> None:
+def save(model, processor, results: dict, data: Path, output: Path) -> None:
     """Writes a checkpoint folder: weights as float16 to be small, loaded as float32 because a CPU computes in it."""
     model.save_pretrained(output)
     weights = {
@@ -215,7 +215,7 @@ def save(model, processor, results: dict, output: Path) -> None:
     }
     save_file(weights, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
     processor.save_pretrained(output)
-    (output / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_photo_results(output, results, data)
 
 
 def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
