@@ -28,10 +28,10 @@ def test_weights_are_barycentric():
     torch.testing.assert_close(weights.sum(1), torch.ones(500), atol=1e-4, rtol=0)
 
 
-def test_neighbours_are_mutual():
+def test_neighbors_are_mutual():
     lattice = PermutohedralLattice(points(3, 800, 6.0))
-    none = lattice.neighbours.shape[1] - 1
-    for pairs in lattice.neighbours.long():
+    none = lattice.neighbors.shape[1] - 1
+    for pairs in lattice.neighbors.long():
         after, before = pairs.unbind(1)
         rows = torch.arange(none)
         has = after[:none] < none

@@ -1,9 +1,9 @@
 """Fully connected CRF over the pixels of a picture (Krähenbühl and Koltun, NIPS 2011): sharpens the edges of masks.
 
 Every pixel pulls every other one towards its own labels: strongly where both are near (Gaussian kernel), or near and of
-like colour (bilateral kernel). Mean field inference needs, per iteration, one Gaussian filtering of all labels by each
+like color (bilateral kernel). Mean field inference needs, per iteration, one Gaussian filtering of all labels by each
 kernel, which the permutohedral lattice makes cheap. The numbers are those of the C++ program that most papers used
-(pydensecrf), with its default symmetric normalisation.
+(pydensecrf), with its default symmetric normalization.
 
 Letters of this file: B pictures, N probability maps per picture, L labels, H, W pixels; P = B * H * W.
 """
@@ -29,7 +29,7 @@ class DenseCrfParameters:
         gaussian_sxy: standard deviation of the Gaussian kernel in pixels.
         gaussian_weight: of the Gaussian kernel (its Potts compatibility); 0: without it.
         bilateral_sxy: standard deviation of the bilateral kernel in pixels.
-        bilateral_srgb: standard deviation of the bilateral kernel in grey levels (0..255) of each colour channel.
+        bilateral_srgb: standard deviation of the bilateral kernel in gray levels (0..255) of each color channel.
         bilateral_weight: of the bilateral kernel (its Potts compatibility); 0: without it.
         iterations: mean field updates, 1 or more.
 
@@ -80,7 +80,7 @@ class DenseCrf:
             *(torch.arange(length, device=images.device) for length in (num_images, height, width)), indexing="ij"
         )
         positions = torch.stack([column.flatten(), row.flatten()]).float()  # (B, H, W) each -> (2, P)
-        colours = batch.transpose(0, 1).flatten(1).float()  # (B, 3, H, W) -> (3, P)
+        colors = batch.transpose(0, 1).flatten(1).float()  # (B, 3, H, W) -> (3, P)
         # The C++ program works on four pixels at a time and fills up the last four with black ones in the first corner.
         # They have no weight, but dark pixels see farther through their vertices, by up to 0.04 in a probability.
         num_ghosts = num_images if height * width % 4 else 0  # one of each picture is enough, G in all
@@ -90,12 +90,12 @@ class DenseCrf:
             kernels.append((p.gaussian_weight, positions / positions.new_tensor(p.gaussian_sxy)))
         if p.bilateral_weight:
             widths = positions.new_tensor([p.bilateral_sxy] * 2 + [p.bilateral_srgb] * 3)
-            kernels.append((p.bilateral_weight, torch.cat([positions, colours]) / widths[:, None]))  # (5, P)
+            kernels.append((p.bilateral_weight, torch.cat([positions, colors]) / widths[:, None]))  # (5, P)
         self.kernels = []
         for weight, features in kernels:
             features = F.pad(features, (0, num_ghosts))  # (d, P) -> (d, P + G)
             lattice = PermutohedralLattice(features, picture if num_images > 1 else None, num_ghosts)
-            # of each pixel, what it is divided by before and after, so that no pixel's neighbours count for more
+            # of each pixel, what it is divided by before and after, so that no pixel's neighbors count for more
             norm = lattice.filter(features.new_ones(num_images * height * width, 1)).add_(1e-20).rsqrt_()  # (P, 1)
             self.kernels.append((weight, lattice, norm))
 
@@ -154,7 +154,7 @@ def check_images(images: torch.Tensor) -> None:
     if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
         kind = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
         raise TypeError(
-            f"the images of the dense CRF are {kind}; give a uint8 tensor of grey levels 0..255, in which "
+            f"the images of the dense CRF are {kind}; give a uint8 tensor of gray levels 0..255, in which "
             "bilateral_srgb is measured: (image * 255).round().to(torch.uint8)"
         )
     if images.ndim not in (3, 4) or images.shape[-3] != 3 or 0 in images.shape:

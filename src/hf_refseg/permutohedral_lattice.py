@@ -32,26 +32,26 @@ class PermutohedralLattice:
         num_valued = num_points - num_ghosts  # P
         # a stable sort, so that every vertex adds its points in one order, that of the points
         sorted_keys, order = keys.view(-1).sort(stable=True)  # (d + 1, P + G) -> ((d + 1) * (P + G),)
-        # the remainder is a key's first digit, so that the rows were sorted each for itself, one after the other
+        # the remainder is a key's first digit, so the rows were sorted one after the other
         points = order.view_as(keys) - num_points * torch.arange(num_corners, device=keys.device)[:, None]
         keys, vertex, counts = sorted_keys.unique_consecutive(return_inverse=True, return_counts=True)
         ends = counts.cumsum(0).int()  # (V,)
         self.splat_points = points.view(-1).int()
         self.splat_weights = weights.gather(1, points).view(-1)
-        if num_ghosts:  # they have no row among the values; of some row that is there, nothing is added
+        if num_ghosts:  # they have no row among the values: they point at row 0, with a weight of 0
             ghosts = self.splat_points >= num_valued
             self.splat_points.masked_fill_(ghosts, 0)
             self.splat_weights.masked_fill_(ghosts, 0)
         self.splat_starts = torch.cat([ends.new_zeros(1), ends, ends[-1:]])  # (V + 2,): one more vertex, without points
         vertices = torch.empty_like(points, dtype=torch.int32).scatter_(1, points, vertex.view_as(points).int())
         self.slice_vertices = vertices[:, :num_valued].T.contiguous()  # (d + 1, P + G) -> (P, d + 1)
-        # the blur leaves a vertex 1 + 2^-d of itself, for steps along all directions lead back; divided by, as usual
+        # steps along all directions lead back, so the blur leaves a vertex 1 + 2^-d of itself: divided by, as usual
         self.slice_weights = weights[:, :num_valued].T / (1 + 2.0 ** (1 - num_corners))  # (d + 1, P + G) -> (P, d + 1)
         self.slice_weights = self.slice_weights.contiguous()
-        self.neighbours = _blur_neighbours(keys, radix, strides)
+        self.neighbors = _blur_neighbors(keys, radix, strides)
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
-        """The Gaussian-weighted sums, not normalised: values (P, C) float32 -> (P, C).
+        """The Gaussian-weighted sums, not normalized: values (P, C) float32 -> (P, C).
 
         On a GPU nothing here waits for the device.
         """
@@ -59,7 +59,7 @@ class PermutohedralLattice:
             self.splat_points, values, self.splat_starts, per_sample_weights=self.splat_weights, mode="sum",
             include_last_offset=True,
         )  # fmt: skip
-        for pairs in self.neighbours:  # along every direction with the weights 1/2, 1, 1/2
+        for pairs in self.neighbors:  # along every direction with the weights 1/2, 1, 1/2
             if values.shape[1] == 1:  # twice as fast as a bag
                 both = vertices.view(-1).index_select(0, pairs.view(-1))  # (V + 1, 1) -> (2 * (V + 1),)
                 both = both[0::2, None] + both[1::2, None]  # -> (V + 1, 1)
@@ -109,7 +109,7 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
     nearest = nearest[1:].long()  # (d + 1, P) -> (d, P)
     low, high = (limit.tolist() for limit in nearest.aminmax(dim=1))
     strides, size = [0], 1
-    for least, most in zip(low, high, strict=True):  # room for r > 0, which lowers q by one, and a neighbour each way
+    for least, most in zip(low, high, strict=True):  # room for r > 0, which lowers q by one, and a neighbor each way
         strides.append(size)
         size *= most - least + 4
     radix = size * (1 if group is None else int(group.max()) + 1)
@@ -132,7 +132,7 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
     return weights, keys, radix, strides
 
 
-def _blur_neighbours(keys: torch.Tensor, radix: int, strides: list[int]) -> torch.Tensor:
+def _blur_neighbors(keys: torch.Tensor, radix: int, strides: list[int]) -> torch.Tensor:
     """Which vertices come after and before each one along every direction, by its row: (d + 1, V + 1, 2) int32.
 
     `keys` (V,) are sorted. Where there is none, the row is V, of a vertex that is always empty.
@@ -140,7 +140,7 @@ def _blur_neighbours(keys: torch.Tensor, radix: int, strides: list[int]) -> torc
     num_directions, num_vertices = len(strides), len(keys)
     rows = torch.arange(num_vertices, dtype=torch.int32, device=keys.device)
     find = _row_finder(keys, rows)
-    neighbours = rows.new_empty(num_directions, num_vertices + 1, 2)
+    neighbors = rows.new_empty(num_directions, num_vertices + 1, 2)
     last = radix * (num_directions - 1)
     # one step is +1 in every coordinate but one, -d in that one: r goes up, or from d to 0 while the q_i go up
     turned = keys + torch.where(keys < last, radix, sum(strides) - last)
@@ -148,8 +148,8 @@ def _blur_neighbours(keys: torch.Tensor, radix: int, strides: list[int]) -> torc
         after = find(turned - stride)
         before = rows.new_full((num_vertices + 1,), num_vertices).scatter_(0, after.long(), rows)
         before[num_vertices] = num_vertices
-        torch.stack([F.pad(after, (0, 1), value=num_vertices), before], dim=1, out=neighbours[direction])
-    return neighbours
+        torch.stack([F.pad(after, (0, 1), value=num_vertices), before], dim=1, out=neighbors[direction])
+    return neighbors
 
 
 def _row_finder(keys: torch.Tensor, rows: torch.Tensor):

@@ -1,4 +1,4 @@
-"""Masks over photos with a legend, and what the systems' own plots share."""
+"""Masks over photos with a legend, and what the systems' own plots (`models/<family>/plotting_<family>.py`) share."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,17 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 
 from .processing.images import ImageSource, load_image
+from .processing.masks import read_masks
 from .processing.placement import CenteredPlacement
 
-# distinct on photos and for colour-blind readers (Wong, Nature Methods 2011, brightened); RGB
+# RGB, told apart on photos and by color-blind readers (Wong, Nature Methods 2011, brightened)
 COLORS = ((0, 150, 255), (255, 96, 0), (0, 200, 130), (255, 90, 200), (255, 220, 0), (130, 90, 255), (0, 220, 230))
 
 
 def overlay(
     image: ImageSource, masks, labels: str | Sequence[str] | None = None, alpha: float = 0.45, colors=COLORS
 ) -> Image.Image:
-    """Lays masks over a photo: a tint and an outline in a colour per mask, and a legend below.
+    """Lays masks over a photo: a tint and an outline in a color per mask, and a legend below.
 
     Args:
         image: anything that `load_image` reads.
@@ -31,11 +32,16 @@ def overlay(
     Raises ValueError where a mask is not of the image's size, or the numbers of labels and masks differ.
     """
     image = load_image(image)
-    masks = [masks] if isinstance(masks, Image.Image) or getattr(masks, "ndim", 0) == 2 else list(masks)
+    masks, index = read_masks(masks, "masks")
+    masks = [masks[number].cpu().numpy() for number in index]
     labels = [labels] if isinstance(labels, str) else labels
     if labels is not None and len(labels) != len(masks):
         raise ValueError(f"{len(labels)} labels for {len(masks)} masks; give one text per mask")
-    masks = [_as_bool(mask, index, image.size) for index, mask in enumerate(masks)]
+    for number, mask in enumerate(masks):
+        if mask.shape != image.size[::-1]:
+            raise ValueError(
+                f"mask {number} has the shape {mask.shape}; the image is {image.size[::-1]} (height, width)"
+            )
     pixels = np.asarray(image).astype(np.float32)  # (H, W, 3)
     chosen = [colors[index % len(colors)] for index in range(len(masks))]
     for mask, color in zip(masks, chosen, strict=True):
@@ -48,13 +54,6 @@ def overlay(
         return painted
     entries = [label if mask.any() else f"{label} (nothing found)" for label, mask in zip(labels, masks, strict=True)]
     return _with_legend(painted, entries, chosen)
-
-
-def _as_bool(mask, index: int, size: tuple[int, int]) -> np.ndarray:
-    mask = mask.detach().cpu().numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)
-    if mask.shape != size[::-1]:
-        raise ValueError(f"mask {index} has the shape {mask.shape}; the image is {size[::-1]} (height, width)")
-    return mask != 0
 
 
 def _outline(mask: np.ndarray, thickness: int) -> np.ndarray:
@@ -98,17 +97,32 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def map_on_image(one: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    """A map (h, w) of the whole network input -> its part on the image of `size` (height, width), letterbox cut off."""
-    fine = F.interpolate(one[None, None], scale_factor=8, mode="bilinear", align_corners=False)[0, 0]  # (8h, 8w)
+    """The part of a map that lies on the image, where the image was centered in the network's input.
+
+    Args:
+        one: (h, w) float, over the whole network input.
+        size: (height, width) of the image.
+
+    Returns: float, of the image's aspect, at eight times the map's resolution.
+    """
+    fine = F.interpolate(one[None, None], scale_factor=8, mode="bilinear", align_corners=False)[0, 0]  # -> (8h, 8w)
     return CenteredPlacement.fit(size, tuple(fine.shape)).crop(fine).numpy()
 
 
 def frame_box(axis, box: np.ndarray, color, width: float, style: str = "-") -> None:
+    """Draws the outline of a box on a photo.
+
+    Args:
+        axis: of matplotlib, on which `imshow` has drawn the photo.
+        box: (4,) xyxy in pixels of the photo, x2 and y2 outside the box.
+        color, width, style: of the line, as matplotlib names them; width in points.
+    """
     from matplotlib.patches import Rectangle
 
-    x1, y1, x2, y2 = box - 0.5
+    x1, y1, x2, y2 = box - 0.5  # imshow puts the center of the first pixel at 0
     axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=width, linestyle=style))
 
 
 def as_fraction(color: tuple[int, int, int]) -> tuple[float, ...]:
+    """RGB of 0..255, as Pillow takes it -> 0..1, as matplotlib takes it."""
     return tuple(channel / 255 for channel in color)

@@ -52,6 +52,6 @@ def test_a_scale_of_one_changes_nothing():
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.6, 40])
-def test_an_image_of_one_pixel_stays_its_colour(scale):
+def test_an_image_of_one_pixel_stays_its_color(scale):
     resized = opencv_resize(torch.full((1, 1), 0.3), scale)
     assert (resized == 0.3).all() and resized.shape == (max(round(scale), 1),) * 2

@@ -1,4 +1,4 @@
-"""Word vectors in every file format, generated here; and what they initialise."""
+"""Word vectors in every file format, generated here; and what they initialize."""
 
 import gzip
 import sys

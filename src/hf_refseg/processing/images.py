@@ -32,7 +32,7 @@ def load_image(source: ImageSource, name: str = "image", input_data_format: str 
 
     What is converted, and how:
         the EXIF orientation is applied; what is transparent is laid on white; CMYK, YCbCr, LAB and HSV
-        become RGB; grey and 1-bit images get three equal channels; 16-bit values are divided by 257, so that 65535
+        become RGB; gray and 1-bit images get three equal channels; 16-bit values are divided by 257, so that 65535
         becomes 255; float values must lie in [0, 1] and are multiplied by 255; booleans become 0 and 255; of an
         animation the first frame is read.
 
@@ -40,7 +40,7 @@ def load_image(source: ImageSource, name: str = "image", input_data_format: str 
         FileNotFoundError, IsADirectoryError: no such file.
         ValueError: not an image, a truncated file, no pixels, more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (a
             decompression bomb), an array whose shape or values are not those of an image.
-        TypeError: something that is no image at all.
+        TypeError: what is not an image, such as a number or a dict.
     """
     if isinstance(source, (np.ndarray, torch.Tensor)):
         return _from_array(source, name, input_data_format)

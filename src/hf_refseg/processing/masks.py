@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 
-def read_masks(masks) -> tuple[list[torch.Tensor], list[int]]:
+def read_masks(masks, name: str = "segmentation_maps") -> tuple[list[torch.Tensor], list[int]]:
     """Reads one mask or many, and a mask that is given several times, as for several sentences of one row, only once.
 
     Args:
         masks: one mask (H, W) or a list of N, or an array (N, H, W); numpy, torch, PIL or whatever numpy reads; bool or
             numbers, non-zero is foreground.
+        name: what error messages call the list.
 
     Returns: the M <= N different masks, (H, W) bool tensors each, and for each of the N which of the M it is.
 
@@ -23,7 +24,7 @@ def read_masks(masks) -> tuple[list[torch.Tensor], list[int]]:
     for number, mask in enumerate(masks):
         if id(mask) not in position_of:
             position_of[id(mask)] = len(different)
-            different.append(read_mask(mask, f"segmentation_maps[{number}]"))
+            different.append(read_mask(mask, f"{name}[{number}]"))
         index.append(position_of[id(mask)])
     return different, index
 

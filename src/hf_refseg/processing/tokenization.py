@@ -41,7 +41,7 @@ def build_tokenizer(vocabulary: list[str], padding_side: str = "left", max_lengt
     ids = {word: index for index, word in enumerate(vocabulary)}
     for index, word in enumerate(vocabulary):
         if ids[word] != index:
-            # keeps ids without holes; no text can produce it, for "<" and ">" are separators
+            # keeps ids without holes; no text can produce it, because "<" and ">" are separators
             ids[f"<shadowed {index}>"] = index
     tokenizer = Tokenizer(models.WordLevel(dict(sorted(ids.items(), key=lambda item: item[1])), unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(

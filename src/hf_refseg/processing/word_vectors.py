@@ -112,4 +112,4 @@ def similar(vectors, word: str, count: int = 10) -> list[tuple[str, float]]:
     """
     if word not in vectors:
         raise ValueError(f"there is no vector for {word!r}; the {len(vectors)} known words are mostly lower-case")
-    return [(neighbour, float(similarity)) for neighbour, similarity in vectors.most_similar(word, topn=count)]
+    return [(neighbor, float(similarity)) for neighbor, similarity in vectors.most_similar(word, topn=count)]

@@ -43,7 +43,7 @@ def test_one_image(small):
     assert "pixel_mask" not in inputs and "labels" not in inputs
 
 
-def test_means_are_caffes_in_grey_levels_of_rgb():
+def test_means_are_caffes_in_gray_levels_of_rgb():
     pixels = MaskRcnnImageProcessor(do_resize=False)(Image.new("RGB", (4, 3), (200, 100, 50)))["pixel_values"]
     torch.testing.assert_close(pixels[0, :, 0, 0], torch.tensor([200.0, 100, 50]) - torch.tensor(MEAN))
 

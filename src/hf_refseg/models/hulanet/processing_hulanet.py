@@ -7,7 +7,8 @@ import torch
 from transformers import BatchFeature
 from transformers.utils import logging
 
-from ...processing.processor import ReferringSegmentationProcessor, pair
+from ...processing.pairing import pair
+from ...processing.processor import ReferringSegmentationProcessor
 from ..mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from .phrase_parser import parse
 from .phrase_structure import PhraseStructure, PhraseVocabulary, WordRole, split_phrase
