@@ -40,6 +40,7 @@ class DatasetRows(ReferringRows):
         """Keeps views of the columns that are asked for alone: making one takes longer than reading a row."""
         self.table, self.texts, self.sources = table, table.select_columns("sentences"), table.select_columns("source")
         self.records = table.select_columns([name for name in RECORD_FIELDS if name in table.column_names])
+        self.objects = table.select_columns("instances") if "instances" in table.column_names else None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -72,7 +73,7 @@ class DatasetRows(ReferringRows):
         return Counts(len(set(self.table["image_id"])), len(self.table), sentences)
 
     def instances_of(self, index: int) -> list[dict]:
-        instances = self.table[index].get("instances")
+        instances = None if self.objects is None else self.objects[index]["instances"]
         if instances is None:
             raise ValueError(
                 f"{self.name} was stored without the objects of its images (column instances); build it again with "
@@ -84,9 +85,8 @@ class DatasetRows(ReferringRows):
     def categories(self) -> list[str]:
         """The names in all rows of the split and, where there are any, in their `instances`, sorted."""
         found = set(self.whole["category"])
-        if "instances" in self.whole.column_names:
-            column = self.whole.select_columns("instances")
-            found |= {thing["category"] for row in column for thing in row["instances"] or ()}
+        if self.objects is not None:
+            found |= _categories_of_instances(self.whole)
         return sorted(found - {""}) or super().categories
 
     def _select(self, numbers: Sequence[int]) -> "DatasetRows":
@@ -101,3 +101,14 @@ def check_columns(dataset, name: str, columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in dataset.column_names]
     if missing:
         raise ValueError(f"{name} has no columns {', '.join(missing)}; rows have all that hf_refseg.data.schema lists")
+
+
+def _categories_of_instances(table) -> set[str]:
+    """Read in Arrow: of every object its category alone, without its mask."""
+    import pyarrow.compute
+
+    found = set()
+    for batch in table.select_columns("instances").with_format("arrow").iter(1_000):
+        objects = pyarrow.compute.list_flatten(batch["instances"])
+        found |= set(pyarrow.compute.unique(pyarrow.compute.struct_field(objects, "category")).to_pylist())
+    return found

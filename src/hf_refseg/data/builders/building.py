@@ -48,6 +48,8 @@ class BuildOptions:
         raw: folder of the official files, or the one above.
         out: folder of the built data set; an unfinished build of the same options in it is gone on with.
         images: folder of the pictures, whose bytes then go into a table of their own; None: no pixels.
+        with_instances: give every row the field `instances`, every annotated object of its image with its mask, for
+            systems that compare the objects of an image. The rows of an image repeat them.
         exclude_images: text file of image identities whose rows are left out, see `leaks.read_identities`.
         allow_other_counts: go on where counts differ from the published ones; the card then says so.
         num_proc: number of processes.
@@ -57,6 +59,7 @@ class BuildOptions:
     raw: Path
     out: Path
     images: Path | None = None
+    with_instances: bool = False
     exclude_images: Path | None = None
     allow_other_counts: bool = False
     num_proc: int = 1
@@ -88,7 +91,7 @@ def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
     write_card(out, report)
     try:
         for part in parts:
-            verify_folder(out, part, opened[part.name], exclude)
+            verify_folder(out, part, opened[part.name], exclude, options.with_instances)
     except BaseException:
         # Without its card nobody takes the folder for a built one.
         (out / "README.md").unlink()
@@ -120,6 +123,7 @@ def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: fr
         },
         "excluded_images": sorted(exclude),
         "with_images": options.images is not None,
+        "with_instances": options.with_instances,
         "rows_per_shard": options.rows_per_shard,
         "pictures_per_shard": options.pictures_per_shard,
         # Masks of PhraseCut depend on Pillow, and all of them on this package.
@@ -199,6 +203,7 @@ def _build_annotations(
                     "data_dir": str(options.raw),
                     "exclude": tuple(sorted(exclude)),
                     "part": (name, start, end),
+                    "with_instances": options.with_instances,
                 },
                 end - start,
             )

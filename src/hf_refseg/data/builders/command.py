@@ -47,6 +47,7 @@ def _run(family: str, options: argparse.Namespace) -> None:
             raw=options.raw,
             out=options.out,
             images=options.images if options.with_images else None,
+            with_instances=options.with_instances,
             exclude_images=options.exclude_images,
             allow_other_counts=options.allow_other_counts,
             num_proc=options.num_proc,
@@ -92,6 +93,7 @@ def _parser(family: str, description: str) -> argparse.ArgumentParser:
         add("--partition", nargs="+", choices=partitions, help="only these; by default all whose file is there")
     add("--images", type=Path, metavar="DIR", help="folder of the pictures, for --with-images")
     add("--with-images", action="store_true", help="store each picture's bytes once, in a configuration `images`")
+    add("--with-instances", action="store_true", help="give rows the objects of their image, for MAttNet and its kind")
     add("--exclude-images", type=Path, metavar="FILE", help="leave out rows on these images, one coco:ID per line")
     add("--allow-other-counts", action="store_true", help="build files without the published counts; the card says so")
     add("--num-proc", type=int, default=1, metavar="N", help="number of processes (%(default)s)")

@@ -6,7 +6,7 @@
 `build` writes one shard at a time with them, so that a build goes on where it was stopped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,10 +26,12 @@ class ReferringConfig(datasets.BuilderConfig):
     Args:
         exclude: identities of images ("coco:7") whose rows are left out.
         part: (split of the built data set, first row, end row), counted after the exclusion; None: everything.
+        with_instances: whether rows carry the field `instances`, every annotated object of their image.
     """
 
     exclude: tuple[str, ...] = ()
     part: tuple[str, int, int] | None = None
+    with_instances: bool = False
 
 
 class ReferringBuilder(datasets.GeneratorBasedBuilder):
@@ -39,7 +41,7 @@ class ReferringBuilder(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIGS = [ReferringConfig(name=name, version=datasets.Version("1.0.0")) for name in DATASETS]
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=annotation_features(self.config.name))
+        return datasets.DatasetInfo(features=annotation_features(self.config.name, self.config.with_instances))
 
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
         if self.config.data_dir is None:
@@ -52,8 +54,8 @@ class ReferringBuilder(datasets.GeneratorBasedBuilder):
         rows = split_rows(self.config.name, self.config.data_dir)[find_dataset(self.config.name).splits[split]]
         kept = kept_indices(rows, frozenset(self.config.exclude))
         _, start, end = self.config.part or (split, 0, len(kept))
-        for index in kept[start:end]:
-            yield index, rows.row(index)
+        indices = kept[start:end]
+        yield from zip(indices, annotated_rows(rows, indices, self.config.with_instances), strict=True)
 
 
 @dataclass
@@ -85,9 +87,21 @@ class PictureBuilder(datasets.GeneratorBasedBuilder):
             yield row["image_id"], row | {"image": {"bytes": folder.read(record), "path": record["file_name"]}}
 
 
-def annotation_features(name: str) -> datasets.Features:
+def annotated_rows(rows: FileRows, indices: Iterable[int], with_instances: bool) -> Iterator[dict]:
+    """What is written of these rows: everything but their pictures."""
+    image_id, instances = None, []
+    for index in indices:
+        row = rows.row(index)
+        if with_instances:
+            if row["image_id"] != image_id:  # rows of one image mostly follow each other
+                image_id, instances = row["image_id"], rows.instances_of(index)
+            row["instances"] = instances
+        yield row
+
+
+def annotation_features(name: str, with_instances: bool = False) -> datasets.Features:
     """Features of the rows of a data set, which leave `image` to the pictures' own table."""
-    features = row_features(find_dataset(name).fields)
+    features = row_features((*find_dataset(name).fields, *(["instances"] if with_instances else [])))
     return datasets.Features({key: feature for key, feature in features.items() if key != "image"})
 
 

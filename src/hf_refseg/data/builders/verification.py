@@ -11,19 +11,26 @@ from ..catalogue import PublishedDataset
 from ..rows import FileRows
 from ..schema import decode_mask
 from ..statistics import split_files
-from .referring import kept_indices
+from .referring import annotated_rows, kept_indices
 
 
 class VerificationError(RuntimeError):
     """A built data set does not read back as what was written: a damaged disk, or a fault of this package."""
 
 
-def verify_folder(out: Path, part: PublishedDataset, opened: dict[str, FileRows], exclude: frozenset[str]) -> None:
+def verify_folder(
+    out: Path,
+    part: PublishedDataset,
+    opened: dict[str, FileRows],
+    exclude: frozenset[str],
+    with_instances: bool = False,
+) -> None:
     """Loads one configuration through its card, as a user does, whole and streaming, and compares rows.
 
     Args:
         opened: the readers, by official split; the first, a middle and the last row have to come back bit for bit.
         exclude: identities of the images that were left out.
+        with_instances: whether rows carry the objects of their images.
 
     Raises:
         VerificationError: the number of rows, or one of the rows compared, differs.
@@ -35,10 +42,12 @@ def verify_folder(out: Path, part: PublishedDataset, opened: dict[str, FileRows]
             stored = datasets.load_dataset(str(out), part.name, split=split, cache_dir=cache)
             if len(stored) != len(kept):
                 raise VerificationError(f"{where}: {len(kept)} rows were written, {len(stored)} are there.")
-            for number in sorted({0, len(kept) // 2, len(kept) - 1}):
-                _compare(stored[number], rows.row(kept[number]), f"{where}, row {number}")
+            numbers = sorted({0, len(kept) // 2, len(kept) - 1})
+            made = list(annotated_rows(rows, [kept[number] for number in numbers], with_instances))
+            for number, row in zip(numbers, made, strict=True):
+                _compare(stored[number], row, f"{where}, row {number}")
             streamed = datasets.load_dataset(str(out), part.name, split=split, streaming=True)
-            _compare(next(iter(streamed)), rows.row(kept[0]), f"{where}, first row streamed")
+            _compare(next(iter(streamed)), made[0], f"{where}, first row streamed")
 
 
 def verify_pictures(folder: Path, records: Sequence[dict]) -> dict:

@@ -63,7 +63,7 @@ def write_card(out: Path, report: dict) -> None:
     parts = [DATASETS[name] for name in report["identity"]["names"]]
     page = family_page(report["identity"]["family"])
     header = yaml.safe_dump(_metadata(page, parts, report), sort_keys=False, allow_unicode=True, width=120)
-    first = parts[0]
+    first, with_instances = parts[0], report["identity"]["with_instances"]
     split = list(first.splits)[-1]
     usage = FIELDS.format(
         config=first.name,
@@ -71,7 +71,7 @@ def write_card(out: Path, report: dict) -> None:
         official=first.splits[split],
         partition=first.partition,
         images=None if "pictures" in report else "FOLDER_OF_PICTURES",
-        more="".join(f", `{name}`" for name in first.fields),
+        more="".join(f", `{name}`" for name in (*first.fields, *(["instances"] * with_instances))),
     )
     sections = [
         f"# {page.metadata['pretty_name']}\n\n{page.text.split('## ', 1)[0].strip()}",
