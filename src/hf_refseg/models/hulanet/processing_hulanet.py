@@ -95,9 +95,8 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
             categories[row, : len(known)] = torch.tensor(known)
             unread = words[length - 1 :]
             if unread:
-                logger.warning_once(
-                    f"of the phrase {' '.join(words)!r} only {length - 1} words are read; these are not: {' '.join(unread)}"
-                )
+                phrase = " ".join(words)
+                logger.warning_once(f"{phrase!r} is read up to {length - 1} words only; unread: {' '.join(unread)}")
             understood.append({**structure.to_dict(), "unread": unread})
         data.update(BatchFeature({"word_roles": roles, "word_categories": categories}, tensor_type=return_tensors))
         data["phrase_structure"] = understood
