@@ -52,11 +52,11 @@ class DetectionCells(ModelOutput):
         # any place of a cell can speak for it
         speaker = torch.zeros(len(sizes), dtype=torch.long, device=index.device)
         speaker[index] = torch.arange(len(index), device=index.device)
-        return cls(index.view(masks.shape[1:]), sizes, places[:, speaker].float())
+        return cls(index.view(masks.shape[1:]), sizes, places.index_select(1, speaker).float())
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """From cells to places: (N, Q) -> (N, h, w)."""
-        return values[:, self.index.flatten()].unflatten(1, self.index.shape)
+        return values.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
 
     def mean_inside(self, maps: torch.Tensor) -> torch.Tensor:
         """The mean of maps (N, h, w) inside each detection: (N, R); 0 for one that covers nothing."""
@@ -103,7 +103,7 @@ class DetectionChannels(ModelOutput):
         step = max(1, NUMBERS_AT_ONCE // len(cells.sizes))
         for start in range(0, len(values), step):
             some = slice(start, start + step)
-            worth = values[some, None].float() * cells.covered[detections[some]]  # (P,) and (R, Q) -> (P, Q)
+            worth = values[some, None].float() * cells.covered.index_select(0, detections[some])  # -> (P, Q)
             maps.scatter_reduce_(0, rows[some, None].expand_as(worth), worth, "amax")  # (P, Q) -> (D, Q)
         share = cells.sizes / cells.sizes.sum()
         mean = maps @ share  # (D, Q) -> (D,)
