@@ -5,6 +5,7 @@ import torch
 from hf_refseg.layers.regions import Regions
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
+from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
 from hf_refseg.models.lstm_cnn.modeling_lstm_cnn import LstmCnnForReferringSegmentation
 from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
@@ -115,3 +116,7 @@ def tiny_hulanet_config(**kwargs) -> HulaNetConfig:
     }
     detector = tiny_mask_rcnn_config(score_threshold=0.01)
     return HulaNetConfig(**{"detector_config": detector, "vocab_size": VOCAB_SIZE, "dropout": 0.0, **sizes, **kwargs})
+
+
+def tiny_hulanet(**kwargs) -> HulaNetForReferringSegmentation:
+    return HulaNetForReferringSegmentation(tiny_hulanet_config(**kwargs)).eval()

@@ -80,6 +80,7 @@ SYSTEMS = (
     System("mobilenet_v2", "RefSegMobileNetV2", "backbone"),
     System("mask_rcnn", "MaskRcnn", "detector"),
     System("lstm_cnn", "LstmCnn", "referring"),
+    System("hulanet", "HulaNet", "referring", image_processor="mask_rcnn"),
     System("mattnet", "MAttNet", "referring", image_processor="mask_rcnn"),
     System("rmi", "Rmi", "referring"),
 )

@@ -78,14 +78,10 @@ def test_large_numbers_of_values_are_taken_in_turns():
     torch.testing.assert_close(cells.spread(channels.maps[10, None])[0], of_ten.amax(0))
 
 
-def test_mean_inside_and_overlaps_are_those_of_the_masks():
+def test_mean_inside_is_that_of_the_masks():
     masks = random_masks(6)
     masks[2] = False
     cells = DetectionCells.of_masks(masks)
     maps = torch.rand(3, 12, 17, generator=torch.Generator().manual_seed(1))
     inside = torch.stack([maps[:, mask].mean(1) if mask.any() else torch.zeros(3) for mask in masks], 1)
     torch.testing.assert_close(cells.mean_inside(maps), inside)
-    flat = masks.flatten(1).float()
-    both = flat @ flat.mT
-    either = flat.sum(1)[:, None] + flat.sum(1) - both
-    torch.testing.assert_close(cells.overlaps(), both / either.clamp(min=1))

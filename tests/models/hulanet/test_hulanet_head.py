@@ -44,7 +44,7 @@ def test_maps_are_probabilities_however_much_is_detected(head, number):
     for name in ("category", "attribute", "relationship", "combined"):
         assert maps[name].shape == (4, 12, 17)
         assert maps[name].min() >= 0 and maps[name].max() <= 1
-    assert maps.objects.shape == (3, 12, 17) and maps.weights.shape == (4, 10)
+    assert maps.objects.shape == (4, 12, 17) and maps.weights.shape == (4, 10)
 
 
 @torch.no_grad()

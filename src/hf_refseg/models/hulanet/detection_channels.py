@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 
 EPSILON = 1e-5
 BITS = 62  # detections whose cover fits into one int64
-NUMBERS_AT_ONCE = 2**18  # of what detections say in every cell, before the largest is taken: what a CPU caches
+NUMBERS_AT_ONCE = 2**20  # of what detections say in every cell, at most, before the largest is taken
 
 
 @dataclass
@@ -42,17 +42,16 @@ class DetectionCells(ModelOutput):
         """The cells of R masks (R, h, w) bool; a single one without any mask."""
         places = masks.flatten(1)  # (R, h, w) -> (R, hw)
         index = torch.zeros(places.shape[1], dtype=torch.long, device=masks.device)
+        sizes = torch.full_like(index[:1], len(index))
         for some in places.split(BITS) if len(places) else ():
             bits = torch.zeros_like(index)
             for mask in some:
                 bits = bits * 2 + mask
             bits = bits.unique(return_inverse=True)[1]
-            index = (index * places.shape[1] + bits).unique(return_inverse=True)[1]
-        sizes = index.bincount().float()  # (hw,) -> (Q,)
+            _, index, sizes = (index * len(index) + bits).unique(return_inverse=True, return_counts=True)
         # any place of a cell can speak for it
-        speaker = torch.zeros(len(sizes), dtype=torch.long, device=index.device)
-        speaker[index] = torch.arange(len(index), device=index.device)
-        return cls(index.view(masks.shape[1:]), sizes, places.index_select(1, speaker).float())
+        speaker = torch.zeros_like(sizes).scatter(0, index, torch.arange(len(index), device=index.device))
+        return cls(index.view(masks.shape[1:]), sizes.float(), places.index_select(1, speaker).float())
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """From cells to places: (N, Q) -> (N, h, w)."""
@@ -60,15 +59,9 @@ class DetectionCells(ModelOutput):
 
     def mean_inside(self, maps: torch.Tensor) -> torch.Tensor:
         """The mean of maps (N, h, w) inside each detection: (N, R); 0 for one that covers nothing."""
-        sums = maps.new_zeros(len(maps), len(self.sizes))
+        sums = maps.new_zeros(len(maps), self.sizes.shape[0])
         sums = sums.index_add(1, self.index.flatten(), maps.flatten(1))  # (N, hw) -> (N, Q)
         return sums @ self.covered.mT / (self.covered @ self.sizes).clamp(min=1)  # (N, Q) x (Q, R) -> (N, R)
-
-    def overlaps(self) -> torch.Tensor:
-        """IoU of the detections' masks with each other: (R, R); 0 for those that cover nothing."""
-        inside = (self.covered * self.sizes) @ self.covered.mT  # (R, Q) x (Q, R) -> (R, R)
-        areas = inside.diagonal()
-        return inside / (areas[:, None] + areas - inside).clamp(min=1)
 
 
 @dataclass
@@ -99,8 +92,8 @@ class DetectionChannels(ModelOutput):
             values: (P,), all of at least 0.
         """
         index, rows = channels.unique(return_inverse=True)
-        maps = cells.covered.new_zeros(len(index), len(cells.sizes))
-        step = max(1, NUMBERS_AT_ONCE // len(cells.sizes))
+        maps = cells.covered.new_zeros(index.shape[0], cells.sizes.shape[0])
+        step = max(1, NUMBERS_AT_ONCE // cells.index.numel())
         for start in range(0, len(values), step):
             some = slice(start, start + step)
             worth = values[some, None].float() * cells.covered.index_select(0, detections[some])  # -> (P, Q)

@@ -50,7 +50,7 @@ class HulaNetMaps(ModelOutput):
             map says nothing.
         combined: (N, h, w), the answer.
         weights: (N, 10) of the combined channels, in the order of `COMBINED_NAMES`.
-        objects: (K, h, w) the map of the object of each relation.
+        objects: (N, h, w) where the objects of the relations are, the mean over those of a phrase.
     """
 
     category: torch.FloatTensor | None = None
@@ -121,10 +121,12 @@ class HulaNetHead(nn.Module):
         if "attribute" in self.config.modules:
             attribute = cells.spread(self.attribute(phrases.attributes, detections.attributes))
         if "relationship" in self.config.modules:
-            objects = self.category(phrases.objects, detections.categories, phrases.object_category)  # (K, E) -> (K, Q)
-            objects = cells.spread(objects)  # (K, Q) -> (K, h, w)
-            targets = self.relationship(objects, phrases.predicates)
-            relationship = mean_of_relations(targets, phrases.relation_phrase, len(phrases.name))  # -> (N, h, w)
+            found = self.category(phrases.objects, detections.categories, phrases.object_category)  # (K, E) -> (K, Q)
+            found = cells.spread(found)  # (K, Q) -> (K, h, w)
+            relationship, objects = (
+                mean_of_relations(maps, phrases.relation_phrase, len(phrases.name))  # (K, h, w) -> (N, h, w)
+                for maps in (self.relationship(found, phrases.predicates), found)
+            )
         weights = self.combination.weights(phrases)
         combined = self.combination([category, attribute, relationship], weights)
         return HulaNetMaps(category, attribute, relationship, combined, weights, objects)

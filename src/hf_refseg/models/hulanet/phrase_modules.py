@@ -181,8 +181,8 @@ class SigmoidOfAffine(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-        self.shift = nn.Parameter(torch.zeros(()))
+        self.scale = nn.Parameter(torch.ones(1))
+        self.shift = nn.Parameter(torch.zeros(1))
 
     def initialize(self):
         init.ones_(self.scale)
@@ -262,7 +262,7 @@ class RelationshipModule(nn.Module):
 
     def forward(self, object_maps: torch.Tensor, predicates: torch.Tensor) -> torch.Tensor:
         """Heat of the object (K, h, w) and predicates (K, E) -> heat of the target (K, h, w)."""
-        small = F.interpolate(object_maps[:, None], (self.side, self.side), mode="bilinear", antialias=True)
+        small = F.interpolate(object_maps[:, None].float(), (self.side, self.side), mode="bilinear", antialias=True)
         layer = self.convolution
         of_object = F.conv2d(
             small.to(layer.weight.dtype), layer.weight[:, :1], layer.bias, 1, layer.padding, layer.dilation
