@@ -20,6 +20,8 @@ SIZE = 64
 class ModelTester:
     """Tests of the contract that all systems share (design, section 1)."""
 
+    word_inputs = ("input_ids", "attention_mask")  # what each expression has by itself
+
     def make_model(self, **kwargs) -> PreTrainedModel:
         raise NotImplementedError(f"{type(self).__name__} says how its tiny model is made")
 
@@ -97,9 +99,7 @@ class ModelTester:
         together = model(**inputs).logits
         for row, image in enumerate(inputs["image_index"].tolist()):
             alone = model(
-                **self.of_image(inputs, image),
-                input_ids=inputs["input_ids"][row, None],
-                attention_mask=inputs["attention_mask"][row, None],
+                **self.of_image(inputs, image), **{name: inputs[name][row, None] for name in self.word_inputs}
             ).logits
             torch.testing.assert_close(together[row, None], alone, rtol=1e-4, atol=1e-5)
 
@@ -108,7 +108,7 @@ class ModelTester:
         image = self.of_image(inputs, 0)
         calls = []
         self.backbone(model).register_forward_hook(lambda *_: calls.append(1))
-        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        words = {name: inputs[name] for name in self.word_inputs}
         together = model(**image, **words).logits
         assert len(calls) == 1, "several expressions on one image run its backbone once"
         features = model.get_image_features(**image)

@@ -59,7 +59,7 @@ class DetectionCells(ModelOutput):
 
     def mean_inside(self, maps: torch.Tensor) -> torch.Tensor:
         """The mean of maps (N, h, w) inside each detection: (N, R); 0 for one that covers nothing."""
-        sums = maps.new_zeros(len(maps), self.sizes.shape[0])
+        sums = maps.new_zeros(maps.shape[0], self.sizes.shape[0])
         sums = sums.index_add(1, self.index.flatten(), maps.flatten(1))  # (N, hw) -> (N, Q)
         return sums @ self.covered.mT / (self.covered @ self.sizes).clamp(min=1)  # (N, Q) x (Q, R) -> (N, R)
 

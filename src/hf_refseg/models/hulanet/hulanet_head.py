@@ -124,7 +124,7 @@ class HulaNetHead(nn.Module):
             found = self.category(phrases.objects, detections.categories, phrases.object_category)  # (K, E) -> (K, Q)
             found = cells.spread(found)  # (K, Q) -> (K, h, w)
             relationship, objects = (
-                mean_of_relations(maps, phrases.relation_phrase, len(phrases.name))  # (K, h, w) -> (N, h, w)
+                mean_of_relations(maps, phrases.relation_phrase, phrases.name.shape[0])  # (K, h, w) -> (N, h, w)
                 for maps in (self.relationship(found, phrases.predicates), found)
             )
         weights = self.combination.weights(phrases)

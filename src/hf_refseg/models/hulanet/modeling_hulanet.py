@@ -311,16 +311,15 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         return outputs
 
     def _ground(self, features: HulaNetImageFeatures, phrases: PhraseEmbeddings, image_index: torch.Tensor) -> list:
-        """Per image with phrases: its number, the rows of its phrases, what they say and their maps."""
+        """Per image: its number, the rows of its phrases, what they say and their maps."""
         if len(features.detections) == 1:
             rows = torch.arange(len(image_index), device=image_index.device)
             return [(0, rows, phrases, self.head.ground(features.detections[0], phrases))]
         answers = []
         for image, detections in enumerate(features.detections):
             rows = (image_index == image).nonzero()[:, 0]
-            if len(rows):
-                some = phrases.take(rows)
-                answers.append((image, rows, some, self.head.ground(detections, some)))
+            some = phrases.take(rows)
+            answers.append((image, rows, some, self.head.ground(detections, some)))
         return answers
 
     def _assemble(self, answers: list, features: HulaNetImageFeatures, image_index: torch.Tensor) -> HulaNetOutput:

@@ -62,7 +62,7 @@ class PhraseEmbeddings(ModelOutput):
     def take(self, rows: torch.Tensor) -> "PhraseEmbeddings":
         """Of the phrases `rows` (n,), each at most once, and their relations."""
         number = torch.full((len(self.name),), -1, device=rows.device)
-        number[rows] = torch.arange(len(rows), device=rows.device)
+        number[rows] = torch.arange(rows.shape[0], device=rows.device)
         relations = number[self.relation_phrase] >= 0
         of_phrases = ("name", "attributes", "relations", "present", "name_category")
         of_relations = ("predicates", "objects", "object_category")
