@@ -2,20 +2,25 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
-from transformers import BatchFeature
+from transformers import BatchFeature, TokenizersBackend
 from transformers.utils import logging
 
+from ...processing.mask_pasting import paste_masks
+from ...processing.masks import mask_box
 from ...processing.pairing import pair
 from ...processing.processor import ReferringSegmentationProcessor
 from ..mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from .phrase_parser import parse
 from .phrase_structure import PhraseStructure, PhraseVocabulary, WordRole, split_phrase
+from .tokenization_hulanet import build_phrase_tokenizer
 
 logger = logging.get_logger(__name__)
 
 NAMES = ("categories", "attributes", "predicates")
+LARGEST_OVERLAP = 0.5  # IoU of masks above which two detections are the same thing
 
 
 class HulaNetProcessor(ReferringSegmentationProcessor):
@@ -31,6 +36,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
     """
 
     default_image_processor = MaskRcnnImageProcessor
+    padding_side = "right"
 
     def __init__(
         self,
@@ -44,6 +50,15 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
         if set(self.names) != set(NAMES):
             raise ValueError(f"names has {sorted(self.names)}; what is known of phrases is their {', '.join(NAMES)}")
         self.vocabulary = PhraseVocabulary(**self.names)
+
+    @classmethod
+    def tokenizer_from_vocabulary(cls, vocabulary: list[str], **options) -> TokenizersBackend:
+        return build_phrase_tokenizer(vocabulary, **options)
+
+    def row_inputs(self, row: dict) -> dict:
+        """Also the row's `phrase_structure`, once per sentence; None for a row without it, which is parsed."""
+        inputs = super().row_inputs(row)
+        return {**inputs, "phrase_structure": [row.get("phrase_structure")] * len(inputs["text"])}
 
     @property
     def model_input_names(self) -> list[str]:
@@ -154,6 +169,52 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
         framed = [[tokenizer.bos_token_id, *words, tokenizer.eos_token_id][:longest] for words in ids]
         length = longest if options["padding"] == "max_length" else None
         return dict(tokenizer.pad({"input_ids": framed}, options["padding"], length, return_tensors="pt"))
+
+    def post_process_referring_segmentation(
+        self,
+        outputs,
+        target_sizes: torch.Tensor | list[tuple[int, int]] | None = None,
+        threshold: float = 0.5,
+        interpolation: str = "clean",
+        refine: str | None = None,
+        images=None,
+    ) -> list[dict]:
+        """As [`ReferringSegmentationProcessor`] does, and the things that a phrase means one by one.
+
+        Returns what that returns, in each dict also `instances`, the surest first: dicts of `mask (H, W)` bool, `box`
+            and `score`, of every detection inside of which the mean probability is above `threshold`, but for those
+            that overlap a better one by more than half (IoU of masks).
+        """
+        results = super().post_process_referring_segmentation(
+            outputs, target_sizes, threshold, interpolation, refine, images
+        )
+        starts = [0, *accumulate(outputs.detection_counts)]
+        for result, scores in zip(results, outputs.region_scores, strict=True):
+            image, size = result["image_index"], tuple(outputs.original_sizes[result["image_index"]].tolist())
+            chosen = (scores > threshold).nonzero()[:, 0]
+            chosen = chosen[scores[chosen].argsort(descending=True, stable=True)]
+            if outputs.given_detection_masks is not None:
+                masks = outputs.given_detection_masks[image][chosen]
+            else:
+                rows = starts[image] + chosen
+                small, boxes = outputs.detection_masks[rows].detach(), outputs.detection_boxes[rows]
+                masks = paste_masks(small, boxes, size, interpolation=interpolation)
+            result["instances"] = [
+                {"mask": masks[row], "box": mask_box(masks[row]), "score": float(scores[chosen[row]])}
+                for row in distinct(masks)
+            ]
+        return results
+
+
+def distinct(masks: torch.Tensor) -> list[int]:
+    """Of masks (R, H, W), the best first: the rows of those that are not empty and overlap no better one much."""
+    kept = []
+    for row, mask in enumerate(masks):
+        others = masks[kept]
+        overlap = (others & mask).sum((1, 2)) / (others | mask).sum((1, 2)).clamp(min=1)
+        if mask.any() and not (overlap > LARGEST_OVERLAP).any():
+            kept.append(row)
+    return kept
 
 
 __all__ = ["HulaNetProcessor"]
