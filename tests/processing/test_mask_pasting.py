@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_refseg.processing.mask_pasting import AT_ONCE, paste_masks, paste_probabilities, stretch_to_bytes
+from hf_refseg.layers.image_geometry import paste_probabilities
+from hf_refseg.processing.mask_pasting import AT_ONCE, paste_masks, stretch_to_bytes
 
 
 def pasted_by_hand(mask: np.ndarray, box: list[float], size: tuple[int, int]) -> np.ndarray:

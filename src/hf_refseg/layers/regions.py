@@ -37,7 +37,14 @@ class Regions:
     masks: tuple[torch.Tensor, ...] | None = None
 
     @classmethod
-    def of(cls, region_boxes=None, region_labels=None, region_masks=None, *, image_sizes: torch.Tensor) -> "Regions":
+    def of(
+        cls,
+        region_boxes: torch.Tensor | Sequence | None = None,
+        region_labels: torch.Tensor | Sequence | None = None,
+        region_masks: torch.Tensor | Sequence | None = None,
+        *,
+        image_sizes: torch.Tensor,
+    ) -> "Regions":
         """
         The regions that a caller brings.
 

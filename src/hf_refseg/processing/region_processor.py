@@ -2,7 +2,8 @@
 
 import torch
 
-from .mask_pasting import paste_masks, paste_probabilities
+from ..layers.image_geometry import paste_probabilities
+from .mask_pasting import paste_masks
 from .processor import ReferringSegmentationProcessor
 
 

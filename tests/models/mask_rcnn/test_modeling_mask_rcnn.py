@@ -1,9 +1,12 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
+from PIL import Image
 from transformers import AutoConfig, AutoModel
 
+from hf_refseg.layers.regions import Regions
 from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from tests.tiny import tiny_mask_rcnn
 
@@ -81,6 +84,112 @@ def test_broken_weights_end_without_detections(model, images):
 def test_no_detection_is_an_empty_result(model, images):
     outputs = model(images, score_threshold=1.0)
     assert outputs.pred_boxes.shape == (0, 4) and outputs.mask_probabilities.shape == (0, 14, 14)
+
+
+# ---- The five steps ----
+
+
+@torch.no_grad()
+def test_the_steps_one_by_one_are_the_whole(model, images):
+    whole = model(images, score_threshold=0.1)
+    features = model.get_image_features(images)
+    proposals = model.propose(features)
+    assert proposals.boxes.shape == (sum(proposals.counts), 4) and max(proposals.counts) <= 20
+    assert proposals.image_index.bincount().tolist() == list(proposals.counts)
+    scored = model.score(features, proposals)
+    assert scored.logits.shape == (len(proposals.boxes), 6) and scored.boxes.shape == (len(proposals.boxes), 6, 4)
+    regions = model.choose(scored, score_threshold=0.1)
+    crops, head_maps = model.describe(features, regions)
+    masks = model.draw(head_maps, regions.labels)
+    for ours, expected in (
+        (regions.boxes, whole.pred_boxes), (regions.labels, whole.class_labels), (regions.scores, whole.scores),
+        (regions.image_index, whole.image_index), (crops, whole.crops), (head_maps, whole.head_features),
+        (masks, whole.mask_probabilities),
+    ):  # fmt: skip
+        assert torch.equal(ours, expected)
+
+
+@torch.no_grad()
+def test_the_steps_read_any_map(model, images):
+    """Three expressions modulate the maps of two images: each map is seen as a batch of its own sees it."""
+    sizes, scales = torch.tensor([[40, 48], [80, 96]]), torch.tensor([2.0, 1.0])
+    features = model.get_image_features(images, original_sizes=sizes, image_scales=scales)
+    image_index = torch.tensor([1, 0, 1])
+    modulation = torch.rand(3, 16, 1, 1, generator=torch.Generator().manual_seed(2))
+    seen = features.with_maps(features.maps[image_index] * modulation, image_index)
+    together = model.score(seen, model.propose(seen))
+    start = 0
+    for row, image in enumerate(image_index.tolist()):
+        alone = model.get_image_features(
+            images[image, None], original_sizes=sizes[image, None], image_scales=scales[image, None]
+        )
+        alone = alone.with_maps(alone.maps * modulation[row])
+        scored = model.score(alone, model.propose(alone))
+        rows = slice(start, start + together.counts[row])
+        torch.testing.assert_close(together.boxes[rows], scored.boxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(together.probabilities()[rows], scored.probabilities(), rtol=1e-4, atol=1e-5)
+        start += together.counts[row]
+    # the likeliest box and category of each map, without suppression, as CAC chooses
+    best = [of_map.flatten().argmax() for of_map in together.probabilities().split(together.counts)]
+    labels = torch.stack(best) % 5
+    of_maps = zip(together.boxes.split(together.counts), best, strict=True)
+    boxes = torch.stack([of_map[index // 5, index % 5 + 1] for of_map, index in of_maps])
+    _, head_maps = model.describe(seen, Regions(boxes, (1, 1, 1), labels))
+    assert model.draw(head_maps, labels).shape == (3, 14, 14)
+
+
+@torch.no_grad()
+def test_a_photo_of_nothing_gives_few_regions():
+    """The published rule lowers the threshold until every proposal is a detection of every category."""
+    torch.manual_seed(0)
+    model = tiny_mask_rcnn(num_labels=40, post_nms_top_n=60, max_detections=7, nms_threshold=0.9)
+    described, crop = [], model.crop
+    model.crop = lambda maps, boxes, image_index: described.append(len(boxes)) or crop(maps, boxes, image_index)
+    blank = torch.zeros(2, 3, 80, 96)
+    outputs = model(blank, score_threshold=0.9, at_least_one=True)
+    assert torch.bincount(outputs.image_index).tolist() == [7, 7]
+    assert described[0] > 14 and described[-1] == 14, "no more than 7 regions of an image are described"
+    assert len(model(blank, score_threshold=0.9).scores) == 0
+
+
+@torch.no_grad()
+def test_the_surest_detections_stay(model, images):
+    everything = model(images, score_threshold=0.05)
+    assert torch.bincount(everything.image_index).min() > 6
+    model.config.max_detections = 6
+    some = model(images, score_threshold=0.05)
+    for image in range(2):
+        rows = (everything.image_index == image).nonzero()[:, 0]
+        best = rows[everything.scores[rows].argsort(descending=True, stable=True)[:6].sort().values]
+        torch.testing.assert_close(some.pred_boxes[some.image_index == image], everything.pred_boxes[best])
+        assert torch.equal(some.class_labels[some.image_index == image], everything.class_labels[best])
+
+
+@torch.no_grad()
+def test_a_caller_brings_regions(model, images):
+    features = model.get_image_features(images)
+    boxes = [[[4.0, 4, 30, 40], [20, 10, 60, 62]], [[0.0, 30, 25, 64]]]
+    regions, crops, head_maps = model.find_regions(features, boxes)
+    assert regions.boxes.tolist() == [*boxes[0], *boxes[1]] and crops.shape == (3, 16, 7, 7)
+    logits, _ = model.head.predict(head_maps)
+    assert torch.equal(regions.labels, logits[:, 1:].argmax(1)), "the detector's guess"
+    regions, _, _ = model.find_regions(features, boxes, region_labels=[[4, 0], [2]])
+    assert regions.labels.tolist() == [4, 0, 2]
+    with pytest.raises(ValueError, match="has the label 5, but the detector draws masks of the categories 0 to 4"):
+        model.draw(head_maps, torch.tensor([4, 5, 2]))
+
+
+# ---- Geometry ----
+
+
+@torch.no_grad()
+def test_a_processor_returns_all_that_is_needed(model):
+    image = Image.new("RGB", (48, 40), (200, 30, 90))
+    inputs = MaskRcnnImageProcessor(size={"shortest_edge": 80, "longest_edge": 200})(image)
+    features = model.get_image_features(**inputs)
+    assert features.geometry.original_sizes.tolist() == [[40, 48]] and features.geometry.image_scales.tolist() == [2]
+    ours, expected = model(image_features=features, at_least_one=True), model(**inputs, at_least_one=True)
+    assert torch.equal(ours.pred_boxes, expected.pred_boxes) and ours.original_sizes.tolist() == [[40, 48]]
 
 
 @torch.no_grad()
@@ -193,6 +302,7 @@ def test_bad_input(model, images):
         ({"head_size": 10}, "head_size is 10; it must be a multiple of 4"),
         ({"anchor_scales": []}, "anchor_scales is .*; give at least one number, all above 0"),
         ({"box_std": [0.1, 0.1]}, "box_std is .*; give four numbers above 0"),
+        ({"max_detections": 0}, "max_detections is 0; it is at least 1"),
         ({"nms_threshold": 1.5}, "nms_threshold is 1.5; it is above 0 and at most 1"),
         ({"rpn_negative_iou": 0.9}, "rpn_negative_iou 0.9 is above rpn_positive_iou 0.7"),
     ],

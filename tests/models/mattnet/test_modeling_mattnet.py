@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
@@ -5,7 +7,7 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from tests.models.model_tester import SIZE, ModelTester
-from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mattnet
+from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mask_rcnn_config, tiny_mattnet
 
 BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
 
@@ -124,9 +126,32 @@ class TestMAttNet(ModelTester):
 
     @pytest.mark.parametrize("name", ["pixel_values", "region_boxes", "region_labels"])
     def test_a_training_step_needs_images_and_regions(self, model, inputs, name):
-        features = model.get_image_features(inputs["pixel_values"])
         with pytest.raises(ValueError, match="needs pixel_values, region_boxes and region_labels too"):
-            model(**{**self.with_labels(inputs, None), "image_features": features, name: None})
+            model(**{**self.with_labels(inputs, None), name: None})
+
+    @pytest.mark.parametrize("name", ["image_features", "region_masks"])
+    def test_a_training_step_takes_nothing_that_it_does_not_read(self, model, inputs, name):
+        given = {
+            "image_features": model.get_image_features(inputs["pixel_values"]),
+            "region_masks": [torch.ones(4, SIZE, SIZE, dtype=torch.bool)] * 2,
+        }
+        with pytest.raises(ValueError, match="takes neither image_features nor region_masks"):
+            model(**self.with_labels(inputs, None), **{name: given[name]})
+
+    def test_labels_of_a_training_step_need_one(self, model, inputs):
+        with pytest.raises(ValueError, match="attribute_labels are those of a training step: give region_index too"):
+            model(**inputs, attribute_labels=torch.zeros(3, 6))
+
+    def test_a_training_batch_has_lists(self, model, inputs):
+        """Of float64, as the collator makes them; with fewer regions in one image."""
+        step = self.with_labels(inputs, None)
+        padded = model(**step).scores
+        lists = {name: list(step[name]) for name in ("region_boxes", "region_labels")}
+        lists["region_boxes"] = [boxes.double() for boxes in lists["region_boxes"]]
+        torch.testing.assert_close(model(**{**step, **lists}).scores, padded)
+        fewer = {name: [values[0][:3], values[1]] for name, values in lists.items()}
+        index = torch.tensor([5, 0, 6, 4, 1, 3, 5, 0, 6])  # the regions of the second image move up by one
+        assert model(**{**step, **fewer, "region_index": index}).scores.isfinite().all()
 
     def test_pairs_that_do_not_fit_are_refused(self, model, inputs):
         step = self.with_labels(inputs, None)
@@ -135,8 +160,12 @@ class TestMAttNet(ModelTester):
         with pytest.raises(ValueError, match="runs from 0 to 8, but there are 8 regions"):
             model(**{**step, "region_index": torch.arange(9)})
 
-    def test_regions_beside_features_that_hold_their_own_are_refused(self, model, inputs):
+    @pytest.mark.parametrize("name", ["region_boxes", "region_labels", "region_masks"])
+    def test_regions_beside_features_that_hold_their_own_are_refused(self, model, inputs, name):
         features = model.get_image_features(inputs["pixel_values"])
+        words = {key: inputs[key] for key in ("input_ids", "attention_mask", "image_index")}
+        with pytest.raises(ValueError, match=f"image_features hold their regions already; give {name} to"):
+            model(**words, image_features=features, **{name: [[], []]})
         with pytest.raises(
             ValueError, match="image_features hold their regions already; give region_boxes, region_labels"
         ):
@@ -191,6 +220,48 @@ def test_one_candidate_is_the_answer(model, image):
     assert outputs.pred_boxes.tolist() == [[10, 10, 50, 60]] * 2
     assert outputs.explanation.neighbors.tolist() == [-1, -1]
     assert outputs.explanation.module_scores[..., 2].tolist() == [[0.0], [0.0]], "no neighbor, no relation"
+
+
+@torch.no_grad()
+def test_labels_without_regions_are_refused(model, image):
+    with pytest.raises(ValueError, match="give region_boxes or region_masks too"):
+        model(image, WORDS, region_labels=[[1, 2]])
+
+
+@torch.no_grad()
+def test_labels_of_another_detector_need_masks(model, image):
+    """Our mask branch has five categories; which of them 79 would be nobody knows."""
+    with pytest.raises(ValueError, match="has the label 79, but the detector draws masks of the categories 0 to 4"):
+        model(image, WORDS, region_boxes=[BOXES], region_labels=[[79] * 4])
+    masks = torch.ones(4, 80, 96, dtype=torch.bool)
+    assert model(image, WORDS, region_boxes=[BOXES], region_labels=[[79] * 4], region_masks=[masks]).chosen.shape == (
+        2,
+    )
+
+
+@torch.no_grad()
+def test_words_by_themselves(model, image):
+    text = model.get_text_features(WORDS, pixel_values=image)
+    explanation = model(image, WORDS, output_attentions=True).explanation
+    assert torch.equal(text.module_weights, explanation.module_weights)
+    assert torch.equal(text.word_attentions, explanation.word_attentions)
+    assert text.phrases.shape == (3, 2, 10)
+
+
+@torch.no_grad()
+def test_a_configuration_may_ask_for_the_explanation(model, image):
+    assert model(image, WORDS).explanation is None
+    model.config.output_attentions = True
+    assert model(image, WORDS).explanation.word_attentions.shape == (2, 3, 3)
+    assert model(image, WORDS, output_attentions=False).explanation is None
+
+
+@torch.no_grad()
+def test_a_photo_of_nothing_has_a_hundred_candidates_at_most(image):
+    torch.manual_seed(0)
+    detector = tiny_mask_rcnn_config(num_labels=60, post_nms_top_n=50, nms_threshold=0.9)
+    scores = tiny_mattnet(detector_config=detector)(torch.zeros_like(image), WORDS).region_scores
+    assert scores.shape == (2, 100)
 
 
 @torch.no_grad()
@@ -263,6 +334,16 @@ def test_sizes_that_do_not_fit_the_detector_are_refused():
         tiny_mattnet(head_size=32)
     with pytest.raises(ValueError, match="region_size is 8, but the detector's feature map has 16 channels"):
         tiny_mattnet(region_size=8)
+
+
+def test_settings_in_the_spelling_of_earlier_checkpoints(tmp_path):
+    config = MAttNetConfig(num_neighbours=3, same_category_neighbours=False)
+    assert config.num_neighbors == 3 and not config.same_category_neighbors
+    config.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["num_neighbors"] == 3 and "num_neighbours" not in written
+    (tmp_path / "config.json").write_text(json.dumps(written).replace("neighbors", "neighbours"))
+    assert MAttNetConfig.from_pretrained(tmp_path).num_neighbors == 3
 
 
 def test_published_defaults():

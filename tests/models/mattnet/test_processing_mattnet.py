@@ -9,7 +9,6 @@ import torch
 import transformers
 from PIL import Image
 from torchvision.models.detection import maskrcnn_resnet50_fpn
-from torchvision.ops import masks_to_boxes
 from transformers import AutoModel, AutoProcessor, DetrConfig, DetrForObjectDetection, DetrImageProcessor, ResNetConfig
 
 import hf_refseg.pipelines as referring_pipeline
@@ -80,6 +79,19 @@ def test_the_processor_pads_behind_and_keeps_the_scale(processor):
     assert not inputs["input_ids"][0, 3:].any()
     assert inputs["image_scales"].tolist() == pytest.approx([64 / 50, 96 / 100])
     assert inputs["pixel_values"].shape == (2, 3, 64, 96) and inputs["pixel_mask"][1].sum() == 38 * 96
+
+
+@pytest.mark.parametrize("special", [("<PAD>", "<UNK>"), ("<pad>", "<go>", "<eos>", "<unk>")])
+def test_an_original_vocabulary_gets_mattnets_own_rule(tmp_path, special):
+    """Split at blanks only, padded behind, cut at ten words: not the rule of RMI."""
+    words = [*special, "the", "man's", "hat", "red"]
+    (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
+    processor = MAttNetProcessor.from_vocabulary_file(tmp_path / "words.txt")
+    inputs = processor(text=["The man's RED hat", "hat"])
+    assert inputs["input_ids"].tolist() == [[words.index(word) for word in ("the", "man's", "red", "hat")],
+                                            [words.index("hat"), 0, 0, 0]]  # fmt: skip
+    assert processor.tokenizer.model_max_length == 10
+    assert processor.unknown_words("the zebra") == ["zebra"]
 
 
 def test_box_and_score_are_the_models_and_the_mask_its_small_one_pasted(model, processor):
@@ -271,15 +283,17 @@ def test_torchvisions_mask_rcnn_proposes_boxes_categories_and_masks(model, proce
         assert torch.equal(result["mask"], masks[chosen])
 
 
-def test_masks_without_categories_as_sam_makes_them(model, processor):
+@pytest.mark.parametrize("as_dicts", [True, False])
+def test_masks_alone_as_sam_makes_them(model, processor, as_dicts):
     """Boxes are drawn around the masks; the categories are our detector's guess."""
-    rows, columns = torch.meshgrid(torch.arange(50), torch.arange(70), indexing="ij")
-    masks = torch.stack([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for x, y, r in ((15, 15, 9), (50, 30, 14))])
-    boxes = masks_to_boxes(masks)
-    boxes[:, 2:] += 1  # torchvision's ends inside
-    outputs, results = answer(model, processor, picture(), [TEXTS], region_boxes=[boxes], region_masks=[masks])
-    for result, chosen in zip(results, outputs.chosen, strict=True):
-        assert torch.equal(result["mask"], masks[chosen]) and result["box"] == boxes[chosen].tolist()
+    rows, columns = np.mgrid[:50, :70]
+    masks = np.stack([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for x, y, r in ((15, 15, 9), (50, 30, 14))])
+    boxes = [[7, 7, 24, 24], [37, 17, 64, 44]]
+    given = [{"segmentation": mask, "area": int(mask.sum())} for mask in masks] if as_dicts else masks
+    outputs, results = answer(model, processor, picture(), [TEXTS], region_masks=[given])
+    for result, chosen in zip(results, outputs.chosen.tolist(), strict=True):
+        np.testing.assert_array_equal(result["mask"].numpy(), masks[chosen])
+        assert result["box"] == boxes[chosen]
 
 
 @pytest.mark.parametrize(

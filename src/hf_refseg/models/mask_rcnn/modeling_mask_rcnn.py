@@ -1,15 +1,17 @@
 """
 Mask R-CNN (He et al., ICCV 2017) with a ResNet C4 head, as it lies below MAttNet (Yu et al. 2018) and CAC (Chen 2019).
 
-A backbone makes a feature map of stride 16; a region proposal network finds boxes in it; the last stage of the ResNet
-reads a 7x7 crop of each box and says its category and a better box; and a small branch draws a 14x14 mask. The mask
-branch runs only on the boxes that are returned: the original ran it on all 300 proposals and threw the result away.
+A backbone makes a feature map of stride 16. Five steps follow, each of which takes any feature map and any regions:
+`propose` finds boxes in the map; `score` reads a 7x7 crop of each with the last stage of the ResNet and says its
+category and a better box; `choose` keeps the sure ones that do not overlap, as regions; `describe` crops and reads
+these; and `draw` makes a 14x14 mask of each. The original drew the masks of all 300 proposals and threw them away.
 
-B images, A anchors per cell, R regions of all images, K categories, C and D channels of backbone and head, S cells per
-side of a crop, (h, w) feature map. Boxes inside this file have both corners inside (see boxes.py).
+B images, A anchors per cell, P proposals and M regions of all images, K categories, C and D channels of backbone and
+head, S cells per side of a crop, (h, w) feature map. Proposals lie in the network's input and have both corners inside
+(see boxes.py), regions lie in the photos (see layers/image_geometry.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,95 +22,20 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.caffe_resnet_unit import residual_stage
 from ...layers.frozen_convolution import FrozenBatchNorm2d
 from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive
 from ...layers.image_index import packed_image_index
-from ...layers.inputs import check_pixel_values
+from ...layers.inputs import check_pixel_values, values_are_readable
 from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
 from ..backbones import load_backbone
 from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
 from .configuration_mask_rcnn import MaskRcnnConfig
+from .detector_modules import MaskBranch, RegionHead, RegionProposalNetwork
 from .outputs_mask_rcnn import MaskRcnnImageFeatures, MaskRcnnOutput, Proposals, ProposalScores
 from .training_targets import detection_losses, proposal_losses, sample_regions
 
 SCORE_STEP = 0.1  # by which the threshold goes down for an image without detections
-
-
-class RegionProposalNetwork(nn.Module):
-    """Scores and moves A anchors at every cell (Ren et al. 2015)."""
-
-    def __init__(self, config: MaskRcnnConfig, channels: int):
-        super().__init__()
-        self.num_anchors = len(config.anchor_ratios) * len(config.anchor_scales)
-        self.convolution = nn.Conv2d(channels, config.rpn_hidden_size, 3, padding=1)
-        self.class_logits = nn.Conv2d(config.rpn_hidden_size, 2 * self.num_anchors, 1)
-        self.box_deltas = nn.Conv2d(config.rpn_hidden_size, 4 * self.num_anchors, 1)
-
-    def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C, h, w) -> (B, h, w, A, 2) logits of background and object, (B, h, w, A, 4) deltas."""
-        maps = F.relu(self.convolution(maps))
-        # channel a is the background of anchor a, channel A + a its object
-        logits = self.class_logits(maps).unflatten(1, (2, -1)).permute(0, 3, 4, 2, 1)  # -> (B, h, w, A, 2)
-        deltas = self.box_deltas(maps).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)  # -> (B, h, w, A, 4)
-        return logits, deltas
-
-
-class RegionHead(nn.Module):
-    """ResNet's last stage over crops, then category and box of each: one box per category."""
-
-    def __init__(self, config: MaskRcnnConfig, channels: int):
-        super().__init__()
-        norm = {"eps": config.batch_norm_eps, "frozen": config.freeze_batch_norm}
-        self.stage = residual_stage(channels, config.head_size, config.head_depth, **norm)
-        self.class_logits = nn.Linear(config.head_size, config.num_labels + 1)  # index 0 is the background
-        self.box_deltas = nn.Linear(config.head_size, 4 * (config.num_labels + 1))
-
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """(R, C, S, S) -> (R, D, S, S)."""
-        return self.stage(crops)
-
-    def read_map(
-        self, maps: torch.Tensor, crop: Callable[[torch.Tensor], torch.Tensor], num_points: int
-    ) -> torch.Tensor:
-        """
-        The same over many crops of `maps` (B, C, h, w) at `num_points` points in all: (R, D, S, S).
-
-        A crop is a weighted sum of cells and the first two convolutions of the stage are 1x1, so these may come first:
-        at every cell of the map once, and not at 49 points of each of 300 overlapping regions. A sixth of the head's
-        work goes, and the numbers stay.
-        """
-        first, *others = self.stage
-        layers = [layer.folded(maps) for layer in (first.reduce, first.shortcut)]
-        cells = maps[:, 0].numel()  # (B, C, h, w) -> B * h * w
-        if None in layers or num_points < cells:
-            return self(crop(maps))
-        # the bias waits until after the crop, which has zeros outside of the map
-        parts = [crop(F.conv2d(maps, kernel)) + bias[:, None, None] for kernel, bias in layers]  # -> (R, D', S, S)
-        features = first.join(*parts)
-        for unit in others:
-            features = unit(features)
-        return features
-
-    def predict(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(R, D, S, S) -> logits (R, K + 1) and deltas (R, K + 1, 4), these divided by `config.box_std`."""
-        pooled = features.mean((2, 3))  # (R, D, S, S) -> (R, D)
-        return self.class_logits(pooled), self.box_deltas(pooled).unflatten(1, (-1, 4))  # (R, 4K + 4) -> (R, K + 1, 4)
-
-
-class MaskBranch(nn.Module):
-    """Draws a mask per category (He et al. 2017, without the four extra convolutions)."""
-
-    def __init__(self, config: MaskRcnnConfig):
-        super().__init__()
-        self.upsampling = nn.ConvTranspose2d(config.head_size, config.mask_hidden_size, 2, stride=2)
-        self.mask_logits = nn.Conv2d(config.mask_hidden_size, config.num_labels + 1, 1)  # channel 0 is never read
-
-    def forward(self, features: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
-        """(R, D, S, S) and the category of each (R,) -> mask logits (R, 2S, 2S)."""
-        logits = self.mask_logits(F.relu(self.upsampling(features)))  # (R, D, S, S) -> (R, K + 1, 2S, 2S)
-        return logits[torch.arange(len(logits), device=logits.device), class_labels + 1]  # -> (R, 2S, 2S)
 
 
 class MaskRcnnPreTrainedModel(PreTrainedModel):
@@ -338,7 +265,12 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         return crops, self.head(crops)
 
     def find_regions(
-        self, features: MaskRcnnImageFeatures, region_boxes=None, region_labels=None, region_masks=None, **options
+        self,
+        features: MaskRcnnImageFeatures,
+        region_boxes: torch.Tensor | Sequence | None = None,
+        region_labels: torch.Tensor | Sequence | None = None,
+        region_masks: torch.Tensor | Sequence | None = None,
+        **options,
     ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
         """
         The regions that a caller brings, with the likeliest category where none is said, or else those of `detect`.
@@ -366,7 +298,18 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         return logits[:, 1:].argmax(-1)
 
     def draw(self, head_maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mask probabilities of regions in their boxes: (M, D, S, S) and categories (M,) -> (M, 2S, 2S)."""
+        """
+        Mask probabilities of regions in their boxes: (M, D, S, S) and categories (M,) -> (M, 2S, 2S).
+
+        Raises:
+            ValueError: (where `values_are_readable`) a category that the detector does not have.
+        """
+        num_labels = self.config.num_labels
+        if values_are_readable(labels) and len(labels) and not 0 <= labels.min() <= labels.max() < num_labels:
+            raise ValueError(
+                f"a region has the label {labels.min() if labels.min() < 0 else labels.max()}, but the detector draws "
+                f"masks of the categories 0 to {num_labels - 1} (config.id2label); give its labels, or region_masks"
+            )
         return self.mask_branch(head_maps, labels).sigmoid()
 
     # ---- Training ----
@@ -376,17 +319,15 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         proposals = self.propose(features)
         terms = {"rpn_class": [], "rpn_box": []}
         samples = []
-        of_images = zip(
-            features.geometry.input_sizes, proposals.logits, proposals.deltas, proposals.boxes.split(proposals.counts),
-            strict=True,
-        )  # fmt: skip
-        for image, (size, logits, deltas, of_image) in enumerate(of_images):
-            anchors = self.anchors(self.map_size(size), logits.device)
-            boxes = exclusive_to_inclusive(labels[image]["boxes"].float())
-            class_loss, box_loss = proposal_losses(self.config, anchors, logits, deltas, boxes, size)
+        sizes, proposed = features.geometry.input_sizes, proposals.boxes.split(proposals.counts)
+        for image, (size, truth) in enumerate(zip(sizes, labels, strict=True)):
+            anchors = self.anchors(self.map_size(size), features.maps.device)
+            predictions = (proposals.logits[image], proposals.deltas[image])
+            boxes = exclusive_to_inclusive(truth["boxes"].float())
+            class_loss, box_loss = proposal_losses(self.config, anchors, *predictions, boxes, size)
             terms["rpn_class"].append(class_loss)
             terms["rpn_box"].append(box_loss)
-            samples.append(sample_regions(self.config, of_image, boxes, labels[image]["class_labels"]))
+            samples.append(sample_regions(self.config, proposed[image], boxes, truth["class_labels"]))
         image_index = packed_image_index([len(sample.boxes) for sample in samples], features.maps.device)
         boxes = torch.cat([sample.boxes for sample in samples])
         head_features = self.head(self.crop(features.maps, boxes, image_index))

@@ -9,6 +9,8 @@ B images of up to R regions, M regions in all, N expressions, T words, S modules
 and of the detector's head over it, on g x g cells. Boxes are xyxy in pixels of the photos, x2 and y2 outside the box.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -16,7 +18,7 @@ from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
 from ...layers.image_index import resolve_image_index
-from ...layers.inputs import check_expressions, values_are_readable
+from ...layers.inputs import values_are_readable
 from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
@@ -101,9 +103,9 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         pixel_mask: torch.Tensor | None = None,
         original_sizes: torch.Tensor | None = None,
         image_scales: torch.Tensor | None = None,
-        region_boxes=None,
-        region_labels=None,
-        region_masks=None,
+        region_boxes: torch.Tensor | Sequence | None = None,
+        region_labels: torch.Tensor | Sequence | None = None,
+        region_masks: torch.Tensor | Sequence | None = None,
         **kwargs,
     ) -> MAttNetImageFeatures:
         """
@@ -185,9 +187,9 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         original_sizes: torch.Tensor | None = None,
         image_scales: torch.Tensor | None = None,
         image_features: MAttNetImageFeatures | None = None,
-        region_boxes=None,
-        region_labels=None,
-        region_masks=None,
+        region_boxes: torch.Tensor | Sequence | None = None,
+        region_labels: torch.Tensor | Sequence | None = None,
+        region_masks: torch.Tensor | Sequence | None = None,
         region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,
@@ -224,36 +226,40 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         """
         if input_ids is None:
             raise ValueError("the model needs input_ids: what to look for")
-        check_expressions(input_ids, attention_mask, self.config.vocab_size)
-        regions = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
-        given = [name for name, value in regions.items() if value is not None]
+        text = self.get_text_features(input_ids, attention_mask)
         images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
+        brought = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
+        brought = {name: value for name, value in brought.items() if value is not None}
         if region_index is not None:
-            if pixel_values is None or given != ["region_boxes", "region_labels"] or image_features is not None:
+            if image_features is not None or pixel_values is None or list(brought) != ["region_boxes", "region_labels"]:
                 raise ValueError(
                     "a training step (region_index) needs pixel_values, region_boxes and region_labels too, and takes "
                     "neither image_features nor region_masks"
                 )
             return self._training_step(
-                pixel_values, images, regions, region_index, (input_ids, attention_mask), attribute_labels
+                {"pixel_values": pixel_values, **images}, brought, region_index, text, attribute_labels
             )
+        if attribute_labels is not None:
+            raise ValueError("attribute_labels are those of a training step: give region_index too")
         if image_features is None:
             if pixel_values is None:
                 raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, **images, **regions)
-        elif given:
+            image_features = self.get_image_features(pixel_values, **images, **brought)
+        elif brought:
             raise ValueError(
-                f"image_features hold their regions already; give {', '.join(given)} to get_image_features instead"
+                f"image_features hold their regions already; give {', '.join(brought)} to get_image_features instead"
             )
         if output_attentions is None:
             output_attentions = self.config.output_attentions
         regions = image_features.regions
         image_index = resolve_image_index(image_index, len(regions.counts), len(input_ids), input_ids.device)
         regions.require_some(image_index)
-        text = self.get_text_features(input_ids, attention_mask)
         matches = self.matching.match(regions, image_features.matching, text, image_index, output_attentions)
         chosen = matches.scores.argmax(1)  # Eq. 9: (N, R) -> (N,)
-        boxes = regions.pad(regions.boxes)[image_index] if output_attentions else None
+        explanation = None
+        if output_attentions:
+            boxes = regions.pad(regions.boxes)[image_index]  # (M, 4) -> (B, R, 4) -> (N, R, 4)
+            explanation = self.explain(text, matches, chosen, boxes)
         return ReferringSegmentationOutput(
             **self.draw_answers(image_features, image_index, chosen),
             scores=matches.scores.amax(1),  # (N, R) -> (N,)
@@ -261,28 +267,34 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             chosen=chosen,
             image_index=image_index,
             original_sizes=image_features.geometry.original_sizes,
-            explanation=self.explain(text, matches, chosen, boxes) if output_attentions else None,
+            explanation=explanation,
         )
 
     def _training_step(
-        self, pixel_values, images: dict, regions: dict, region_index, words: tuple, attribute_labels
+        self,
+        images: dict,
+        brought: dict,
+        region_index: torch.Tensor,
+        text: MAttNetTextFeatures,
+        attribute_labels: torch.Tensor | None,
     ) -> ReferringSegmentationOutput:
-        """The losses of P right pairs, arguments as of `forward`; `images` and `regions` by their names there."""
+        """The losses of P right pairs; `images` and `brought` are arguments of `forward`, by name."""
         with torch.no_grad():
-            features = self.detector.get_image_features(pixel_values, **images)
-            found, crops, head_maps = self.detector.find_regions(features, **regions)
-        if len(region_index) != len(words[0]) or len(region_index) % 3:
+            features = self.detector.get_image_features(**images)
+            regions, crops, head_maps = self.detector.find_regions(features, **brought)
+        num_expressions, num_regions = len(text.module_weights), len(regions.boxes)
+        if len(region_index) != num_expressions or len(region_index) % 3:
             raise ValueError(
-                f"region_index names {len(region_index)} pairs, input_ids holds {len(words[0])} expressions; give "
+                f"region_index names {len(region_index)} pairs, input_ids holds {num_expressions} expressions; give "
                 "three times as many of each as there are right pairs"
             )
-        if values_are_readable(region_index) and not 0 <= region_index.min() <= region_index.max() < len(crops):
+        if values_are_readable(region_index) and not 0 <= region_index.min() <= region_index.max() < num_regions:
             raise ValueError(
-                f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {len(crops)} "
+                f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {num_regions} "
                 "regions"
             )
-        sizes, text = features.geometry.original_sizes, self.get_text_features(*words)
-        matches = self.matching.match_pairs(found, crops, head_maps, sizes, region_index, text)
+        sizes = features.geometry.original_sizes
+        matches = self.matching.match_pairs(regions, crops, head_maps, sizes, region_index, text)
         losses = self.compute_loss(matches.scores, matches.attribute_logits, attribute_labels)
         return ReferringSegmentationOutput(loss=sum(losses.values()), losses=losses, scores=matches.scores)
 
