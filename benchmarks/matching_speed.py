@@ -10,6 +10,7 @@ import torch
 from report import argument_parser, publish
 from timing import contender, take_turns
 
+from hf_refseg.layers.regions import Regions
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.matching import MAttNetMatching
 
@@ -32,25 +33,29 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     config, generator = MAttNetConfig(), torch.Generator().manual_seed(0)
     matching, count = MAttNetMatching(config).eval(), options.regions
-    side = config.grid_size
-    regions = {
-        "region_maps": torch.rand(count, config.region_size, side, side, generator=generator),
-        "head_maps": torch.rand(count, config.head_size, side, side, generator=generator),
-        "boxes": torch.rand(1, count, 4, generator=generator) * 200 + 1,
-        "categories": torch.randint(1, 4, (1, count), generator=generator),
-        "region_mask": torch.ones(1, count, dtype=torch.bool),
-        "image_sizes": torch.tensor([[480, 640]]),
-    }
+    side, image_sizes = config.grid_size, torch.tensor([[480, 640]])
+    corners = torch.rand(count, 2, generator=generator) * 200
+    boxes = torch.cat([corners, corners + 1 + torch.rand(count, 2, generator=generator) * 200], 1)
+    labels = torch.randint(1, 4, (count,), generator=generator)
+    regions = Regions.of([boxes], [labels], image_sizes=image_sizes)
+    crops = torch.rand(count, config.region_size, side, side, generator=generator)
+    head_maps = torch.rand(count, config.head_size, side, side, generator=generator)
     words = torch.randint(1, config.vocab_size, (10, options.words), generator=generator)
-    features = matching.encode_regions(**regions)
 
-    def with_regions(input_ids):
-        matching.match(matching.encode_regions(**regions), input_ids)
+    def encode_regions():
+        return matching.encode_regions(regions, crops, head_maps, image_sizes)
 
-    contenders = {"regions, once per image": contender(lambda: matching.encode_regions(**regions))}
+    def match(input_ids, features):
+        matching.match(regions, features, matching.encode_words(input_ids))
+
+    def match_with_regions(input_ids):
+        match(input_ids, encode_regions())
+
+    contenders = {"regions, once per image": contender(encode_regions)}
+    features = encode_regions()
     for number in (1, 10):
-        contenders[f"{number} expressions"] = contender(matching.match, features, words[:number])
-        contenders[f"{number} expressions with regions"] = contender(with_regions, words[:number])
+        contenders[f"{number} expressions"] = contender(match, words[:number], features)
+        contenders[f"{number} expressions with regions"] = contender(match_with_regions, words[:number])
     timings = take_turns(contenders, options.repeats)
     rows = [{"name": name, **timing.milliseconds()} for name, timing in timings.items()]
     for one, ten in zip(rows[1:3], rows[3:], strict=True):

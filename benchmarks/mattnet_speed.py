@@ -16,6 +16,10 @@ def answer(expressions: int = 1, **options) -> dict:
     return {"expressions": expressions, **options}
 
 
+def matching(expressions: int) -> dict:
+    return {"stage": "matching", "expressions": expressions}
+
+
 ROWS = [
     Row("one expression", answer(), original_ms=4050 + 24, target=1.35),
     Row("ten expressions", answer(10), original_ms=4050 + 258, target=1.2),
@@ -28,8 +32,8 @@ ROWS = [
     Row("layer4 on 300 regions", {"stage": "head"}, original_ms=2531),
     Row("category and box of 300 regions", {"stage": "boxes"}, original_ms=32),
     Row("crop, layer4 and masks of 10 regions", {"stage": "masks"}, original_ms=56 + 70),
-    Row("matching, 10 regions, 1 expression", {"stage": "matching", "expressions": 1}, original_ms=23.9),
-    Row("matching, 10 regions, 10 expressions", {"stage": "matching", "expressions": 10}, original_ms=258),
+    Row("regions' features and matching, 10 regions, 1 expression", matching(1), original_ms=23.9),
+    Row("regions' features and matching, 10 regions, 10 expressions", matching(10), original_ms=258),
 ]
 
 
@@ -49,10 +53,9 @@ def build():
     image = torch.randn(1, 3, *SIZE).mul_(60)
     detector = model.detector
     with torch.inference_mode():
-        maps = detector.get_image_features(image)
-        boxes, _ = detector.propose(maps)
-        logits, _ = detector.head.predict(detector.head(detector.crop(maps, boxes)))
-        scores = logits.softmax(-1)[:, 1:].flatten().sort(descending=True).values
+        features = detector.get_image_features(image)
+        scored = detector.score(features, detector.propose(features))
+        scores = scored.logits.softmax(-1)[:, 1:].flatten().sort(descending=True).values
     detector.config.score_threshold = float(scores[DETECTIONS - 1])
     detector.config.nms_threshold = 1.0  # a random head's best boxes lie upon each other
     return model, image
@@ -64,51 +67,50 @@ def words(number: int):
     return torch.randint(1, 1000, (number, 5))
 
 
-def given_regions():
-    """Boxes (10, 4) and labels (10,) of regions that the caller brings."""
+def given_regions() -> dict:
+    """Ten regions that the caller brings."""
     import torch
 
     corners = torch.rand(DETECTIONS, 2) * torch.tensor([600.0, 420])
     boxes = torch.cat([corners, corners + torch.tensor([200.0, 180])], -1)
-    return boxes, torch.randint(0, 80, (DETECTIONS,))
+    return {"region_boxes": [boxes], "region_labels": [torch.randint(0, 80, (DETECTIONS,))]}
 
 
 def prepare_answer(model, image, row: dict):
     """A whole answer: photo and expressions in, masks out."""
     config = model.detector.config
     config.post_nms_top_n = row.get("proposals", config.post_nms_top_n)
-    inputs = {"input_ids": words(row["expressions"])}
-    if row.get("given"):
-        boxes, labels = given_regions()
-        inputs |= {"region_boxes": boxes[None], "region_labels": labels[None]}
-    return lambda: model(image, **inputs)
+    regions = given_regions() if row.get("given") else {}
+    input_ids = words(row["expressions"])
+    return lambda: model(image, input_ids, **regions)
 
 
 def prepare_stage(model, image, row: dict):
     """One stage, given what the stages before it found."""
-    import torch
-
     detector, matching = model.detector, model.matching
-    boxes, labels = given_regions()
-    maps = detector.get_image_features(image)
-    proposals, _ = detector.propose(maps)
-    crops = detector.crop(maps, proposals)
-    head = detector.head(crops)
-    features = model.get_image_features(image, region_boxes=[boxes], region_labels=[labels])
+    features = detector.get_image_features(image)
+    proposals = detector.propose(features)
+    crops = detector.crop(features.maps, proposals.boxes, proposals.image_index)
+    head_maps = detector.head(crops)
+    regions, *maps = detector.find_regions(features, **given_regions())
     input_ids = words(row.get("expressions", 1))
 
-    def masks():
-        _, maps_of_ten = detector.describe_regions(maps, [boxes], torch.ones(1))
-        return detector.mask_branch(maps_of_ten, labels)
+    def draw():
+        _, head_maps = detector.describe(features, regions)
+        return detector.draw(head_maps, regions.labels)
+
+    def match():
+        encoded = matching.encode_regions(regions, *maps, features.geometry.original_sizes)
+        return matching.match(regions, encoded, matching.encode_words(input_ids))
 
     stages = {
         "backbone": lambda: detector.get_image_features(image),
-        "proposals": lambda: detector.propose(maps),
-        "crop": lambda: detector.crop(maps, proposals),
+        "proposals": lambda: detector.propose(features),
+        "crop": lambda: detector.crop(features.maps, proposals.boxes, proposals.image_index),
         "head": lambda: detector.head(crops),
-        "boxes": lambda: detector.head.predict(head),
-        "masks": masks,
-        "matching": lambda: matching.match(features.matching, input_ids),
+        "boxes": lambda: detector.head.predict(head_maps),
+        "masks": draw,
+        "matching": match,
     }
     return stages[row["stage"]]
 
