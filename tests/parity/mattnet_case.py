@@ -12,28 +12,12 @@ from hf_refseg.models.mattnet.matching import MAttNetMatching
 from hf_refseg.models.mattnet.region_geometry import location_features, neighbor_rows, relative_locations
 
 from . import mattnet_pipeline_case
-from .golden_case import TOLERANCE_AFTER_STEP, Comparison, GoldenCase, compare
+from .golden_case import EXACT, TOLERANCE_AFTER_STEP, Checks, GoldenCase
 
 MODULE_COLUMN = {short: column for column, short in enumerate(SHORT_NAMES.values())}
 # Below this a gradient is analytically zero (a bias before a batch normalisation, the shift of a softmax), and its
 # stored norm is rounding (manifest's note).
 ZERO_GRADIENT = 1e-5
-
-
-class Checks(list[Comparison]):
-    """Comparisons of what is stored, by the goldens' names; what a case does not store is passed over."""
-
-    def __init__(self, expected: dict[str, np.ndarray]):
-        super().__init__()
-        self.expected = expected
-
-    def check(self, name: str, ours, **options):
-        if name in self.expected:
-            self.append(compare(name, ours, self.expected[name], **options))
-
-    def check_ids(self, name: str, ours, expected: np.ndarray):
-        """Ids are equal or wrong, whatever their size."""
-        self.append(compare(name, ours, expected, tolerance=0))
 
 
 def region_inputs(case: GoldenCase, ann_ids: np.ndarray) -> dict:
@@ -113,7 +97,7 @@ def check_geometry(case: GoldenCase, checks: Checks) -> None:
                 stored[name] = neighbor_rows(regions, case.outputs[name].shape[1], kinds)
         for name, index in stored.items():
             if name in case.outputs:
-                checks.check_ids(name, to_ids(index, ann_ids), case.outputs[name])
+                checks.compare(name, to_ids(index, ann_ids), case.outputs[name], EXACT)
 
 
 @torch.no_grad()
@@ -153,7 +137,7 @@ def check_sentence(
     if f"{prefix}/rel_ixs" in case.outputs:
         contexts = to_ids(features.neighbors, ann_ids)
         expected = chosen_ids(contexts, case.outputs[f"{prefix}/rel_ixs"])
-        checks.check_ids(f"{prefix}/rel_ixs (ids)", to_ids(matches.neighbors[0], ann_ids), expected)
+        checks.compare(f"{prefix}/rel_ixs (ids)", to_ids(matches.neighbors[0], ann_ids), expected, EXACT)
 
 
 @torch.no_grad()
@@ -170,7 +154,7 @@ def check_mixed(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> 
     checks.check("mixed/scores", pairs.scores)
     if "mixed/scores" in case.outputs:
         together = matches.scores[diagonal, diagonal]
-        checks.append(compare("mixed/scores (all pairs)", together, case.outputs["mixed/scores"]))
+        checks.compare("mixed/scores (all pairs)", together, case.outputs["mixed/scores"])
     checks.check("mixed/weights", text.module_weights)
     for short, column in MODULE_COLUMN.items():
         checks.check(f"mixed/{short}_attn", text.word_attentions[:, column])
@@ -188,7 +172,7 @@ def check_mixed(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> 
     checks.check("mixed/att_scores", pairs.attribute_logits)
     if "mixed/rel_ixs" in case.outputs:
         expected = chosen_ids(to_ids(features.neighbors, ann_ids)[:num_pairs], case.outputs["mixed/rel_ixs"])
-        checks.check_ids("mixed/rel_ixs (ids)", to_ids(pairs.neighbors, ann_ids), expected)
+        checks.compare("mixed/rel_ixs (ids)", to_ids(pairs.neighbors, ann_ids), expected, EXACT)
 
 
 def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) -> None:
@@ -226,7 +210,7 @@ def check_training(case: GoldenCase, matching: MAttNetMatching, checks: Checks) 
         regions = region_inputs(case, ann_ids)["regions"]
         contexts = neighbor_rows(regions, options["num_cxt"], context_kinds(case))
         expected = chosen_ids(to_ids(contexts, ann_ids)[region_index], case.outputs["train/rel_ixs"])
-        checks.check_ids("train/rel_ixs (ids)", to_ids(matches.neighbors, ann_ids), expected)
+        checks.compare("train/rel_ixs (ids)", to_ids(matches.neighbors, ann_ids), expected, EXACT)
     checks.check("train/loss_rank", rank)
     checks.check("train/loss_att", attributes)
     checks.check("train/loss", loss)
@@ -243,7 +227,7 @@ def compare_step(case: GoldenCase, matching: MAttNetMatching, checks: Checks) ->
     def compare_norms(stage: str):
         for name, expected in train[stage].items():
             if expected > ZERO_GRADIENT:
-                checks.append(compare(f"train/{stage}/{name}", ours[name].grad.norm(), expected))
+                checks.compare(f"train/{stage}/{name}", ours[name].grad.norm(), expected)
 
     compare_norms("grad_norm_before_clip")
     for name in case.outputs:
@@ -264,7 +248,7 @@ def compare_step(case: GoldenCase, matching: MAttNetMatching, checks: Checks) ->
             checks.check(name, tensor.view(expected.shape), tolerance=TOLERANCE_AFTER_STEP)
 
 
-def run(case: GoldenCase) -> list[Comparison]:
+def run(case: GoldenCase) -> Checks:
     checks = Checks(case.outputs)
     matching = load_matching(
         case.checkpoint("tensors_matching"),
@@ -284,4 +268,5 @@ def run(case: GoldenCase) -> list[Comparison]:
         checks.check("extract_subj_feats0", features.visual[0])
     if "train/scores" in case.outputs:
         check_training(case, matching, checks)
-    return [*checks, *mattnet_pipeline_case.run(case)]
+    checks += mattnet_pipeline_case.run(case)
+    return checks

@@ -17,44 +17,11 @@ from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegment
 from hf_refseg.models.mattnet.region_geometry import location_features, neighbor_rows, relative_locations
 from hf_refseg.processing.mask_pasting import paste_masks
 
-from .golden_case import Comparison, GoldenCase, compare
+from .golden_case import EXACT, Checks, GoldenCase, stored
 
 MASK_TOLERANCE = 1e-3  # share of pixels; a pixel at the cut may fall to either side
 # COCO numbers its 80 categories from 1 to 90; these numbers are not given.
 COCO_IDS = [number for number in range(1, 91) if number not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)]
-
-
-def stored(arrays: dict[str, np.ndarray], name: str):
-    """The arrays stored under a name: key, what part of the whole it is, and values."""
-    for key, values in arrays.items():
-        base, _, part = key.partition("[")
-        if base == name:
-            yield key, parse_part(part.removesuffix("]")), values
-
-
-def parse_part(text: str):
-    """What a key takes of an array: "" all of it, ":, ::8" slices of its dimensions, "rois 0,7" rows."""
-    if not text:
-        return ...
-    if rows := re.fullmatch(r"rois? ([\d, ]+)", text):
-        return [int(row) for row in rows[1].split(",")]
-    return tuple(slice(*(int(end) if end.strip() else None for end in of.split(":"))) for of in text.split(","))
-
-
-class PartChecks(list[Comparison]):
-    """Comparisons of whatever part of an array a case stores."""
-
-    def __init__(self, expected: dict[str, np.ndarray]):
-        super().__init__()
-        self.expected = expected
-
-    def check(self, name: str, ours, **options):
-        for key, part, values in stored(self.expected, name):
-            self.append(compare(key, torch.as_tensor(ours)[part], values, **options))
-
-    def check_share(self, name: str, ours: np.ndarray, expected: np.ndarray):
-        share = float((ours != expected).mean()) if ours.shape == expected.shape else np.inf
-        self.append(Comparison(f"{name} (share of pixels)", share, share, MASK_TOLERANCE))
 
 
 def load_detector(case: GoldenCase) -> tuple[MaskRcnnForInstanceSegmentation, MaskRcnnImageProcessor]:
@@ -78,9 +45,9 @@ def same_order(ours: torch.Tensor, expected: np.ndarray) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_detector(case: GoldenCase, model, inputs) -> list[Comparison]:
+def check_detector(case: GoldenCase, model, inputs) -> Checks:
     """Every stored array between the photo and the boxes of all proposals."""
-    checks = PartChecks(case.arrays("outputs_detector_rpn") | case.arrays("outputs_detector_head"))
+    checks = Checks(case.arrays("outputs_detector_rpn") | case.arrays("outputs_detector_head"))
     pixel_values, scale = inputs["pixel_values"], inputs["image_scales"][0]
     checks.check("blob", pixel_values[0].flip(0).permute(1, 2, 0))  # RGB (3, H, W) -> BGR (H, W, 3)
     size = torch.tensor(pixel_values.shape[-2:])
@@ -125,7 +92,7 @@ def check_detector(case: GoldenCase, model, inputs) -> list[Comparison]:
     checks.check("pred_boxes", exclusive_to_inclusive(scored.boxes).flatten(1))
     for key, part, values in stored(checks.expected, "mask_prob"):
         ours = model.mask_branch.mask_logits(torch.relu(model.mask_branch.upsampling(head[part]))).sigmoid()
-        checks.append(compare(key, ours, values))
+        checks.compare(key, ours, values)
     return checks
 
 
@@ -134,31 +101,31 @@ def to_xywh(boxes: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
+def check_pipeline(case: GoldenCase, detector, inputs) -> Checks:
     """Detections, masks, features and the answer to the case's expression, through the public model."""
-    checks = PartChecks(case.arrays("outputs_pipeline"))
+    checks = Checks(case.arrays("outputs_pipeline"))
     expected = checks.expected
     found = detector(**inputs, at_least_one=True)
     size = tuple(inputs["original_sizes"][0].tolist())
     checks.check("det_boxes_xywh", to_xywh(found.pred_boxes))
     checks.check("det_scores", found.scores)
-    checks.check("det_class_index", found.class_labels + 1, tolerance=0)
-    checks.check("det_category_id", torch.tensor(COCO_IDS)[found.class_labels], tolerance=0)
+    checks.check("det_class_index", found.class_labels + 1, EXACT)
+    checks.check("det_category_id", torch.tensor(COCO_IDS)[found.class_labels], EXACT)
     checks.check("mask_prob_14x14", found.mask_probabilities)
     width = int(expected["masks_shape"][-1])
     masks = np.unpackbits(expected["masks_packedbits"], axis=-1)[..., :width].astype(bool)
     pasted = paste_masks(found.mask_probabilities, found.pred_boxes, size, interpolation="paper")
-    checks.check_share("masks_packedbits", pasted.numpy(), masks)
-    checks.check("masks_shape", torch.tensor(pasted.shape), tolerance=0)
+    checks.share("masks_packedbits", pasted.numpy(), masks, MASK_TOLERANCE, "share of pixels")
+    checks.check("masks_shape", torch.tensor(pasted.shape), EXACT)
     for key in expected:
         if lowered := re.fullmatch(r"lowered\(conf_thresh=([\d.]+)\)/(\w+)", key):
             few = detector(**inputs, at_least_one=True, score_threshold=float(lowered[1]))
             ours = to_xywh(few.pred_boxes) if lowered[2] == "det_boxes_xywh" else few.class_labels + 1
-            checks.append(compare(key, ours, expected[key]))
+            checks.compare(key, ours, expected[key])
 
     matching = load_matching(case.checkpoint("tensors_matching"))
     tokenizer = tokenizer_from_infos(case.config, matching.config)
-    checks.check("labels", torch.tensor([tokenizer(case.config["expression"])["input_ids"]]), tolerance=0)
+    checks.check("labels", torch.tensor([tokenizer(case.config["expression"])["input_ids"]]), EXACT)
     model = MAttNetForReferringSegmentation.from_parts(detector, matching)
     outputs = model(**inputs, input_ids=torch.from_numpy(expected["labels"]), output_attentions=True)
     features = model.get_image_features(**inputs)
@@ -169,7 +136,7 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     checks.check("Feats/dif_lfeats", relative_locations(boxes, same).flatten(1))
     contexts = neighbor_rows(regions, num_neighbors, "different_then_same")
     checks.check("Feats/cxt_lfeats", relative_locations(boxes, contexts))
-    checks.check("cxt_det_ids", contexts, tolerance=0)
+    checks.check("cxt_det_ids", contexts, EXACT)
     checks.check("Feats/pool5", found.crops)
     checks.check("Feats/fc7", found.head_features)
     means = found.head_features.mean((2, 3))
@@ -191,23 +158,25 @@ def check_pipeline(case: GoldenCase, detector, inputs) -> list[Comparison]:
     for key, _, values in stored(expected, "match/rel_ixs"):
         # of several paddings, which all score 0, any one is as good; their ids are -1
         ids = np.take_along_axis(expected["cxt_det_ids"], values[:, None], 1)[:, 0]
-        checks.append(compare(f"{key} (ids)", matches.neighbors[0], ids, tolerance=0))
+        checks.compare(f"{key} (ids)", matches.neighbors[0], ids, EXACT)
     checks.check("match/sub_grid_attn", matches.grid_attention[0].flatten(1))
     checks.check("match/att_scores", matches.attribute_logits[0])
     entry = case.manifest["pipeline_entry"]
     chosen = int(explanation.chosen[0])
-    checks.append(compare("entry/pred_det_id", np.array(chosen), np.array(entry["pred_det_id"]), tolerance=0))
-    checks.append(compare("entry/pred_box", to_xywh(outputs.pred_boxes)[0], np.array(entry["pred_box"])))
-    checks.append(compare("entry/sub_grid_attn", explanation.grid_attention[0].flatten(), entry["sub_grid_attn"]))
+    checks.compare("entry/pred_det_id", np.array(chosen), np.array(entry["pred_det_id"]), EXACT)
+    checks.compare("entry/pred_box", to_xywh(outputs.pred_boxes)[0], np.array(entry["pred_box"]))
+    checks.compare("entry/sub_grid_attn", explanation.grid_attention[0].flatten(), entry["sub_grid_attn"])
     drawn = paste_masks(outputs.region_masks, outputs.pred_boxes, size, interpolation="paper")[0].numpy()
-    checks.check_share("entry/mask", drawn, masks[chosen])
+    checks.share("entry/mask", drawn, masks[chosen], MASK_TOLERANCE, "share of pixels")
     return checks
 
 
-def run(case: GoldenCase) -> list[Comparison]:
+def run(case: GoldenCase) -> Checks:
     if not (case.folder / "outputs_pipeline.npz").is_file():
-        return []
+        return Checks()
     detector, processor = load_detector(case)
     image = np.ascontiguousarray(case.inputs["image_bgr"][..., ::-1])
     inputs = dict(processor(image))
-    return check_detector(case, detector, inputs) + check_pipeline(case, detector, inputs)
+    checks = check_detector(case, detector, inputs)
+    checks += check_pipeline(case, detector, inputs)
+    return checks
