@@ -6,6 +6,7 @@ from itertools import accumulate
 
 import torch
 from transformers import BatchFeature, TokenizersBackend
+from transformers.processing_utils import ProcessingKwargs
 from transformers.utils import logging
 
 from ...processing.mask_pasting import paste_masks
@@ -23,6 +24,10 @@ NAMES = ("categories", "attributes", "predicates")
 LARGEST_OVERLAP = 0.5  # IoU of masks above which two detections are the same thing
 
 
+class HulaNetProcessorKwargs(ProcessingKwargs, total=False):
+    _defaults = {"text_kwargs": {"padding": True, "truncation": True, "add_special_tokens": True}}
+
+
 class HulaNetProcessor(ReferringSegmentationProcessor):
     """The detector's images; phrases, and what each of their words says.
 
@@ -35,8 +40,10 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
     Raises ValueError for lists of other things.
     """
 
+    valid_processor_kwargs = HulaNetProcessorKwargs
     default_image_processor = MaskRcnnImageProcessor
     padding_side = "right"
+    skip_tensor_conversion = [*ReferringSegmentationProcessor.skip_tensor_conversion, "phrase_structure"]
 
     def __init__(
         self,
@@ -62,7 +69,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
 
     @property
     def model_input_names(self) -> list[str]:
-        return [*super().model_input_names, "word_roles", "word_categories"]
+        return [*super().model_input_names, "word_roles", "word_categories", "phrase_structure"]
 
     def __call__(
         self,
