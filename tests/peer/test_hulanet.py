@@ -3,7 +3,6 @@
 import unittest
 
 import pytest
-import torch
 from transformers.testing_utils import torch_device
 from transformers.utils import ModelOutput
 
