@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor, RmiImageProcessor, RmiProcessor, checkpoints, cli
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from hf_refseg.systems import SYSTEMS
 from tests.tiny import tiny_lstm_cnn, tiny_rmi
 
 
@@ -172,7 +173,8 @@ def test_checkpoints_that_are_not_whole_are_refused(rmi, photo, tmp_path, capsys
     weights.write_bytes(weights.read_bytes()[:3000])
     assert f"error: the weights of {folder} are damaged or cut off" in error()
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    assert "Model type should be one of LstmCnnConfig, MAttNetConfig, RmiConfig" in error()
+    names = [f"{system.prefix}Config" for system in SYSTEMS if system.kind == "referring"]
+    assert f"Model type should be one of {', '.join(names)}" in error()
 
 
 class Touch:

@@ -3,6 +3,8 @@
 import torch
 
 from hf_refseg.layers.regions import Regions
+from hf_refseg.models.cac.configuration_cac import CacConfig
+from hf_refseg.models.cac.modeling_cac import CacForReferringSegmentation
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
 from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation
@@ -76,6 +78,16 @@ def tiny_mattnet_config(**kwargs) -> MAttNetConfig:
 
 def tiny_mattnet(**kwargs) -> MAttNetForReferringSegmentation:
     return MAttNetForReferringSegmentation(tiny_mattnet_config(**kwargs)).eval()
+
+
+def tiny_cac_config(**kwargs) -> CacConfig:
+    words = {"vocab_size": VOCAB_SIZE, "word_embedding_size": 10, "word_vec_size": 11, "hidden_size": 12}
+    captions = {"caption_word_size": 9, "caption_hidden_size": 8, "caption_attention_size": 7, "caption_grid_size": 3}
+    return CacConfig(**{"detector_config": tiny_mask_rcnn_config(), **words, **captions, **kwargs})
+
+
+def tiny_cac(**kwargs) -> CacForReferringSegmentation:
+    return CacForReferringSegmentation(tiny_cac_config(**kwargs)).eval()
 
 
 def tiny_matching_config(**kwargs) -> MAttNetConfig:

@@ -20,7 +20,7 @@ from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, 
 from .evaluation import commands as evaluation
 from .systems import SYSTEMS, find_system
 
-CONVERTER_FILES = ("vocabulary", "detector", "infos")  # what a converter may need beside the checkpoint
+CONVERTER_OPTIONS = ("vocabulary", "detector", "infos", "network")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
 # Words that mean nothing by themselves: as whole expressions they tell of quotes that were forgotten.
 CONNECTING_WORDS = frozenset("the a an of in on at with to and by from under over behind next".split())
@@ -78,7 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("system", choices=convertible(), help="which model the checkpoint is of")
     convert.add_argument("checkpoint", metavar="CKPT", help="TensorFlow or PyTorch checkpoint, or .npz")
     convert.add_argument(
-        "--vocabulary", metavar="FILE", help="rmi, lstm-cnn: the words the model was trained with, one per line"
+        "--vocabulary",
+        metavar="FILE",
+        help="the words the model was trained with: one per line (rmi, lstm-cnn), or data.json (cac)",
     )
     convert.add_argument(
         "--detector", metavar="CKPT", help="mattnet: checkpoint of its detector, or a folder that was converted"
@@ -86,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--infos", metavar="FILE", help="mattnet: the JSON of its words; default: the one beside the checkpoint"
     )
+    convert.add_argument("--network", help="cac: which of the original's networks it is, where its weights don't tell")
     convert.add_argument("--output", required=True, type=Path, metavar="DIR", help="a new folder for the model")
     convert.set_defaults(run=run_convert)
 
@@ -146,8 +149,8 @@ def convertible() -> list[str]:
 def run_convert(options: argparse.Namespace) -> None:
     convert = find_system(options.system).module("convert").convert
     parameters = inspect.signature(convert).parameters
-    given = {name: getattr(options, name) for name in CONVERTER_FILES if getattr(options, name) is not None}
-    for name in CONVERTER_FILES:
+    given = {name: getattr(options, name) for name in CONVERTER_OPTIONS if getattr(options, name) is not None}
+    for name in CONVERTER_OPTIONS:
         if name in parameters and parameters[name].default is inspect.Parameter.empty and name not in given:
             raise ValueError(f"a checkpoint of {options.system} needs --{name} too")
         if name in given and name not in parameters:

@@ -79,6 +79,7 @@ SYSTEMS = (
     System("vgg_fcn", "VggFcn", "backbone"),
     System("mobilenet_v2", "RefSegMobileNetV2", "backbone"),
     System("mask_rcnn", "MaskRcnn", "detector"),
+    System("cac", "Cac", "referring", image_processor="mask_rcnn"),
     System("lstm_cnn", "LstmCnn", "referring"),
     System("hulanet", "HulaNet", "referring", image_processor="mask_rcnn"),
     System("mattnet", "MAttNet", "referring", image_processor="mask_rcnn"),

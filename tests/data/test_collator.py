@@ -20,6 +20,7 @@ class Recorder:
     """Stands for a processor: returns what it is given."""
 
     row_inputs = ReferringSegmentationProcessor.row_inputs
+    target_names = ReferringSegmentationProcessor.target_names
 
     def __call__(self, **inputs):
         return inputs

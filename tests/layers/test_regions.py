@@ -115,6 +115,42 @@ def test_packed_and_padded():
     assert regions.rows(torch.tensor([2, 0, 2]), torch.tensor([1, 0, 0])).tolist() == [2, 0, 1]
 
 
+# ---- Of the image of each expression ----
+
+BOXES = torch.tensor([[0.0, 0, 5, 5], [1, 1, 6, 6], [2, 2, 7, 7], [3, 3, 8, 8]], dtype=torch.float64)
+
+
+def regions(*counts: int, masks: bool = False) -> Regions:
+    total = sum(counts)
+    shapes = tuple(torch.full((count, 10, 10), True) for count in counts) if masks else None
+    return Regions(BOXES[:total], counts, torch.arange(total), torch.arange(total) / 10, shapes)
+
+
+def test_every_expression_takes_the_regions_of_its_image():
+    for given in (regions(1, 3), regions(2, 2)):
+        index = torch.tensor([1, 0, 1])
+        taken = given.take(index)
+        of_images = given.split(given.boxes)
+        assert taken.counts == tuple(given.counts[image] for image in index.tolist())
+        assert torch.equal(taken.boxes, torch.cat([of_images[image] for image in index.tolist()]))
+        assert taken.boxes.dtype == torch.float64 and taken.masks is None
+        for name in ("labels", "scores"):
+            of_images_values = given.split(getattr(given, name))
+            expected = torch.cat([of_images_values[image] for image in index.tolist()])
+            assert torch.equal(getattr(taken, name), expected)
+
+
+def test_taken_regions_may_have_neither_labels_nor_scores_but_masks():
+    given = Regions(BOXES, (1, 3), masks=regions(1, 3, masks=True).masks)
+    taken = given.take(torch.tensor([1]))
+    assert taken.labels is None and taken.scores is None and taken.masks[0] is given.masks[1]
+
+
+def test_an_image_without_regions_gives_none():
+    taken = regions(0, 3).take(torch.tensor([0, 1, 0]))
+    assert taken.counts == (0, 3, 0) and torch.equal(taken.image_index, torch.tensor([1, 1, 1]))
+
+
 # ---- What is refused ----
 
 

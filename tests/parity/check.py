@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from tests.parity import (  # noqa: E402
+    cac_case,
     densecrf_case,
     evaltext_case,
     lstm_cnn_case,
@@ -28,6 +29,7 @@ SYSTEMS = {
     "rmi": rmi_case.run,
     "lstmcnn": lstm_cnn_case.run,
     "mattnet": mattnet_case.run,
+    "cac": cac_case.run,
     "phrasecut_eval": phrasecut_eval_case.run,
     "densecrf": densecrf_case.run,
 }

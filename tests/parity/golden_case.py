@@ -101,7 +101,8 @@ def make_original(make_tensor, tensor: dict) -> np.ndarray:
         return np.full(tensor["shape"], float(tensor["rule"].split(":")[1]), np.float32)
     base, factor, offset = re.fullmatch(r"([^*+]+)(?:\*([^+]+))?(?:\+(.+))?", tensor["rule"]).groups()
     base = "normal:1" if base == "normal" else base
-    array = make_tensor(tensor["name"], tensor["shape"], base, tensor["seed"], tensor["out_axis"])
+    axis = tensor.get("out_axis", tensor.get("output_axis"))
+    array = make_tensor(tensor["name"], tensor["shape"], base, tensor["seed"], axis)
     if factor or offset:
         array = (array * np.float64(factor or 1) + np.float64(offset or 0)).astype(np.float32)
     return array

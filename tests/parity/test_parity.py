@@ -17,6 +17,7 @@ CASES = [
     "lstmcnn/a/seg512",
     "lstmcnn/a/det",
     "mattnet/a",
+    "cac/a",
     "evaltext",
     "phrasecut_eval",
     "densecrf/case0",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.v2 import functional as tvF
 
 import hf_refseg
@@ -111,3 +112,13 @@ def test_logits_of_another_size_are_refused():
         ValueError, match=r"picture of \(300, 500\) .* scaled to \(600, 1000\), does not fit into \(90, 150\)"
     ):
         ShortestEdgeImageProcessor().restore_masks(torch.zeros(1, 90, 150), (300, 500))
+
+
+@pytest.mark.parametrize("size", [(90, 140), (160, 100), (96, 96)])
+def test_the_detectors_masks_take_the_nearest_pixel_as_the_paper_does(size):
+    mask = ellipse(*size)
+    image_processor = ShortestEdgeImageProcessor(size={"shortest_edge": 60, "longest_edge": 100}, interpolation="paper")
+    batch = image_processor(photo_of(mask), segmentation_maps=mask)
+    height, width = batch["pixel_values"].shape[-2:]
+    expected = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(batch["labels"][0].numpy(), expected)

@@ -61,7 +61,7 @@ class ReferringSegmentationCollator(RowDraws):
         if not rows:
             raise ValueError("Got an empty batch: the collator needs at least one row.")
         of_rows = [self.processor.row_inputs(row) for row in rows]
-        names = of_rows[0].keys() - {"images", "text"} - (set() if self.labels else {"segmentation_maps"})
+        names = of_rows[0].keys() - {"images", "text"} - (set() if self.labels else set(self.processor.target_names))
         inputs = {name: [value for of_row in of_rows for value in of_row[name]] for name in names}
         inputs |= {name: [of_row[name] for of_row in of_rows] for name in ("images", "text")}
         return self.processor(**inputs, **{"return_tensors": "pt", "allow_unknown": True, **self.processor_kwargs})

@@ -108,6 +108,20 @@ class Regions:
         """Which of all M regions is the region `index` (N,) of the images `image_index` (N,): (N,)."""
         return self.starts[image_index] + index
 
+    def take(self, image_index: torch.Tensor) -> "Regions":
+        """The regions of the image of each expression, (N,): those of N images."""
+        if len(set(self.counts)) == 1:  # known without a look at the index, for which a GPU would wait
+            counts = self.counts[:1] * len(image_index)
+        else:
+            counts = tuple(self.counts[image] for image in image_index.tolist())
+        of_expression = packed_image_index(counts, self.boxes.device)  # (M',)
+        first = torch.tensor([0, *accumulate(counts)][:-1], device=self.boxes.device)  # (N,)
+        index = torch.arange(len(of_expression), device=self.boxes.device) - first[of_expression]
+        rows = self.rows(image_index[of_expression], index)  # (M',) of the M
+        labels, scores = (None if values is None else values[rows] for values in (self.labels, self.scores))
+        masks = None if self.masks is None else tuple(self.masks[image] for image in image_index.tolist())
+        return Regions(self.boxes[rows], counts, labels, scores, masks)
+
     def split(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(M, ...) -> per image (R_i, ...)."""
         return values.split(self.counts)

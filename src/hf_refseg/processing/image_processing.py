@@ -10,7 +10,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 
 from .images import image_list, load_image
 from .masks import read_masks
-from .placement import CenteredPlacement, Placement
+from .placement import CenteredPlacement, CornerPlacement, Placement
 from .resizing import check_interpolation, opencv_resize
 
 
@@ -237,10 +237,10 @@ class ShortestEdgeImageProcessor(RefSegImageProcessor):
         size: SizeDict | None = None,
         do_resize: bool | None = None,
         **_,
-    ) -> Placement:
+    ) -> CornerPlacement:
         scale = self.scale_of(original, size, do_resize)
         inner = tuple(max(round(side * scale), 1) for side in original)
-        return Placement(original, canvas or inner, inner)
+        return CornerPlacement(original, canvas or inner, inner)
 
     def prepare(
         self, image: torch.Tensor, *, size: SizeDict | None = None, do_resize: bool | None = None, **settings

@@ -42,7 +42,7 @@ def paste_masks(
     if interpolation == "paper":
         if threshold != 0.5:
             raise ValueError(f"interpolation='paper' cuts at {PAPER_THRESHOLD} of 255; threshold needs 'clean'")
-        masks = [_paste_like_the_paper(mask, box, size) for mask, box in zip(probabilities, boxes, strict=True)]
+        masks = [paste_bytes(mask, box, size) > PAPER_THRESHOLD for mask, box in zip(probabilities, boxes, strict=True)]
         return torch.stack(masks) if masks else torch.zeros(0, *size, dtype=torch.bool)
     pasted = [  # a few at a time: a photo of 12 megapixels has 48 MB of probabilities per mask
         paste_probabilities(some, some_boxes, size) > threshold
@@ -51,19 +51,28 @@ def paste_masks(
     return torch.cat(pasted)
 
 
-def _paste_like_the_paper(probability: torch.Tensor, box: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def paste_bytes(probability: torch.Tensor, box: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """
+    One mask as the paper's rule has it before it is cut at `PAPER_THRESHOLD`, on the CPU.
+
+    Args:
+        probability: (M, M); box: (4,); size: of the photo, as of `paste_masks`.
+
+    Returns:
+        (height, width) uint8, 0 outside the box.
+    """
     height, width = size
     x1, y1, x2, y2 = exclusive_to_inclusive(box.float()).tolist()
     x1, y1 = min(max(x1, 0.0), width - 1.0), min(max(y1, 0.0), height - 1.0)
     x2, y2 = min(max(x2, 0.0), width - 1.0), min(max(y2, 0.0), height - 1.0)
     rows, columns = int(y2 - y1 + 1), int(x2 - x1 + 1)
-    mask = torch.zeros(height, width, dtype=torch.bool)
+    pasted = torch.zeros(height, width, dtype=torch.uint8)
     if rows < 1 or columns < 1:
-        return mask
+        return pasted
     values = stretch_to_bytes(probability.detach().cpu().float().numpy() * 255)
-    resized = np.asarray(Image.fromarray(values).resize((columns, rows), Image.Resampling.BILINEAR))
-    mask[int(y1) : int(y1) + rows, int(x1) : int(x1) + columns] = torch.from_numpy(resized > PAPER_THRESHOLD)
-    return mask
+    resized = np.array(Image.fromarray(values).resize((columns, rows), Image.Resampling.BILINEAR))
+    pasted[int(y1) : int(y1) + rows, int(x1) : int(x1) + columns] = torch.from_numpy(resized)
+    return pasted
 
 
 def stretch_to_bytes(values: np.ndarray) -> np.ndarray:

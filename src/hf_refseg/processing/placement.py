@@ -1,8 +1,8 @@
 """Where a picture lies in the network's input, and the way back from there.
 
 There are two placements. The detector scales a picture and puts it at the top left; the largest picture of the batch
-decides how large the canvas is: [`Placement`]. Hu et al. and Liu et al. scale it to fit into a canvas of a fixed size
-and center it there, which leaves bars at two sides, a letterbox: [`CenteredPlacement`].
+decides how large the canvas is: [`CornerPlacement`]. Hu et al. and Liu et al. scale it to fit into a canvas of a fixed
+size and center it there, which leaves bars at two sides, a letterbox: [`CenteredPlacement`].
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvF
 
+from ..layers.nearest_resize import resize_nearest
 from .resizing import check_interpolation, resize_and_crop, resize_mask, resize_picture, skimage_resize
 
 PAPER_LOGIT = 1e-9  # from which on the originals count a pixel of the network's input as foreground
@@ -102,6 +103,17 @@ class Placement:
     def _enlarge_by_touch(self, masks: torch.Tensor) -> torch.Tensor:
         """float (N, *canvas) in {0, 1} -> (N, *original), above 0 wherever the foreground touches."""
         return skimage_resize(self.crop(masks), self.original)
+
+
+@dataclass(frozen=True)
+class CornerPlacement(Placement):
+    """A picture at the top left of its canvas (MAttNet's and CAC's code)."""
+
+    def place_mask(self, mask: torch.Tensor, interpolation: str) -> torch.Tensor:
+        """As above; with `"paper"` every pixel takes the nearest one of the mask, as Pillow finds it."""
+        if interpolation == "paper":
+            return self.pad(resize_nearest(mask, self.inner).to(torch.float32))
+        return super().place_mask(mask, interpolation)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
 
     valid_processor_kwargs = ReferringSegmentationProcessorKwargs
     default_image_processor = CanvasImageProcessor
+    target_names = ("segmentation_maps",)  # arguments of a call that become labels
     padding_side = "left"  # where the system's tokenizers pad
 
     def __init__(self, image_processor=None, tokenizer=None, dense_crf: dict | None = None):

@@ -1,0 +1,107 @@
+"""
+Spatial-aware dynamic filters (Chen et al., BMVC 2019): the words make seven filters, and each looks at one part of the
+image, so that "left" can mean the left half.
+
+B images, N expressions, F filters, C channels, (h, w) feature map, H state of the LSTM over words.
+"""
+
+import torch
+from torch import nn
+
+from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
+from .configuration_cac import CacConfig
+
+
+def part_of_map(name: str, height: int, width: int) -> tuple[int, int, int, int]:
+    """
+    The cells of a map of (height, width) that a filter looks at: (top, bottom, left, right), bottom and right outside.
+
+    Halves and quarters of odd sizes are rounded down, as in the original: of five rows, two are "up" and three "down".
+    """
+    rows = {
+        "up": (0, height // 2),
+        "down": (height // 2, height),
+        "horizontal": (height // 4, height * 3 // 4),
+    }
+    columns = {
+        "left": (0, width // 2),
+        "right": (width // 2, width),
+        "vertical": (width // 4, width * 3 // 4),
+    }
+    return *rows.get(name, (0, height)), *columns.get(name, (0, width))
+
+
+def part_masks(
+    filters: tuple[str, ...], sizes: list[tuple[int, int]], canvas: tuple[int, int], device: torch.device
+) -> torch.Tensor:
+    """
+    Where each filter looks: (B, F, h, w) bool.
+
+    Args:
+        filters: names of the F filters.
+        sizes: (height, width) of each image's map; cells beyond it belong to no part.
+        canvas: (h, w) of the maps in the batch.
+    """
+    bounds = torch.tensor([[part_of_map(name, *size) for name in filters] for size in sizes], device=device)
+    top, bottom, left, right = bounds[..., None, None].unbind(2)  # (B, F, 4) -> 4 x (B, F, 1, 1)
+    y = torch.arange(canvas[0], device=device)[:, None]
+    x = torch.arange(canvas[1], device=device)
+    return (y >= top) & (y < bottom) & (x >= left) & (x < right)
+
+
+def map_coordinates(sizes: list[tuple[int, int]], canvas: tuple[int, int], like: torch.Tensor) -> torch.Tensor:
+    """Eight coordinates of every cell of each image's own map, zeros beyond it: (B, 8, h, w) as `like`."""
+    coordinates = like.new_zeros(len(sizes), NUM_COORDINATES, *canvas)
+    for of_image, (height, width) in zip(coordinates, sizes, strict=True):
+        of_image[:, :height, :width] = spatial_coordinates(height, width, like.device, like.dtype)
+    return coordinates
+
+
+class SpatialFilters(nn.Module):
+    """Filters and their weights, made of an expression, and what they find on a feature map."""
+
+    def __init__(self, config: CacConfig, channels: int):
+        super().__init__()
+        self.names = tuple(config.filters)
+        self.coordinates = config.coordinates
+        filter_size = channels + NUM_COORDINATES * config.coordinates
+        self.filters = nn.ModuleDict({name: nn.Linear(2 * config.hidden_size, filter_size) for name in self.names})
+        self.fusion = nn.Linear(2 * config.hidden_size, len(self.names)) if len(self.names) > 1 else None
+
+    def make_filters(self, sentence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        f_i = tanh(W_i s + b_i) of each part, and the weights that fuse their responses.
+
+        Args:
+            sentence: (N, 2H), s.
+
+        Returns:
+            (N, F, C) filters and (N, F) weights; the weight of a single filter is 1.
+        """
+        filters = torch.stack([layer(sentence) for layer in self.filters.values()], 1).tanh()  # -> (N, F, C)
+        weights = sentence.new_ones(len(sentence), 1) if self.fusion is None else self.fusion(sentence).tanh()
+        return filters, weights
+
+    def forward(
+        self, sentence: torch.Tensor, maps: torch.Tensor, sizes: list[tuple[int, int]], image_index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        R_i = f_i * V in the part i of the map, and zero outside of it; R = sum_i g_i R_i.
+
+        Args:
+            sentence: (N, 2H).
+            maps: (B, C, h, w), V; zeros beyond the map of an image that is smaller than the batch.
+            sizes: (height, width) of each image's map.
+            image_index: (N,) image of each expression.
+
+        Returns:
+            R (N, h, w) logits, R_i (N, F, h, w) and g (N, F).
+        """
+        filters, weights = self.make_filters(sentence)
+        canvas = tuple(maps.shape[-2:])
+        if self.coordinates:
+            maps = torch.cat([maps, map_coordinates(sizes, canvas, maps)], 1)  # -> (B, C + 8, h, w)
+        parts = part_masks(self.names, sizes, canvas, maps.device)[image_index]  # (B, F, h, w) -> (N, F, h, w)
+        responses = torch.einsum("nfc,nchw->nfhw", filters, maps[image_index]) * parts
+        fused = torch.einsum("nf,nfhw->nhw", weights, responses)
+        return fused, responses, weights
