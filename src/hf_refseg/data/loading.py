@@ -22,7 +22,10 @@ OPTIONS_OF_LAYOUT = {
     "coco": ("images", "exclude_images"),
 }
 BUILT_OPTIONS = ("images", "partition", "streaming", "shuffle_buffer")
-SHAPES_OPTIONS = ("dialect", "size", "seed", "expression_types", "refs_per_scene", "num_samples", "streaming")
+SHAPES_OPTIONS = (
+    *("dialect", "size", "seed", "expression_types", "refs_per_scene", "category_shares"),
+    *("num_samples", "streaming"),
+)
 
 
 def load(
@@ -63,7 +66,7 @@ def load(
         shuffle_buffer: of a built data set's stream: shuffle its shards, and its rows in a buffer of this many, before
             pictures are opened; `set_epoch` of the stream shuffles anew.
         num_samples: only the first rows, at most this many; of RefShapes, exactly this many.
-        shapes_options: of RefShapes: dialect, size, seed, expression_types, refs_per_scene.
+        shapes_options: of RefShapes: dialect, size, seed, expression_types, refs_per_scene, category_shares.
 
     Raises:
         FileNotFoundError: nothing is there under this name, or no pictures.

@@ -3,7 +3,7 @@ import pytest
 
 from hf_refseg.data import RefShapes, decode_mask
 from hf_refseg.data.refshapes.drawing import OUTLINES, RGB
-from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS
+from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, FURTHER_CATEGORIES
 
 
 def instances(num_samples, size=128):
@@ -13,7 +13,7 @@ def instances(num_samples, size=128):
 
 
 def test_every_category_and_color_can_be_drawn():
-    assert set(OUTLINES) == set(CATEGORIES) and set(RGB) == set(COLORS)
+    assert set(OUTLINES) == {*CATEGORIES, *FURTHER_CATEGORIES} and set(RGB) == set(COLORS)
 
 
 def test_small_and_large_are_far_apart():

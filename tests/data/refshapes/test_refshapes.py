@@ -146,3 +146,37 @@ def test_map_style_dataset(tmp_path):
     shapes = RefShapes(num_samples=3, size=48)
     stored = shapes.to_dataset(cache_dir=str(tmp_path))
     assert [comparable(row) for row in stored] == [comparable(row) for row in shapes]
+
+
+LONG_TAIL = {"circle": 20, "square": 20, "star": 1, "oval": 1}
+
+
+def test_categories_are_as_frequent_as_their_shares():
+    rows = RefShapes(dialect="phrasecut", num_samples=150, category_shares=LONG_TAIL)
+    counts = Counter(instance["category"] for row in rows for instance in row["instances"])
+    assert set(counts) == set(LONG_TAIL) and rows.categories == list(LONG_TAIL)
+    assert min(counts["circle"], counts["square"]) > 3 * max(counts["star"], counts["oval"])
+    said = {word for row in rows for sentence in row["sentences"] for word in sentence["tokens"]}
+    assert said <= set(rows.vocabulary_texts()) and "ellipses" in rows.vocabulary_texts()
+    assert comparable(rows[0]) != comparable(RefShapes(dialect="phrasecut")[0])
+
+
+def test_further_categories_are_drawn_on_demand_only():
+    assert not {"oval", "pentagon"} & set(RefShapes.vocabulary()) and "oval" not in RefShapes().categories
+    stream = RefShapes(num_samples=4, category_shares=LONG_TAIL).to_iterable_dataset(num_shards=2)
+    assert [row["sentences"] for row in stream] == [
+        row["sentences"] for row in RefShapes(num_samples=4, category_shares=LONG_TAIL)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"circle": 1, "blob": 1}, r"names \['blob'\]; RefShapes draws \['circle', .*'hexagon'\]"),
+        ({"circle": 1}, "two categories or more"),
+        ({"circle": 1, "star": 0}, "a share above 0"),
+    ],
+)
+def test_impossible_shares_are_refused(shares, message):
+    with pytest.raises(ValueError, match=message):
+        RefShapes(category_shares=shares)

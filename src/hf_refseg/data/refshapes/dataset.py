@@ -3,7 +3,7 @@
 import copy
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from ..schema import OPTIONAL_FIELDS, row_features, text_rle, union_masks
 from ..splits import find_split
 from .dialects import DIALECTS, Described, Dialect, describe, draw_kind, vocabulary
 from .drawing import draw
-from .scene import CATEGORIES, COLORS, PATTERNS, RADII, SPLITS, Shape, sample_scene
+from .scene import CATEGORIES, COLORS, FURTHER_CATEGORIES, PATTERNS, RADII, SPLITS, Shape, sample_scene
 from .semantics import Thing
 from .statements import stated_fields
 from .wording import say
@@ -32,8 +32,9 @@ class RefShapes(ReferringRows):
     """Scenes of 3 to 7 shapes (category, color, size, pattern, position) with expressions that are true of their mask
     and of nothing else in the picture.
 
-    Sample i is a function of (seed, split, dialect, size, expression_types, i) alone: no state, no file, the same in
-    every process. Splits never overlap, not even between seeds: the combination of shapes decides the split of a scene.
+    Sample i is a function of (seed, split, dialect, size, expression_types, category_shares, i) alone: no state, no
+    file, the same in every process. Splits never overlap, not even between seeds: the combination of shapes decides the
+    split of a scene.
 
     Args:
         split: "train", "val" or "test".
@@ -46,6 +47,9 @@ class RefShapes(ReferringRows):
         expression_types: only these of the dialect's "attribute", "location" and "relational" (None: all). What a
             "location" or "relational" expression says is needed: its attributes alone would fit several shapes.
         refs_per_scene: how many references `by_image` asks each scene for.
+        category_shares: how often each category is drawn, such as {"circle": 20, "oval": 1}; only these are. Other
+            names than those of the eight of every scene are "oval", "rectangle", "pentagon" and "hexagon". None: the
+            eight, all alike.
 
     Raises:
         ValueError: unknown split, dialect or expression type; too small a size; a negative seed or number of samples.
@@ -64,6 +68,7 @@ class RefShapes(ReferringRows):
         seed: int = 0,
         expression_types: Sequence[str] | None = None,
         refs_per_scene: int = 1,
+        category_shares: Mapping[str, float] | None = None,
     ):
         split = find_split(split, SPLITS, "RefShapes")
         if dialect not in DIALECTS:
@@ -85,7 +90,9 @@ class RefShapes(ReferringRows):
         self.expression_types = wanted
         if refs_per_scene < 1:
             raise ValueError(f"refs_per_scene={refs_per_scene}: give 1 or more.")
-        self.refs_per_scene = refs_per_scene
+        if category_shares is not None:
+            check_shares(category_shares)
+        self.refs_per_scene, self.category_shares = refs_per_scene, category_shares
         self.source = f"refshapes/{dialect}"
 
     def __repr__(self) -> str:
@@ -93,6 +100,7 @@ class RefShapes(ReferringRows):
 
     def _arguments(self) -> dict:
         names = ("split", "dialect", "size", "num_samples", "seed", "expression_types", "refs_per_scene")
+        names = (*names, "category_shares")
         return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
@@ -117,7 +125,7 @@ class RefShapes(ReferringRows):
 
     @property
     def categories(self) -> list[str]:
-        return list(CATEGORIES)
+        return list(CATEGORIES if self.category_shares is None else self.category_shares)
 
     @property
     def attribute_names(self) -> list[str]:
@@ -126,7 +134,7 @@ class RefShapes(ReferringRows):
 
     def vocabulary_texts(self) -> Iterator[str]:
         """Every word of the dialect: known without drawing a scene."""
-        return iter(self.vocabulary(self.dialect))
+        return iter(vocabulary(DIALECTS[self.dialect], self.categories))
 
     def by_image(self) -> Sequence[list[dict]]:
         """Up to `refs_per_scene` rows of each scene, see `scene`."""
@@ -158,7 +166,7 @@ class RefShapes(ReferringRows):
         # The kind is drawn before the scene, so that hard kinds are as frequent as the dialect says.
         kind, target = self._draw_kinds(dialect, rng)
         while True:
-            shapes = sample_scene(rng, self.split)
+            shapes = sample_scene(rng, self.split, self.category_shares)
             image, masks = draw(shapes, self.size, rng)
             encoded = coco_mask.encode(masks)
             boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_mask.toBbox(encoded).tolist()]
@@ -272,6 +280,16 @@ class Scenes(Sequence):
         if self.shapes.with_pictures:
             return rows
         return [{name: value for name, value in row.items() if name != "image"} for row in rows]
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Raises ValueError for a name that cannot be drawn, fewer than two, or a share that is not above 0."""
+    known = [*CATEGORIES, *FURTHER_CATEGORIES]
+    unknown = sorted(set(shares) - set(known))
+    if unknown:
+        raise ValueError(f"category_shares names {unknown}; RefShapes draws {known}.")
+    if len(shares) < 2 or min(shares.values()) <= 0:
+        raise ValueError(f"category_shares={dict(shares)}: give two categories or more, each with a share above 0.")
 
 
 def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:

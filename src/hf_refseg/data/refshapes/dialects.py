@@ -3,12 +3,12 @@
 Proposals are guesses; what a guess means is decided by `semantics` alone, which looks at the whole scene.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .scene import COLORS
+from .scene import CATEGORIES, COLORS
 from .semantics import ORDINALS, REGIONS, Expression, Phrase, Thing, denoted, matching, referents
 from .wording import (
     EXCLUDING,
@@ -220,11 +220,12 @@ def _propose_list(
     return Expression(tuple(phrases))
 
 
-def vocabulary(dialect: Dialect) -> list[str]:
-    """Every word that expressions of a dialect can contain, sorted."""
+def vocabulary(dialect: Dialect, categories: Iterable[str] = CATEGORIES) -> list[str]:
+    """Every word that expressions of a dialect can contain about shapes of these categories, sorted."""
     style = dialect.style
-    texts = [*COLORS, *style.articles, *style.landmark_articles]
-    for table in (SIZE_WORDS, PATTERN_WORDS, NOUNS):
+    nouns = [noun for category in (*categories, None) for noun in NOUNS[category]]
+    texts = [*COLORS, *nouns, *style.articles, *style.landmark_articles]
+    for table in (SIZE_WORDS, PATTERN_WORDS):
         texts += [text for synonyms in table.values() for text in synonyms]
     relation_table = RELATION_CLAUSES if style.clauses else RELATION_WORDS
     texts += [text for predicate in dialect.predicates for text in relation_table[predicate]]
@@ -235,7 +236,7 @@ def vocabulary(dialect: Dialect) -> list[str]:
     if "location" in dialect.expression_types:
         texts += [text for synonyms in LOCATION_WORDS.values() for text in synonyms]
     if "several" in dialect.targets:
-        texts += PLURALS.values()
+        texts += [PLURALS[noun] for noun in nouns]
     if style.counts:
         texts += [text for words in NUMBER_WORDS.values() for text in words]
     if dialect.lists:

@@ -1,6 +1,7 @@
 """Pictures of RefShapes scenes: one function per outline, rasterised in a window around the shape."""
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -40,6 +41,13 @@ def _cross(u, v):
     return (np.minimum(np.abs(u), np.abs(v)) <= 0.3) & (np.maximum(np.abs(u), np.abs(v)) <= 0.95)
 
 
+def _polygon(u, v, corners):
+    # Fold the plane into a sector around the middle of a side.
+    sector = 2 * math.pi / corners
+    angle = np.arctan2(u, -v) % sector - sector / 2
+    return np.hypot(u, v) * np.cos(angle) <= math.cos(sector / 2)
+
+
 # (h, w) coordinates in radii, y down, to (h, w) bool.
 OUTLINES = {
     "circle": lambda u, v: u**2 + v**2 <= 1,
@@ -49,6 +57,10 @@ OUTLINES = {
     "cross": _cross,
     "diamond": lambda u, v: np.abs(u) / 0.72 + np.abs(v) <= 1,
     "heart": _heart,
+    "oval": lambda u, v: u**2 + (v / 0.62) ** 2 <= 1,
+    "rectangle": lambda u, v: (np.abs(u) <= 0.95) & (np.abs(v) <= 0.55),
+    "pentagon": partial(_polygon, corners=5),
+    "hexagon": partial(_polygon, corners=6),
     "moon": lambda u, v: (u**2 + v**2 <= 1) & ((u - 0.55) ** 2 + v**2 >= 0.64),
 }
 

@@ -2,11 +2,14 @@
 
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart", "moon")
+# Drawn only where `category_shares` names them.
+FURTHER_CATEGORIES = ("oval", "rectangle", "pentagon", "hexagon")
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 PATTERNS = ("plain", "striped", "dotted")
 # The two ranges lie far apart, so that "small" and "large" are never a matter of opinion.
@@ -42,13 +45,15 @@ def split_of(attributes: list[tuple[str, str, str, str]]) -> str:
     return {8: "val", 9: "test"}.get(bucket, "train")
 
 
-def sample_scene(rng: np.random.Generator, split: str) -> list[Shape]:
-    """Draw a scene of 3 to 7 shapes.
+def sample_scene(
+    rng: np.random.Generator, split: str, category_shares: Mapping[str, float] | None = None
+) -> list[Shape]:
+    """Draw a scene of 3 to 7 shapes, of categories that are drawn as often as their shares say (None: all alike).
 
     Only scenes that `split_of` gives to this split are taken, so no two splits share a scene, whatever their seeds.
     """
     while True:
-        attributes = _sample_attributes(rng)
+        attributes = _sample_attributes(rng, category_shares)
         if split_of(attributes) != split:
             continue
         shapes = _place(rng, attributes)
@@ -56,11 +61,19 @@ def sample_scene(rng: np.random.Generator, split: str) -> list[Shape]:
             return shapes
 
 
-def _sample_attributes(rng: np.random.Generator) -> list[tuple[str, str, str, str]]:
+def _sample_attributes(
+    rng: np.random.Generator, category_shares: Mapping[str, float] | None
+) -> list[tuple[str, str, str, str]]:
     # A scene uses few categories and colors: look-alikes are what makes locations and relations necessary.
     draws = rng.random((MAX_SHAPES, 4)).tolist()
     count, num_categories, num_colors = (int(n) for n in rng.integers((MIN_SHAPES, 2, 2), (MAX_SHAPES + 1, 4, 5)))
-    categories = [CATEGORIES[i] for i in rng.permutation(len(CATEGORIES))[:num_categories]]
+    if category_shares is None:
+        categories = [CATEGORIES[i] for i in rng.permutation(len(CATEGORIES))[:num_categories]]
+    else:
+        names, shares = list(category_shares), np.array(list(category_shares.values()), float)
+        num_categories = min(num_categories, len(names))
+        drawn = rng.choice(len(names), num_categories, replace=False, p=shares / shares.sum())
+        categories = [names[i] for i in drawn]
     colors = [COLORS[i] for i in rng.permutation(len(COLORS))[:num_colors]]
     return [
         (

@@ -16,6 +16,10 @@ NOUNS = {
     "diamond": ("diamond",),
     "heart": ("heart",),
     "moon": ("moon", "crescent"),
+    "oval": ("oval", "ellipse"),
+    "rectangle": ("rectangle",),
+    "pentagon": ("pentagon",),
+    "hexagon": ("hexagon",),
     None: ("shape", "object", "thing"),
 }
 PLURALS = {
