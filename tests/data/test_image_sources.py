@@ -1,9 +1,12 @@
+import datasets
+import numpy as np
 import pytest
 from official_copies import photo
 from PIL import Image
 
 from hf_refseg.data import load
-from hf_refseg.data.image_sources import ImageFolder, find_image_folder
+from hf_refseg.data.image_sources import ImageFolder, ImageTable, find_image_folder
+from hf_refseg.processing.images import load_image
 
 ROW = {"image_id": 7, "file_name": "COCO_train2014_000000000007.jpg", "height": 30, "width": 40}
 
@@ -40,11 +43,49 @@ def test_bad_pictures_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"is \(40, 30\), its annotations are for \(41, 30\)"):
         folder.open(ROW | {"width": 41})
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(ValueError, match="can't be read as a picture"):
+    with pytest.raises(ValueError, match="000000000007.jpg is damaged or truncated"):
         folder.read(ROW)
     file.write_text("no picture")
-    with pytest.raises(ValueError, match="can't be read as a picture"):
+    with pytest.raises(ValueError, match="000000000007.jpg is not an image"):
         folder.open(ROW)
+
+
+def odd_pictures():
+    """Files whose pixels a simple `convert("RGB")` changes, hides or shows wrongly."""
+    ramp = np.linspace(0, 65535, 30 * 40).reshape(30, 40)
+    eight = (ramp / 257).astype(np.uint8)
+    cut_out = np.dstack([eight, eight, eight, np.where(ramp > 30000, 255, 0)]).astype(np.uint8)
+    yield "PNG", Image.fromarray(ramp.astype(np.uint16)), {}
+    yield "TIFF", Image.fromarray(ramp.astype(np.uint16)), {}
+    yield "TIFF", Image.fromarray((ramp / 65535).astype(np.float32)), {}
+    yield "PNG", Image.fromarray(cut_out), {}
+    yield "PNG", Image.fromarray(eight).convert("P"), {"transparency": 0}
+    yield "PNG", Image.fromarray(cut_out[..., 2:].copy()), {}
+    yield "JPEG", Image.fromarray(eight).convert("CMYK"), {}
+    yield "PNG", Image.fromarray(ramp > 30000), {}
+
+
+@pytest.mark.parametrize(("format", "picture", "options"), list(odd_pictures()))
+def test_data_sets_read_pictures_as_the_pipeline_does(tmp_path, format, picture, options):
+    picture.save(tmp_path / "7.jpg", format, **options)
+    expected = np.asarray(load_image(tmp_path / "7.jpg"))
+    row = ROW | {"file_name": "7.jpg"}
+    table = datasets.Dataset.from_list([{"image_id": 7, "image": {"bytes": ImageFolder(tmp_path).read(row)}}])
+    table = table.cast_column("image", datasets.Image())
+    for pictures in (ImageFolder(tmp_path), ImageTable(table, "a table")):
+        np.testing.assert_array_equal(np.asarray(pictures.open(row)), expected)
+
+
+def test_masks_are_drawn_on_stored_pixels_unless_only_the_upright_ones_have_their_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3))
+    stored.save(tmp_path / "7.png", exif=exif)
+    row, folder = ROW | {"file_name": "7.png"}, ImageFolder(tmp_path)
+    np.testing.assert_array_equal(np.asarray(folder.open(row)), np.asarray(stored))
+    np.testing.assert_array_equal(np.asarray(load_image(folder.open(row))), np.asarray(stored))
+    upright = folder.open(row | {"height": 40, "width": 30})
+    np.testing.assert_array_equal(np.asarray(upright), np.asarray(load_image(tmp_path / "7.png")))
 
 
 def test_missing_folders_are_named(tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from photo_folder import ref, write_folder
+from PIL import Image
 
 from hf_refseg.data import RefShapes, load, row_features
+from hf_refseg.processing.images import load_image
 
 
 @pytest.fixture
@@ -42,6 +44,15 @@ def test_a_built_data_set_by_name_and_by_folder(built, monkeypatch):
     assert len(by_name) == len(by_folder) > 0
     same(by_name[0], by_folder[0])
     assert np.asarray(by_name[0]["mask"]).shape == (by_name[0]["height"], by_name[0]["width"])
+
+
+def test_pictures_of_sixteen_bits_are_read_as_the_pipeline_reads_them(saved, tmp_path):
+    row = saved[0]
+    ramp = np.linspace(0, 65535, row["height"] * row["width"]).astype(np.uint16)
+    deep = Image.fromarray(ramp.reshape(row["height"], row["width"]))
+    deep.save(tmp_path / "deep.png")
+    Dataset.from_list([row | {"image": deep}], features=row_features()).save_to_disk(tmp_path / "one")
+    assert np.array_equal(load(str(tmp_path / "one"), "val")[0]["image"], load_image(tmp_path / "deep.png"))
 
 
 def test_saved_to_disk(saved, tmp_path):

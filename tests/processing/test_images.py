@@ -1,11 +1,12 @@
 """Every kind of picture a user may hand over: read rightly, or refused with the way out."""
 
+import base64
 import io
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from hf_refseg.processing.images import load_image
 
@@ -75,11 +76,133 @@ def test_sixteen_bit_and_cmyk_files():
     assert green > 250 and red < 5 and blue < 5
 
 
-def test_exif_orientation_is_applied(photo):
+def test_what_is_transparent_in_sixteen_bits_is_white():
+    deep = Image.fromarray(np.array([[1000, 25700]], np.uint16))
+    image = load_image(file_bytes(deep, "PNG", transparency=1000))
+    assert [image.getpixel((x, 0))[0] for x in (0, 1)] == [255, 100]
+
+
+def test_sixteen_bits_are_known_by_the_file(tmp_path):
+    pgm = b"P5 2 1 65535\n" + np.array([0, 257], ">u2").tobytes()  # dark, so the values could be of 8 bits
+    assert load_image(pgm).getpixel((1, 0)) == (1, 1, 1)
+    inverted = file_bytes(Image.fromarray(np.array([[0, 65535]], np.uint16)), "TIFF", tiffinfo={262: 0})
+    assert [load_image(inverted).getpixel((x, 0))[0] for x in (0, 1)] == [255, 0]
+
+
+def xmp(number, form='tiff:Orientation="{}"'):
+    return f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{form.format(number)}</x:xmpmeta>".encode()
+
+
+def raw_profile(name, data):
+    return f"\n{name}\n{len(data):8}\n{data.hex()}\n"
+
+
+def oriented_files(photo, number):
+    """The same pixels in every kind of file that can say how the camera was held, and every place in it."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
-    image = load_image(file_bytes(photo, "PNG", exif=exif))
-    np.testing.assert_array_equal(np.asarray(image), np.rot90(np.asarray(photo), -1))
+    exif[0x0112] = number
+    for format in ("PNG", "JPEG", "WEBP", "TIFF"):
+        options = {"quality": 100} if format != "TIFF" else {}
+        options |= {"lossless": True} if format == "WEBP" else {}
+        yield f"EXIF of {format}", file_bytes(photo, format, exif=exif, **options)
+    for format in ("JPEG", "WEBP"):
+        yield f"XMP of {format}", file_bytes(photo, format, xmp=xmp(number), quality=100)
+    element = "<tiff:Orientation>{}</tiff:Orientation>"
+    yield "XMP as an element", file_bytes(photo, "JPEG", xmp=xmp(number, element), quality=100)
+    yield "XMP of other quotes", file_bytes(photo, "JPEG", xmp=xmp(number, "tiff:Orientation = '{}'"), quality=100)
+    for key, value in (
+        ("XML:com.adobe.xmp", xmp(number).decode()),
+        ("Raw profile type exif", raw_profile("exif", exif.tobytes())),
+        ("Raw profile type APP1", raw_profile("app1", exif.tobytes())),
+        ("Raw profile type APP1", raw_profile("app1", b"http://ns.adobe.com/xap/1.0/\0" + xmp(number))),
+        ("Raw profile type xmp", raw_profile("xmp", xmp(number))),
+    ):
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt(key, value) if key.startswith("XML") else text.add_text(key, value)
+        yield f"PNG, {key}", file_bytes(photo, "PNG", pnginfo=text)
+
+
+@pytest.mark.parametrize(("number", "turns", "mirrored"), [(6, -1, False), (8, 1, False), (3, 2, False), (5, 1, True)])
+def test_every_place_of_an_orientation_is_read(photo, number, turns, mirrored):
+    smooth = photo.resize((6, 4)).resize((48, 32))
+    stored = np.asarray(smooth).astype(int)
+    expected = np.rot90(stored[:, ::-1] if mirrored else stored, turns)
+    for place, data in oriented_files(smooth, number):
+        for upright, pixels in ((True, expected), (False, stored)):
+            image = load_image(data, upright=upright)
+            assert image.size == pixels.shape[1::-1], place
+            assert np.abs(np.asarray(image) - pixels).mean() < 5, place  # JPEG is lossy
+            assert load_image(image).size == image.size, f"{place}: turned twice"
+
+
+def test_a_damaged_exif_block_leaves_the_pixels_as_they_are(photo, caplog):
+    expected = np.asarray(photo)
+    for exif in (b"Exif\0\0MM\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + bytes(range(200)), b"Exif\0\0XX"):
+        np.testing.assert_array_equal(np.asarray(load_image(file_bytes(photo, "PNG", exif=exif))), expected)
+        assert load_image(file_bytes(photo, "JPEG", exif=exif)).size == photo.size
+    turned = load_image(file_bytes(photo, "WEBP", exif=b"Exif\0\0XX", xmp=xmp(6)))
+    assert turned.size == (40, 60)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "GIF", "BMP", "PPM"])
+def test_an_image_whose_file_was_closed_says_so(photo, tmp_path, format):
+    path = tmp_path / f"photo.{format.lower()}"
+    photo.save(path)
+    with Image.open(path) as closed:
+        pass
+    with pytest.raises(ValueError, match=r"file of image was closed before its pixels were read: call image.load\(\)"):
+        load_image(closed)
+    stream = io.BytesIO(path.read_bytes())
+    image = Image.open(stream)
+    stream.close()
+    with pytest.raises(ValueError, match="was closed before"):
+        load_image(image)
+
+
+def test_a_decoder_s_own_exceptions_become_one_that_names_the_file(tmp_path, monkeypatch):
+    for error in (RuntimeError("no frame"), NotImplementedError(), IndexError("range"), RecursionError("deep")):
+        path = tmp_path / "photo.png"
+        Image.new("RGB", (4, 4)).save(path)
+
+        def fail(image, error=error):
+            raise error
+
+        monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
+        with pytest.raises(ValueError, match=rf"photo.png is damaged or truncated \({error or type(error).__name__}"):
+            load_image(path)
+
+
+def test_files_as_text(photo, tmp_path):
+    data = file_bytes(photo, "PNG")
+    encoded = base64.b64encode(data).decode()
+    lines = "\n".join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
+    for source in (encoded, lines, f"data:image/png;base64,{encoded}", {"bytes": data, "path": None}, memoryview(data)):
+        np.testing.assert_array_equal(np.asarray(load_image(source)), np.asarray(photo))
+    photo.save(tmp_path / "photo.png")
+    assert load_image({"bytes": None, "path": str(tmp_path / "photo.png")}).size == photo.size
+    with pytest.raises(ValueError, match="image is a data: URI that does not hold base64"):
+        load_image("data:image/png;base64,!!!")
+    with pytest.raises(ValueError, match="image is not an image"):
+        load_image("data:text/plain;base64," + base64.b64encode(b"hello").decode())
+    with pytest.raises(ValueError, match="image is damaged or truncated"):
+        load_image(encoded[: len(encoded) // 8 * 4])
+    with pytest.raises(FileNotFoundError) as caught:
+        load_image("QUJD" * 5000)  # base64 of no image, as long as a photo
+    assert len(str(caught.value)) < 300
+    with open(__file__) as text, pytest.raises(TypeError, match="is a TextIOWrapper; expected .* a binary file"):
+        load_image(text)
+
+
+def test_a_program_is_not_run(photo):
+    with pytest.raises(ValueError, match="program in PostScript, which is not run"):
+        load_image(file_bytes(photo, "EPS"))
+
+
+def test_tensors_without_values():
+    for tensor in (torch.zeros(3, 4, 4).to_sparse(), torch.zeros(3, 4, 4, device="meta")):
+        with pytest.raises(ValueError, match="photo is a tensor that is .*; give a dense one that has values"):
+            load_image(tensor, "photo")
+    assert load_image(torch.ones(3, 4, 4, dtype=torch.bfloat16, requires_grad=True)).getpixel((0, 0)) == (255,) * 3
 
 
 def test_axis_order_of_arrays():
@@ -119,6 +242,7 @@ def test_missing_file_folder_and_address(tmp_path):
         load_image("https://localhost/cat.png")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_decompression_bomb(photo, monkeypatch):
     data = file_bytes(photo, "PNG")
     for limit in (2000, 1000):  # PIL warns above its limit, and raises above twice the limit: both are refused
@@ -127,6 +251,8 @@ def test_decompression_bomb(photo, monkeypatch):
             load_image(data)
         with pytest.raises(ValueError, match=f"60 x 40 pixels, more than the limit of {limit}"):
             load_image(photo)
+        with pytest.raises(ValueError, match="60 x 40 pixels"):
+            load_image(np.broadcast_to(np.uint16(1), (40, 60)))  # before it is converted
 
 
 @pytest.mark.parametrize(

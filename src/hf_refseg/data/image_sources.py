@@ -3,12 +3,13 @@
 Annotations and pixels are kept apart, because many rows share a picture: each picture's bytes are stored once.
 """
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+
+from ..processing.images import load_image
 
 # COCO's own number in the names of its 2014 and its 2017 release; the same picture has the same number in both.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
@@ -64,7 +65,7 @@ class ImageFolder:
             FileNotFoundError, ValueError: it is missing, can't be read, or has not the annotated size.
         """
         file = self.find(row)
-        return _rgb(file, row, str(file))
+        return annotated_picture(file, row, str(file))
 
 
 class ImageTable:
@@ -96,7 +97,7 @@ class ImageTable:
             raise FileNotFoundError(
                 f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
             )
-        return _rgb(io.BytesIO(self.table[number]["image"]["bytes"]), row, f"{self.name}, image_id {row['image_id']}")
+        return annotated_picture(self.table[number]["image"], row, f"{self.name}, image_id {row['image_id']}")
 
 
 def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[str]) -> ImageFolder:
@@ -112,18 +113,26 @@ def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[
     raise FileNotFoundError(f"No folder of pictures at {[str(folder) for folder in tried]}; give it with images=.")
 
 
-def _rgb(file: Path | io.BytesIO, row: dict, name: str) -> Image.Image:
-    try:
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB")
-    # Pillow raises SyntaxError for a damaged PNG.
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name} can't be read as a picture: {error}") from error
-    if picture.size != (row["width"], row["height"]):
+def annotated_picture(source: Path | bytes | dict, row: dict, name: str) -> Image.Image:
+    """A row's picture in RGB, in the orientation that its masks are drawn in.
+
+    Masks are drawn on the pixels as they are stored, whatever the file says about the camera. Only where these do not
+    have the annotated size, and the upright picture does, it was annotated upright.
+
+    Args:
+        source: what [`load_image`] reads.
+        name: for messages.
+
+    Raises:
+        ValueError: it can't be read, or has not the annotated size.
+    """
+    size = row["width"], row["height"]
+    picture = load_image(source, name, upright=False)
+    if picture.size != size and picture.size[::-1] == size:
+        picture = load_image(source, name)
+    if picture.size != size:
         raise ValueError(
-            f"{name} is {picture.size}, its annotations are for {(row['width'], row['height'])} (W, H): "
-            "masks would not fit; use the original picture, not a resized copy."
+            f"{name} is {picture.size}, its annotations are for {size} (W, H): masks would not fit; use the original "
+            "picture, not a resized copy."
         )
-    # Masks are drawn on the pixels as stored: a rotation tag must not be applied to one of the two later on.
-    picture.info.pop("exif", None)
     return picture

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from ..processing.images import load_image
 from .augment import swap_left_right
 from .photos import Photo, View, whole_view
 from .schema import decode_mask, rle_area
@@ -110,7 +111,7 @@ def _pasted(view: View, donors: Donors, rng: np.random.Generator) -> View:
     height, width = view.masks.shape[1:]
     scale = rng.uniform(0.2, 0.7) * min(height, width) / max(box[2] - box[0], box[3] - box[1])
     size = max(int((box[2] - box[0]) * scale), 8), max(int((box[3] - box[1]) * scale), 8)
-    stamp = Image.open(donor.file).convert("RGB").crop(box).resize(size, Image.Resampling.BILINEAR)
+    stamp = load_image(donor.file, upright=False).crop(box).resize(size, Image.Resampling.BILINEAR)
     shape = np.asarray(mask.crop(box).convert("L").resize(size, Image.Resampling.BILINEAR)) > 127
     left, top = rng.integers(max(width - size[0], 0) + 1), rng.integers(max(height - size[1], 0) + 1)
     pasted = np.zeros((height, width), dtype=bool)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..processing.images import load_image
 from .coco_categories import PERSON_WORDS
 from .refer import segmentation_rle
 from .schema import box_from_mask, decode_mask, union_masks
@@ -40,7 +41,7 @@ class Photo:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 RGB pixels and (n, H, W) bool masks."""
-        pixels = np.asarray(Image.open(self.file).convert("RGB"))
+        pixels = np.asarray(load_image(self.file, upright=False))
         masks = [decode_mask(rle) for rle in self.rles]
         return pixels, np.stack(masks) if masks else np.zeros((0, *pixels.shape[:2]), dtype=bool)
 

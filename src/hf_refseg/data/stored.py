@@ -6,7 +6,7 @@ from functools import cached_property
 
 from PIL import Image
 
-from .image_sources import ImageFolder, ImageTable
+from .image_sources import ImageFolder, ImageTable, annotated_picture
 from .rows import RECORD_FIELDS, Counts, ReferringRows
 from .schema import REQUIRED_FIELDS
 
@@ -24,13 +24,17 @@ class DatasetRows(ReferringRows):
     """
 
     def __init__(self, dataset, pictures: ImageFolder | ImageTable | None = None, name: str = "the data set"):
+        from datasets import Image as ImageFeature
+
         check_columns(dataset, name, REQUIRED_FIELDS)
         if not len(dataset):
             raise ValueError(f"{name} has no rows")
         own = "image" in dataset.column_names
         self.pictures, self.name = pictures, name
         self.whole = dataset.remove_columns("image") if own else dataset
-        self.images = dataset.select_columns("image") if own and pictures is None else None
+        # as files: `datasets` would decode them in a way of its own
+        files = dataset.select_columns("image").cast_column("image", ImageFeature(decode=False)) if own else None
+        self.images = files if pictures is None else None
         self.with_pictures = self.images is not None or pictures is not None
         self._use(self.whole)
         first = self.table[0]
@@ -51,7 +55,8 @@ class DatasetRows(ReferringRows):
     def picture(self, index: int) -> Image.Image:
         if self.images is None:
             return self.pictures.open(self.image_record(index))
-        return self.images[index]["image"].convert("RGB")
+        record = self.image_record(index)
+        return annotated_picture(self.images[index]["image"], record, f"{self.name}, image_id {record['image_id']}")
 
     def image_record(self, index: int) -> dict:
         return self.records[index]
