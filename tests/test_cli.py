@@ -15,9 +15,12 @@ from pycocotools import mask as coco_mask
 from safetensors.torch import load_file, save_file
 
 from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor, RmiImageProcessor, RmiProcessor, checkpoints, cli
+from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
+from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
+from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.systems import SYSTEMS
-from tests.tiny import tiny_lstm_cnn, tiny_rmi
+from tests.tiny import tiny_hulanet, tiny_lstm_cnn, tiny_rmi
 
 
 def save_tiny(folder, make_model, processor_class, image_processor_class):
@@ -263,3 +266,26 @@ def test_a_console_that_lacks_a_character_does_not_lose_the_answer(rmi, photo, t
     )
     assert finished.returncode == 0, finished.stderr[-500:]
     assert finished.stdout.startswith(b"the dog ?: area") and (tmp_path / "overlay.png").is_file()
+
+
+@pytest.fixture
+def hulanet(tmp_path) -> str:
+    torch.manual_seed(0)
+    tokenizer = phrase_tokenizer_from_sentences(["white cup on the table"])
+    names = {"categories": ["cup", "table"], "attributes": ["white"], "predicates": ["on"]}
+    image_processor = MaskRcnnImageProcessor(size={"shortest_edge": 64, "longest_edge": 128})
+    HulaNetProcessor(image_processor, tokenizer, names=names).save_pretrained(tmp_path / "hulanet")
+    tiny_hulanet(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "hulanet")
+    return str(tmp_path / "hulanet")
+
+
+def test_explain_prints_what_was_understood(hulanet, rmi, photo, tmp_path, capsys):
+    maps = tmp_path / "maps.png"
+    arguments = ["segment", photo, "white cup on the table", "--model", hulanet, "--explain", "--word-maps", str(maps)]
+    assert cli.main(arguments) == 0
+    line = "white cup on the table: name 'cup', attribute 'white', relation 'on' to 'table'"
+    assert capsys.readouterr().out.splitlines()[1] == line
+    assert Image.open(maps).width > 800
+    assert cli.main(["segment", photo, "the dog", "--model", rmi, "--explain"]) == 2
+    captured = capsys.readouterr()
+    assert "refseg_rmi reads a phrase as a whole" in captured.err and not captured.out

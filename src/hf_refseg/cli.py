@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PICTURE",
         help="draw what the words did: RMI's map after each, or what MAttNet's modules listened to and looked at",
     )
+    segment.add_argument("--explain", action="store_true", help="print what HULANet understands of each expression")
     segment.set_defaults(run=run_segment)
 
     demo = commands.add_parser("demo", help="segment a sample photo, offline, with the checkpoint that ships")
@@ -112,11 +113,14 @@ def run_segment(options: argparse.Namespace) -> None:
     image, answers, pipe = segment(
         options.photo, options.expressions, options.model, threshold=options.threshold, refine=options.refine
     )
+    explained = [explain(expression, pipe) for expression in options.expressions] if options.explain else []
     if options.json:
         print(json.dumps([as_json(answer) for answer in answers], indent=2))
     else:
         for answer in answers:
             print(describe(answer))
+    for line in explained:
+        print(line, file=sys.stderr if options.json else sys.stdout)
     if options.output:
         write_overlay(image, answers, options.output)
     if options.word_maps:
@@ -188,6 +192,19 @@ def describe(answer: dict) -> str:
     share = area / (answer["mask"].width * answer["mask"].height)
     corners = ", ".join(f"{side:.0f}" for side in box)
     return f"{answer['label']}: area {area} px ({share:.1%} of the photo), box [{corners}], score {answer['score']:.2f}"
+
+
+def explain(expression: str, pipe) -> str:
+    """What the processor reads in an expression, in one line."""
+    structures = pipe.processor(text=expression).get("phrase_structure")
+    if structures is None:
+        model_type = pipe.model.config.model_type
+        raise ValueError(f"--explain prints the parts of a phrase, and {model_type} reads a phrase as a whole")
+    (structure,) = structures
+    parts = [f"name {structure['name']!r}", *(f"attribute {text!r}" for text in structure["attributes"])]
+    parts += [f"relation {one['predicate']!r} to {one['object']!r}" for one in structure["relation_descriptions"]]
+    unread = [f"not read: {' '.join(structure['unread'])!r}"] if structure["unread"] else []
+    return f"{expression}: {', '.join([*parts, *unread])}"
 
 
 def as_json(answer: dict) -> dict:

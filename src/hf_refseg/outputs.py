@@ -33,6 +33,15 @@ class ReferringSegmentationOutput(ModelOutput):
             masks of the regions: then `given_masks` has them.
         given_masks (`tuple[torch.BoolTensor]` of N masks, each `(H_i, W_i)`, *optional*):
             The caller's own masks of the chosen regions, at the sizes of their images.
+        detection_boxes (`torch.FloatTensor` of shape `(M, 4)`, *optional*):
+            Of a system whose answer may be several regions, all M regions of the images that `region_scores` are about,
+            those of the first image first: xyxy as `pred_boxes`.
+        detection_masks (`torch.FloatTensor` of shape `(M, S, S)`, *optional*):
+            Mask probabilities that fill them. None where the caller brought masks.
+        given_detection_masks (`tuple[torch.BoolTensor]` of B masks, each `(R_i, H_i, W_i)`, *optional*):
+            The caller's own masks of all regions, at the sizes of their images.
+        detection_counts (`tuple[int]` of B numbers, *optional*):
+            How many of these regions each image has.
         no_target_scores (`torch.FloatTensor` of shape `(N,)`, *optional*):
             Probability that an expression refers to nothing in its image.
         image_index (`torch.LongTensor` of shape `(N,)`):
@@ -54,6 +63,10 @@ class ReferringSegmentationOutput(ModelOutput):
     chosen: torch.LongTensor | None = None
     region_masks: torch.FloatTensor | None = None
     given_masks: tuple[torch.BoolTensor, ...] | None = None
+    detection_boxes: torch.FloatTensor | None = None
+    detection_masks: torch.FloatTensor | None = None
+    given_detection_masks: tuple[torch.BoolTensor, ...] | None = None
+    detection_counts: tuple[int, ...] | None = None
     no_target_scores: torch.FloatTensor | None = None
     image_index: torch.LongTensor | None = None
     original_sizes: torch.LongTensor | None = None

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from hf_refseg.models.hulanet.outputs_hulanet import HulaNetOutput
 from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
 from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
+from hf_refseg.outputs import ReferringSegmentationOutput
 
 NAMES = {"categories": ["cup", "coffee table", "man", "hat"], "attributes": ["white"], "predicates": ["on", "wearing"]}
 SENTENCES = ["white cup on the coffee table", "man wearing hat"]
@@ -114,7 +114,7 @@ def test_rows_bring_their_structure(processor):
     assert torch.equal(parsed["word_roles"], inputs["word_roles"])
 
 
-def outputs_of(scores: list[list[float]], **changes) -> HulaNetOutput:
+def outputs_of(scores: list[list[float]], **changes) -> ReferringSegmentationOutput:
     """Two images of four detections in all; the second lies upon the first, a square of 4 x 4 pixels."""
     masks = torch.zeros(4, 20, 30, dtype=torch.bool)
     masks[0, :4, :4], masks[1, :4, :5], masks[2, 10:14, 20:25], masks[3, 2:6, 2:8] = True, True, True, True
@@ -126,7 +126,7 @@ def outputs_of(scores: list[list[float]], **changes) -> HulaNetOutput:
         "detection_counts": (3, 1),
         "given_detection_masks": (masks[:3], masks[3:]),
     }
-    return HulaNetOutput(**{**given, **changes})
+    return ReferringSegmentationOutput(**{**given, **changes})
 
 
 def test_instances_come_one_by_one_without_doubles(unscaled):

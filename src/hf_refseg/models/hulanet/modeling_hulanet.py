@@ -27,11 +27,12 @@ from ...layers.image_geometry import ImageGeometry, paste_probabilities
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.regions import Regions
+from ...outputs import ReferringSegmentationOutput
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from .configuration_hulanet import MODULES, HulaNetConfig
 from .hulanet_head import HulaNetHead, HulaNetMaps
 from .losses_hulanet import instance_attribute_loss, map_loss
-from .outputs_hulanet import HulaNetExplanation, HulaNetImageFeatures, HulaNetOutput
+from .outputs_hulanet import HulaNetExplanation, HulaNetImageFeatures
 from .phrase_modules import ChannelAttention, PhraseEmbeddings, SigmoidOfAffine
 from .phrase_structure import WordRole
 
@@ -248,7 +249,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
         **kwargs,
-    ) -> HulaNetOutput:
+    ) -> ReferringSegmentationOutput:
         """
         Args:
             pixel_values: (B, 3, H, W), the processor's.
@@ -322,7 +323,9 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             answers.append((image, rows, some, self.head.ground(detections, some)))
         return answers
 
-    def _assemble(self, answers: list, features: HulaNetImageFeatures, image_index: torch.Tensor) -> HulaNetOutput:
+    def _assemble(
+        self, answers: list, features: HulaNetImageFeatures, image_index: torch.Tensor
+    ) -> ReferringSegmentationOutput:
         """The answers of all images, in the order of the phrases."""
         geometry, regions = features.geometry, features.regions
         logits, grid_logits, scores = [], [], []
@@ -337,7 +340,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             scores.append(F.pad(inside, (0, max(regions.counts) - inside.shape[1]), value=-torch.inf))
         order = torch.cat([rows for _, rows, _, _ in answers]).argsort()
         logits, grid_logits, scores = (torch.cat(values)[order] for values in (logits, grid_logits, scores))
-        return HulaNetOutput(
+        return ReferringSegmentationOutput(
             logits=logits.to(self.dtype),
             grid_logits=grid_logits.to(self.dtype),
             region_scores=scores,

@@ -12,7 +12,6 @@ from transformers.utils import ModelOutput
 
 from ...layers.image_geometry import ImageGeometry
 from ...layers.regions import Regions
-from ...outputs import ReferringSegmentationOutput
 from .hulanet_head import HulaNetDetections
 
 
@@ -66,22 +65,4 @@ class HulaNetExplanation(ModelOutput):
     attributes: tuple[str, ...] | None = None
 
 
-@dataclass
-class HulaNetOutput(ReferringSegmentationOutput):
-    """
-    The answer, and the detections it can be taken apart into.
-
-    Args:
-        detection_boxes: (M, 4) xyxy in pixels of the images, x2 and y2 outside the box.
-        detection_masks: (M, S, S) mask probabilities that fill the boxes; None where the caller brought masks.
-        given_detection_masks: the caller's masks, per image (R_i, H_i, W_i) bool.
-        detection_counts: number of detections of each image.
-    """
-
-    detection_boxes: torch.FloatTensor | None = None
-    detection_masks: torch.FloatTensor | None = None
-    given_detection_masks: tuple[torch.BoolTensor, ...] | None = None
-    detection_counts: tuple[int, ...] | None = None
-
-
-__all__ = ["HulaNetExplanation", "HulaNetImageFeatures", "HulaNetOutput"]
+__all__ = ["HulaNetExplanation", "HulaNetImageFeatures"]

@@ -40,7 +40,7 @@ def plot_explanation(
     panels = map_panels(explanation, row)
     columns = 2 + len(panels) + (mask is not None)
     width = 2.6
-    height = width * image.height / image.width + 1.0  # inches, with room for titles and what is listed
+    height = width * image.height / image.width + 1.2  # inches, with room for titles and what is listed
     figure = Figure(figsize=(width * columns + 0.8, height), layout="constrained")
     figure.suptitle(" ".join(words))
     axes = figure.subplots(1, columns)
