@@ -22,8 +22,7 @@ from hf_refseg.models.mask_rcnn.training_targets import SampledRegions, crop_mas
 from hf_refseg.processing.mask_pasting import paste_bytes, paste_masks
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
-from .golden_case import Comparison, GoldenCase, compare, nhwc
-from .mattnet_case import Checks
+from .golden_case import EXACT, Checks, GoldenCase, nhwc
 from .mattnet_pipeline_case import same_order
 
 TOLERANCE_OF_LOSSES = 1e-5
@@ -92,12 +91,12 @@ def look(model, inputs: dict):
 def check_words_and_maps(case: GoldenCase, model, inputs: dict, checks: Checks) -> None:
     """Input, language, backbone, filters, responses and modulation."""
     pixel_values, scale = inputs["pixel_values"], inputs["image_scales"]
-    checks.append(compare("blob", nhwc(pixel_values.flip(1)), case.inputs["blob"]))
+    checks.compare("blob", nhwc(pixel_values.flip(1)), case.inputs["blob"])
     size = torch.tensor(pixel_values.shape[-2:])
-    checks.append(compare("im_info", torch.cat([size, scale])[None], case.inputs["im_info"]))
-    checks.check_ids("gt_mask_scaled", inputs["labels"], case.inputs["gt_mask_scaled"])
+    checks.compare("im_info", torch.cat([size, scale])[None], case.inputs["im_info"])
+    checks.compare("gt_mask_scaled", inputs["labels"], case.inputs["gt_mask_scaled"], EXACT)
     box = torch.cat([exclusive_to_inclusive(inputs["box_labels"]), inputs["class_labels"][:, None] + 1], 1)
-    checks.append(compare("gt_box_scaled", box, case.inputs["gt_box_scaled"]))
+    checks.compare("gt_box_scaled", box, case.inputs["gt_box_scaled"])
     context, hidden, embedded = model.language(inputs["input_ids"], inputs["attention_mask"])
     length = int(inputs["attention_mask"].sum())
     checks.check("lang_embedded", embedded[:, :length])
@@ -150,7 +149,7 @@ def check_detector(case: GoldenCase, model, inputs: dict, checks: Checks) -> Non
     checks.check("pred_boxes_orig", exclusive_to_inclusive(scored.boxes).flatten(1))
     probabilities = scored.probabilities()
     category = probabilities.flatten().argmax() % probabilities.shape[1] + 1
-    checks.check_ids("pred_class", category, checks.expected["pred_class"])
+    checks.check("pred_class", category, EXACT)
     checks.check("fc7_s8", head.mean((2, 3))[:, ::8])
     if "roi_sel" in checks.expected:
         rows = torch.from_numpy(checks.expected["roi_sel"])
@@ -166,7 +165,7 @@ def check_answer(case: GoldenCase, model, inputs: dict, checks: Checks) -> None:
     """The answer of the public forward, pasted as the paper does, and its overlap with the truth."""
     outputs = model(**without_targets(inputs))
     height, width = inputs["original_sizes"][0].tolist()
-    checks.check_ids("pred_roi", outputs.chosen[0], checks.expected["pred_roi"])
+    checks.check("pred_roi", outputs.chosen[0], EXACT)
     checks.check("pred_score", outputs.scores[0])
     box = exclusive_to_inclusive(outputs.pred_boxes)
     checks.check("pred_box_orig", box[0])
@@ -174,15 +173,15 @@ def check_answer(case: GoldenCase, model, inputs: dict, checks: Checks) -> None:
     crops, _ = model.detector.describe(look(model, inputs)[2], Regions(outputs.pred_boxes, (1,)))
     checks.check("final_pool5_s8", crops[:, ::8])
     drawn = paste_bytes(outputs.region_masks[0], outputs.pred_boxes[0], (height, width))
-    checks.check_ids("final_mask_uint8", drawn, checks.expected["final_mask_uint8"])
+    checks.check("final_mask_uint8", drawn, EXACT)
     mask = paste_masks(outputs.region_masks, outputs.pred_boxes, (height, width), interpolation="paper")[0]
-    checks.check_ids("final_mask", mask, checks.expected["final_mask"])
+    checks.check("final_mask", mask, EXACT)
     x, y, w, h = case.inputs["gt_box_xywh_orig"].tolist()
     checks.check("box_iou", overlaps(box, torch.tensor([[x, y, x + w - 1, y + h - 1]]))[0, 0])
     truth = resize_nearest(inputs["labels"][0] > 0, (height, width))
-    checks.check_ids("gt_mask_eval", truth, checks.expected["gt_mask_eval"])
-    checks.check_ids("seg_I", (mask & truth).sum(), checks.expected["seg_I"])
-    checks.check_ids("seg_U", (mask | truth).sum(), checks.expected["seg_U"])
+    checks.check("gt_mask_eval", truth, EXACT)
+    checks.check("seg_I", (mask & truth).sum(), EXACT)
+    checks.check("seg_U", (mask | truth).sum(), EXACT)
 
 
 @torch.no_grad()
@@ -213,7 +212,7 @@ def check_captioner(case: GoldenCase, model, inputs: dict, checks: Checks) -> No
     if "greedy_seq" in checks.expected:
         longest = checks.expected["greedy_seq"].shape[1]
         captions = model.generate_caption(**without_targets(inputs), max_length=longest)
-        checks.check_ids("greedy_seq", captions.sequences, checks.expected["greedy_seq"])
+        checks.check("greedy_seq", captions.sequences, EXACT)
         checks.check("greedy_logprobs", captions.log_probs)
 
 
@@ -222,7 +221,7 @@ def check_targets(case: GoldenCase, model, inputs: dict, checks: Checks) -> None
     expected, detector, mask = checks.expected, model.detector, inputs["labels"] > 0
     box = exclusive_to_inclusive(inputs["box_labels"])
     target = resize_nearest(mask[0], expected["response_target"].shape)
-    checks.check_ids("response_target", target, expected["response_target"])
+    checks.check("response_target", target, EXACT)
     states = anchor_states(case, expected)
     positive = states == 1
     anchors = detector.anchors(target.shape, torch.device("cpu"))
@@ -232,7 +231,7 @@ def check_targets(case: GoldenCase, model, inputs: dict, checks: Checks) -> None
         return values.expand(len(states), 4).reshape(1, *target.shape, -1)
 
     counting = expected["rpn_bbox_targets"] * expected["rpn_bbox_inside_weights"]
-    checks.append(compare("rpn_bbox_targets (those that count)", as_stored(targets), counting))
+    checks.compare("rpn_bbox_targets (those that count)", as_stored(targets), counting)
     checks.check("rpn_bbox_inside_weights", as_stored(positive[:, None].float()))
     sampled = states >= 0
     checks.check("rpn_bbox_outside_weights", as_stored(sampled[:, None] / sampled.sum()))
@@ -240,13 +239,13 @@ def check_targets(case: GoldenCase, model, inputs: dict, checks: Checks) -> None
     best = overlaps(rois, box)[:, 0]
     foreground = int((labels > 0).sum())
     category = inputs["class_labels"] + 1
-    checks.check_ids("labels", torch.where(best >= detector.config.roi_positive_iou, category, 0), expected["labels"])
+    checks.check("labels", torch.where(best >= detector.config.roi_positive_iou, category, 0), EXACT)
     deltas = encode_boxes(rois[:foreground], box.expand(foreground, 4)) / torch.tensor(detector.config.box_std)
     checks.check("bbox_targets_cls", torch.nn.functional.pad(deltas, (0, 0, 0, len(rois) - foreground)))
     instances = torch.zeros(foreground, dtype=torch.long)
     size = expected["mask_targets"].shape[-1]
     masks = crop_masks(mask, instances, rois[:foreground], size)
-    checks.check_ids("mask_targets", masks, expected["mask_targets"])
+    checks.check("mask_targets", masks, EXACT)
 
 
 def anchor_states(case: GoldenCase, expected: dict[str, np.ndarray]) -> torch.Tensor:
@@ -266,16 +265,16 @@ def stored_samples(case: GoldenCase, checks: Checks):
     def pick(candidates: torch.Tensor, number: int) -> torch.Tensor:
         kind, rows = next(drawn)
         strangers = np.setdiff1d(rows, candidates)
-        checks.check_ids(f"rpn_labels ({kind} ones that are no candidates)", np.array(len(strangers)), np.array(0))
+        checks.compare(f"rpn_labels ({kind} ones that are no candidates)", np.array(len(strangers)), np.array(0), EXACT)
         wanted = np.array(min(number, len(candidates)))
-        checks.check_ids(f"rpn_labels (number of {kind} ones)", wanted, np.array(len(rows)))
+        checks.compare(f"rpn_labels (number of {kind} ones)", wanted, np.array(len(rows)), EXACT)
         return rows
 
     def sample_regions(_, proposals, boxes, class_labels) -> SampledRegions:
         checks.check("proposals_train", torch.nn.functional.pad(proposals, (1, 0)))
         rois, labels = torch.from_numpy(expected["rois"][:, 1:]), torch.from_numpy(expected["labels"])
         nearest = torch.cdist(rois.double(), torch.cat([boxes, proposals]).double()).min(1).values
-        checks.append(compare("rois (pixels to a proposal)", nearest, np.zeros(len(rois)), tolerance=2e-3))
+        checks.compare("rois (pixels to a proposal)", nearest, np.zeros(len(rois)), 2e-3)
         foreground = int((labels > 0).sum())
         return SampledRegions(rois, labels, boxes.expand(foreground, 4), torch.zeros(foreground, dtype=torch.long))
 
@@ -303,7 +302,7 @@ def check_training(case: GoldenCase, model, inputs: dict, checks: Checks) -> Non
     tensors = dict(model.state_dict(keep_vars=True))
     ours = {source.names[0]: tensors[name] for name, source in cac_sources(model.config).items()}
     names = [name for name in expected["grad_names"].tolist() if name not in UNUSED]
-    checks.check_ids("grad_names (unknown ones)", np.array(len(set(names) - ours.keys())), np.array(0))
+    checks.compare("grad_names (unknown ones)", np.array(len(set(names) - ours.keys())), np.array(0), EXACT)
     for kind, loss in (("response", losses["response"]), ("caption", losses["caption"]), ("total", total)):
         model.zero_grad()
         loss.backward(retain_graph=kind != "total")
@@ -311,7 +310,7 @@ def check_training(case: GoldenCase, model, inputs: dict, checks: Checks) -> Non
         for name in names:
             if norms[name] > ZERO_GRADIENT:
                 norm = ours[name].grad.norm()
-                checks.append(compare(f"grad_norm_{kind} ({name})", norm, norms[name], TOLERANCE_OF_GRADIENTS))
+                checks.compare(f"grad_norm_{kind} ({name})", norm, norms[name], TOLERANCE_OF_GRADIENTS)
     for name in expected:
         if name.startswith("grad_total__"):
             gradient = ours[name.removeprefix("grad_total__")].grad.flatten()
@@ -321,7 +320,7 @@ def check_training(case: GoldenCase, model, inputs: dict, checks: Checks) -> Non
         checks.check(f"grad_total_rows__{embedding}.weight", ours[f"{embedding}.weight"].grad[rows][:, :64])
 
 
-def run(case: GoldenCase) -> list[Comparison]:
+def run(case: GoldenCase) -> Checks:
     arrays = {part: case.arrays(part) for part in ("outputs", "outputs_features", "outputs_caption", "outputs_train")}
     train = Checks(arrays.pop("outputs_train"))  # which calls other arrays by the same names
     checks = Checks({name: array for part in arrays.values() for name, array in part.items()})
@@ -333,4 +332,5 @@ def run(case: GoldenCase) -> list[Comparison]:
         check_captioner(case, model, inputs, checks)
     if train.expected:
         check_training(case, model, inputs, train)
-    return [*checks, *train]
+    checks += train
+    return checks

@@ -165,10 +165,6 @@ class Checks(list[Comparison]):
         """Compare two arrays that the caller has."""
         self.append(compare(name, ours, expected, tolerance))
 
-    def check_ids(self, name: str, ours, expected):
-        """Ids are equal or wrong, whatever their size."""
-        self.compare(name, ours, expected, EXACT)
-
     def share(self, name: str, ours, expected, tolerance: float, of: str, far: float = 0.0):
         """
         Let a few values be wrong; the line's relative error is the share of them.
