@@ -1,5 +1,5 @@
 """
-What speed.py and mattnet_speed.py share: every row of a system in a process of its own, beside the original program.
+What the speed benchmarks of systems share: each row in a process of its own, beside the original program.
 
 A row's contenders take turns: ours, the original program where the user has one, and the machine's rate (see
 machine_rate.py). The share of the rate is that of ours at its fastest.
