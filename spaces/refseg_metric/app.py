@@ -33,7 +33,7 @@ def score(samples: list[dict]) -> list[list]:
 
 
 def score_masks(prediction: np.ndarray | None, target: np.ndarray | None) -> list[list]:
-    """Of two grey pictures (H, W), 0 is background."""
+    """Of two grey pictures (H, W), of 0 and one other value each."""
     if prediction is None or target is None:
         raise gr.Error("give two masks: the prediction and the target")
     return score([{"prediction": prediction, "target": target}])
@@ -55,8 +55,8 @@ def score_lines(lines: str) -> list[list]:
 
 with gr.Blocks(title="Referring segmentation metrics") as demo:
     gr.Markdown(
-        "# Referring segmentation metrics\nThe same masks under six protocols, in percent. White is foreground, "
-        "and so is everything else that is not black."
+        "# Referring segmentation metrics\nThe same masks under six protocols, in percent. A mask has two values: "
+        "black, and one other, which is the foreground."
     )
     with gr.Tab("Two masks"):
         with gr.Row():

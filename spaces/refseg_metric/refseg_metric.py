@@ -3,6 +3,8 @@
 import datasets
 import evaluate
 
+from hf_refseg.data.run_lengths import check_rle
+from hf_refseg.data.schema import text_rle
 from hf_refseg.metrics import PROTOCOLS, RefSegMetric
 
 DESCRIPTION = (
@@ -12,8 +14,8 @@ DESCRIPTION = (
 INPUTS = """
 Configurations, all with one sample per expression:
     counts: intersection, union (pixels), and optionally has_target and pred_no_target (bool).
-    rle: predictions and references are COCO run lengths {"size": [height, width], "counts": str}.
-    image: predictions and references are pictures (PIL, arrays, paths); every pixel that is not 0 is foreground.
+    rle: predictions and references are COCO run lengths {"size": [height, width], "counts": str, bytes or list}.
+    image: predictions and references are pictures (PIL, arrays, paths) of 0 and one other value, the foreground.
 compute() takes protocol (default "hu2016"): """ + ", ".join(PROTOCOLS)
 CITATION = "See hf_refseg.metrics.protocols for the evaluation code behind each protocol."
 
@@ -45,11 +47,15 @@ class RefSeg(evaluate.Metric):
 
     def add(self, **example):
         """One sample; has_target and pred_no_target may be left out of counts."""
+        if self.config_name == "rle":
+            example = {name: text_rle(check_rle(rle)) for name, rle in example.items()}
         unknown = dict.fromkeys(FLAGS) if self.config_name == "counts" else {}
         super().add(**{**unknown, **example})
 
     def add_batch(self, **batch):
         """A list of samples per column; has_target and pred_no_target may be left out of counts."""
+        if self.config_name == "rle":
+            batch = {name: [text_rle(check_rle(rle)) for rle in column or ()] for name, column in batch.items()}
         if self.config_name == "counts" and batch.get("intersection") is not None:
             for name in FLAGS:
                 if batch.get(name) is None:

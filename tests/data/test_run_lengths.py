@@ -48,5 +48,5 @@ def test_what_is_damaged_is_refused(changes, message):
 
 
 def test_an_rle_without_counts():
-    with pytest.raises(ValueError, match="has size and counts, got"):
+    with pytest.raises(ValueError, match="is a dict of size and counts, got"):
         check_rle({"size": [4, 4]})

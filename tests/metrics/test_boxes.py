@@ -60,6 +60,26 @@ def test_boxes_beside_masks_and_alone():
     assert (numbers["region_acc"], numbers["num"]) == (0.0, 2)
 
 
+def test_union_of_boxes_as_large_as_a_continent_takes_no_memory():
+    assert box_counts([[0, 0, 1e9, 1e9]], [[0, 0, 5, 5]], rule="union") == (16, (10**9 - 1) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "rule", "message"),
+    [
+        ([[0, 0, np.nan, 4]], None, "single", "nan"),
+        ([["0", "0", "4", "4"]], None, "single", "predicted boxes: expected numbers, got <U1"),
+        ([[-3, 0, 4, 4]], None, "union", "boxes reach from -3 to 4 pixels; clip them"),
+        ([[0, 0, 1e12, 4]], None, "union", "clip them"),
+        ([[0, 0, 4, 4]], [np.nan], "matched", "box_scores are .nan.; give finite numbers"),
+        ([[0, 0, 4, 4]], ["0.9"], "matched", "box_scores: expected numbers"),
+    ],
+)
+def test_values_of_no_box_are_refused(boxes, scores, rule, message):
+    with pytest.raises(ValueError, match=message):
+        box_counts(boxes, [[0, 0, 4, 4]], rule=rule, scores=scores)
+
+
 def test_errors_teach():
     box, mask = [0, 0, 4, 4], np.ones((4, 4))
     with pytest.raises(ValueError, match="give xyxy, not xywh"):

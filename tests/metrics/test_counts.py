@@ -36,6 +36,12 @@ def test_damaged_rle_are_refused():
         mask_counts(rle, encode_mask(mask.T))
 
 
+@pytest.mark.parametrize("size", [[10**6, 10**6], [50_000, 50_000], [-1, 4], [40, 50, 3], [40.5, 50], ["40", "50"], 40])
+def test_sizes_of_no_picture_are_refused(size):
+    with pytest.raises(ValueError, match="the size of an RLE is"):
+        mask_counts({"size": size, "counts": [0]}, {"size": size, "counts": [0]})
+
+
 def test_the_metric_takes_rle():
     mask = np.random.default_rng(3).random((40, 50)) < 0.5
     for protocol in ("hu2016", "lavt"):

@@ -153,6 +153,16 @@ def test_errors_teach():
         RefSegMetric().add(np.zeros((2, 3, 4)), np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="intersection 5, union 4"):
         RefSegMetric().add_counts(5, 4)
+    with pytest.raises(ValueError, match="intersection is 0.9; give a whole number"):
+        RefSegMetric().add_counts(0.9, 4)
+    with pytest.raises(ValueError, match="pred_no_target is 0.3; give True or False"):
+        RefSegMetric("grefcoco").add(np.eye(3), np.eye(3), pred_no_target=0.3)
+    with pytest.raises(ValueError, match="the predicted mask is no mask: it holds 0.2, 0.9"):
+        RefSegMetric().add(np.where(np.eye(3), 0.9, 0.2), np.eye(3))
+    state = metric_of("hu2016").state_dict()
+    for rows in ([[5, 4, True, False, None, None, None, 1]], [[1, 2, True, False, None, None, None, -1]], [[1]]):
+        with pytest.raises(ValueError, match="impossible counts|number of samples is -1|is no sample"):
+            RefSegMetric.from_state_dict(state | {"samples": rows})
     with pytest.raises(ValueError, match="'cris' into 'lavt'"):
         RefSegMetric("lavt").merge(RefSegMetric("cris"))
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hf_refseg.data import encode_mask
+from hf_refseg.data.run_lengths import run_lengths
 from hf_refseg.metrics import PROTOCOLS, RefSegMetric
 
 evaluate = pytest.importorskip("evaluate", reason="pip install -e '.[metric]'")
@@ -44,6 +45,29 @@ def test_rle(load, protocol):
     metric.add(predictions=predictions[3], references=references[3])
     metric.add_batch(predictions=predictions[4:], references=references[4:])
     assert metric.compute(protocol=protocol) == expected(pairs, protocol)
+
+
+def test_rle_in_every_form_of_pycocotools(load):
+    mask = masks(1)[0][0]
+    text = encode_mask(mask)
+    forms = [
+        text,
+        {**text, "counts": text["counts"].encode()},
+        {**text, "counts": run_lengths(text["counts"]).tolist()},
+    ]
+    metric = load("rle")
+    metric.add(predictions=forms[1], references=forms[2])
+    assert metric.compute(predictions=forms, references=[text] * 3)["mIoU"] == 1.0
+    with pytest.raises(ValueError, match="an RLE is a dict of size and counts, got str"):
+        metric.compute(predictions=["04<"], references=[text])
+
+
+def test_pictures_that_are_no_masks_are_refused(load, tmp_path):
+    mask = masks(1)[0][0].astype(np.uint8) * 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg")
+    for prediction in (str(tmp_path / "mask.jpg"), np.where(mask, 0.9, 0.1).astype(np.float32)):
+        with pytest.raises(ValueError, match="the predicted mask is no mask: it holds 0"):
+            load("image").compute(predictions=[prediction], references=[Image.fromarray(mask)])
 
 
 def test_images(load):
@@ -106,7 +130,9 @@ def test_app():
     spec.loader.exec_module(app)
     target = np.zeros((8, 8), np.uint8)
     target[:4] = 255
-    table = {row[0]: dict(zip(app.HEADERS, row, strict=True)) for row in app.score_masks(target, target | 1)}
+    table = {
+        row[0]: dict(zip(app.HEADERS, row, strict=True)) for row in app.score_masks(target, np.full_like(target, 1))
+    }
     assert list(table) == list(PROTOCOLS)
     assert table["hu2016"]["oIoU"] == "50.00" and table["hu2016"]["Pr@0.5"] == "100.00"
     assert table["phrasecut"]["Pr@0.5"] == "0.00" and table["grefcoco"]["gIoU"] == "50.00"

@@ -1,7 +1,10 @@
 """COCO's run lengths, checked: pycocotools decodes a damaged string to a wrong mask, or ends the process."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+MOST_PIXELS = 1 << 28  # of larger masks pycocotools ends the process, or takes minutes
 # Of a run-length string: five bits of a number per character, then one that says whether more follow (pycocotools).
 RLE_FIRST, RLE_BITS, RLE_MORE, RLE_SIGN = 48, 5, 0x20, 0x10
 
@@ -10,13 +13,15 @@ def check_rle(rle: dict) -> dict:
     """A COCO RLE (counts as str, bytes or list) in compressed form.
 
     Raises:
-        ValueError: if the runs do not fill the size, as those of a string that was cut off, or are no numbers.
+        ValueError: if it is no dict of size and counts, is larger than any picture, or if the runs do not fill the
+            size, as those of a string that was cut off, or are no numbers.
     """
     from pycocotools import mask as coco_mask
 
-    if not {"size", "counts"} <= rle.keys():
-        raise ValueError(f"an RLE has size and counts, got {sorted(rle)}")
-    height, width = (int(side) for side in rle["size"])
+    if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
+        given = sorted(map(str, rle)) if isinstance(rle, Mapping) else type(rle).__name__
+        raise ValueError(f"an RLE is a dict of size and counts, got {given}")
+    height, width = checked_size(rle["size"])
     counts = rle["counts"]
     if not isinstance(counts, (str, bytes, list, np.ndarray)):
         raise ValueError(f"the counts of an RLE are a {type(counts).__name__}; they are a string or a list of numbers")
@@ -36,6 +41,16 @@ def check_rle(rle: dict) -> dict:
     if isinstance(counts, (list, np.ndarray)):
         return coco_mask.frPyObjects({"size": [height, width], "counts": [int(run) for run in counts]}, height, width)
     return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+
+
+def checked_size(size) -> tuple[int, int]:
+    """The (height, width) of an RLE; raises ValueError for what is no size of a picture."""
+    sides = np.asarray(size)
+    if sides.shape != (2,) or sides.dtype.kind not in "iu" or (sides < 0).any() or sides.prod() > MOST_PIXELS:
+        raise ValueError(
+            f"the size of an RLE is {str(size)[:60]}; give [height, width], {MOST_PIXELS:,} pixels in all at most"
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def run_lengths(counts: str | bytes) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..mask_values import as_array
+
 
 class AttributeMetric:
     """Counts attribute decisions over objects and attributes together (micro average).
@@ -20,18 +22,21 @@ class AttributeMetric:
         self.true_positives = self.predicted = self.labelled = self.num = 0
 
     def add(self, probabilities, labels) -> None:
-        """Count objects: `probabilities` and `labels` are (A,) or (N, A), arrays or tensors; a label is non-zero.
+        """Count objects: `probabilities` and `labels` are (A,) or (N, A), arrays or tensors; a label is 0 or 1.
 
         Raises:
-            ValueError: if the shapes differ or have another number of axes, or if a value is no probability.
+            ValueError: if the shapes differ or have another number of axes, or if a value is no probability or no
+                label.
         """
-        probabilities, labels = _array(probabilities), _array(labels)
+        probabilities, labels = as_array(probabilities, "probabilities"), as_array(labels, "labels")
         if probabilities.shape != labels.shape or probabilities.ndim not in (1, 2):
             raise ValueError(f"probabilities {probabilities.shape} and labels {labels.shape}; both are (A,) or (N, A)")
         if probabilities.size and not (0 <= probabilities.min() and probabilities.max() <= 1):
             raise ValueError(
                 f"probabilities from {probabilities.min()} to {probabilities.max()}; apply the sigmoid to logits first"
             )
+        if not np.isin(labels, (0, 1)).all():
+            raise ValueError(f"labels from {labels.min()} to {labels.max()}; each is 0 or 1")
         predicted, labelled = probabilities >= self.threshold, labels != 0
         self.true_positives += int(np.count_nonzero(predicted & labelled))
         self.predicted += int(np.count_nonzero(predicted))
@@ -66,7 +71,3 @@ class AttributeMetric:
             "f1": 2 * self.true_positives / (self.predicted + self.labelled) if self.predicted + self.labelled else 0.0,
             "num": self.num,
         }
-
-
-def _array(values) -> np.ndarray:
-    return values.detach().float().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)

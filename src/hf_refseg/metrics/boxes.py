@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..mask_values import as_array
+
 BOX_IOU = 0.5
 # gRefCOCO's evaluation takes a detection for an answer from this score on.
 MATCHED_SCORE = 0.7
+MOST_PIXELS = 1 << 30  # along a side: no picture has more, and areas are still exact
 
 Box = Sequence[float]
 
@@ -29,16 +32,16 @@ def box_counts(
         scores: of the predicted boxes; the rule `"matched"` leaves out those below 0.7.
 
     Raises:
-        ValueError: unknown rule, a box that is not four numbers with x0 <= x1 and y0 <= y1, another number of scores
-            than of boxes, or more than one box on a side under the rule `"single"`.
+        ValueError: unknown rule, a box that is not four finite numbers with x0 <= x1 and y0 <= y1, another number of
+            scores than of boxes, a score that is not finite, more than one box on a side under the rule `"single"`, or
+            coordinates below 0 under the rule `"union"`.
     """
     pred, target = _boxes(pred_boxes, "predicted"), _boxes(target_boxes, "target")
-    if scores is not None and len(scores) != len(pred):
-        raise ValueError(f"{len(scores)} scores for {len(pred)} predicted boxes; give one per box")
+    kept = pred if scores is None else pred[checked_scores(scores, len(pred)) >= MATCHED_SCORE]
     if rule == "union":
         return union_box_counts(pred, target)
     if rule == "matched":
-        return matched_box_counts(pred if scores is None else pred[np.asarray(scores, float) >= MATCHED_SCORE], target)
+        return matched_box_counts(kept, target)
     if rule != "single":
         raise ValueError(f"unknown box rule {rule!r}: choose one of 'single', 'union', 'matched'")
     if len(target) != 1 or len(pred) > 1:
@@ -64,18 +67,23 @@ def union_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
     As in PhraseCut's evaluator, the last row and column of pixels of every box are lost, so that a box of width or
     height 1 has no pixel at all.
     """
-    both = np.concatenate([pred, target])
-    if not len(both):
-        return 0, 0
-    # x1 - 1 is the last pixel's coordinate, which the original then uses as the end of a slice
-    width, height = (int(side) for side in ((both[:, 2:] - 1).max(0) + 1))
-    painted = []
     for boxes in (pred, target):
-        canvas = np.zeros((max(height, 0), max(width, 0)), bool)
+        if len(boxes) and not (boxes.min() >= 0 and boxes.max() < MOST_PIXELS):
+            raise ValueError(f"boxes reach from {boxes.min():g} to {boxes.max():g} pixels; clip them to the picture")
+    # x1 - 1 is the last pixel's coordinate, which the original then uses as the end of a slice
+    corners = [np.trunc(boxes - (0, 0, 1, 1)).astype(np.int64) for boxes in (pred, target)]
+    # all pixels between two neighboring edges of boxes are alike: one cell for them, however large the boxes are
+    columns, rows = (np.unique(np.concatenate(corners)[:, axis::2]) for axis in (0, 1))
+    painted = []
+    for boxes in corners:
+        cells = np.zeros((len(rows), len(columns)), bool)
         for x0, y0, x1, y1 in boxes:
-            canvas[int(y0) : int(y1 - 1), int(x0) : int(x1 - 1)] = True
-        painted.append(canvas)
-    return int(np.count_nonzero(painted[0] & painted[1])), int(np.count_nonzero(painted[0] | painted[1]))
+            top, bottom = np.searchsorted(rows, (y0, y1))
+            left, right = np.searchsorted(columns, (x0, x1))
+            cells[top:bottom, left:right] = True
+        painted.append(cells)
+    sizes = np.diff(rows, append=rows[-1:])[:, None] * np.diff(columns, append=columns[-1:])  # pixels of each cell
+    return int(sizes[painted[0] & painted[1]].sum()), int(sizes[painted[0] | painted[1]].sum())
 
 
 def matched_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
@@ -102,8 +110,18 @@ def _generalised_iou(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
         return np.nan_to_num(shared / union - (hull - union) / hull, nan=-1.0)
 
 
+def checked_scores(scores: Sequence[float], count: int) -> np.ndarray:
+    """One finite score per box, (count,); raises ValueError for others."""
+    array = as_array(scores, "box_scores") if len(scores) else np.zeros(0)
+    if array.shape != (count,):
+        raise ValueError(f"{len(scores)} scores for {count} predicted boxes; give one per box")
+    if not np.isfinite(array).all():
+        raise ValueError(f"box_scores are {array.tolist()}; give finite numbers")
+    return array
+
+
 def _boxes(boxes: Sequence[Box], name: str) -> np.ndarray:
-    array = np.asarray(boxes, np.float64).reshape(-1, 4) if len(boxes) == 0 else np.asarray(boxes, np.float64)
+    array = as_array(boxes, f"{name} boxes").astype(np.float64) if len(boxes) else np.zeros((0, 4))
     if array.ndim != 2 or array.shape[1] != 4:
         raise ValueError(f"{name} boxes have the shape {array.shape}; give a list of [x0, y0, x1, y1]")
     if not np.isfinite(array).all() or (array[:, 2:] < array[:, :2]).any():

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.run_lengths import check_rle
+from ..mask_values import foreground
 
 
 class Sample(NamedTuple):
@@ -29,21 +30,18 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
     """Reduce two masks to (intersection, union, has_target, pred_no_target).
 
     Args:
-        pred_mask, target_mask: arrays, tensors or pictures `(H, W)`, non-zero is foreground; or COCO RLEs
-            `{"size": [H, W], "counts": ...}`, which are compared run by run, without decoding.
+        pred_mask, target_mask: arrays, tensors or pictures `(H, W)` of 0 and one other value, see
+            [`hf_refseg.mask_values.foreground`]; or COCO RLEs `{"size": [H, W], "counts": ...}`, which are compared
+            run by run, without decoding.
         size (`tuple[int, int]`, *optional*): (height, width) to which both are resized first (nearest pixel).
 
     Raises:
-        ValueError: if a mask is not two-dimensional, an RLE does not fill its size, or, without `size`, if their sizes
-            differ.
+        ValueError: if a mask is not two-dimensional or holds values of no mask (probabilities, several labels), an RLE
+            does not fill its size, or, without `size`, if their sizes differ.
     """
     if isinstance(pred_mask, dict) and isinstance(target_mask, dict) and size is None:
         return _rle_counts(check_rle(pred_mask), check_rle(target_mask))
-    pred, target = _foreground(pred_mask), _foreground(target_mask)
-    if pred.ndim != 2 or target.ndim != 2:
-        raise ValueError(
-            f"masks must be (height, width), got shapes {pred.shape} and {target.shape}: add one sample at a time"
-        )
+    pred, target = _foreground(pred_mask, "the predicted mask"), _foreground(target_mask, "the target mask")
     if size is not None:
         pred, target = _resize_nearest(pred, size), _resize_nearest(target, size)
     _check_sizes(pred.shape, target.shape)
@@ -73,16 +71,13 @@ def _check_sizes(pred, target) -> None:
         )
 
 
-def _foreground(mask) -> np.ndarray:
-    """A mask as a bool array, be it an RLE, a tensor of any device and dtype, an array or a picture."""
+def _foreground(mask, name: str) -> np.ndarray:
+    """A mask (H, W) as a bool array, be it an RLE, a tensor of any device and dtype, an array or a picture."""
     if isinstance(mask, dict):
         from pycocotools import mask as coco_mask
 
         return coco_mask.decode(check_rle(mask)).astype(bool)
-    if hasattr(mask, "detach"):  # bfloat16 and GPU tensors are unknown to numpy
-        return (mask != 0).cpu().numpy()
-    mask = np.asarray(mask)
-    return mask if mask.dtype == bool else mask != 0
+    return foreground(mask, name)
 
 
 def _resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from .boxes import MATCHED_SCORE, box_counts
+import numpy as np
+
+from ..mask_values import as_bool, as_count
+from .boxes import MATCHED_SCORE, box_counts, checked_scores
 from .counts import Sample, mask_counts
 from .protocols import Protocol, get_protocol
 from .ratios import ratios, value
@@ -48,7 +51,7 @@ class RefSegMetric:
         """Count one sample.
 
         Args:
-            pred_mask, target_mask: arrays or tensors `(H, W)`, bool or numbers, non-zero is foreground; or COCO RLEs.
+            pred_mask, target_mask: arrays, tensors or pictures `(H, W)`, bool or 0 and one other value; or COCO RLEs.
                 Both at the original size of the image; the protocol `lavt` resizes them itself. Both None: the sample
                 has boxes only, as in comprehension.
             pred_no_target (`bool`, *optional*): whether the system says that nothing is meant; by default, whether it
@@ -85,11 +88,14 @@ class RefSegMetric:
                 where both masks are empty: that an empty prediction missed a target cannot be seen from two counts.
 
         Raises:
-            ValueError: unless 0 <= intersection <= union, or if the intersection is positive without a target.
+            ValueError: for what is no count or no bool, unless intersection <= union, or if the intersection is
+                positive without a target.
         """
+        intersection, union = as_count(intersection, "intersection"), as_count(union, "union")
+        has_target = as_bool(has_target, "has_target")
         if pred_no_target is None:
             pred_no_target = not has_target and union == 0
-        self.add_sample(Sample(int(intersection), int(union), bool(has_target), bool(pred_no_target)))
+        self.add_sample(Sample(intersection, union, has_target, as_bool(pred_no_target, "pred_no_target")))
 
     def add_sample(self, sample: Sample, subsets: Iterable[str] = ()) -> None:
         """Count one sample that was reduced to integers elsewhere, by [`make_sample`] or [`mask_counts`].
@@ -97,14 +103,7 @@ class RefSegMetric:
         Raises:
             ValueError: for impossible counts.
         """
-        sample = Sample(*sample)
-        if sample.union is not None:
-            intersection, union, has_target = sample[:3]
-            if not 0 <= intersection <= union or (intersection and not has_target):
-                raise ValueError(
-                    f"impossible counts: intersection {intersection}, union {union}, has_target {has_target}; "
-                    "the intersection is a part of the union, and of the target"
-                )
+        sample = _checked(sample)
         self._samples[sample] += 1
         for name in subsets:
             self._subsets.setdefault(name, Counter())[sample] += 1
@@ -164,7 +163,13 @@ class RefSegMetric:
 
     @classmethod
     def from_state_dict(cls, state: dict) -> "RefSegMetric":
-        """The metric whose `state_dict()` is `state`; also after a round trip through JSON."""
+        """The metric whose `state_dict()` is `state`; also after a round trip through JSON.
+
+        Raises:
+            ValueError: it is no such state, or holds impossible counts.
+        """
+        if not isinstance(state, dict) or not {"protocol", "samples", "subsets"} <= state.keys():
+            raise ValueError("this is no state of a RefSegMetric, which has protocol, samples and subsets")
         metric = cls(state["protocol"])
         metric._samples = _counter(state["samples"])
         metric._subsets = {name: _counter(rows) for name, rows in state["subsets"].items()}
@@ -190,14 +195,15 @@ def make_sample(
     if pred_mask is not None:
         sample = mask_counts(pred_mask, target_mask, size=protocol.size)
     else:
-        kept = [True] * len(pred_boxes) if box_scores is None else [score >= MATCHED_SCORE for score in box_scores]
-        sample = Sample(None, None, has_target=len(target_boxes) > 0, pred_no_target=not any(kept))
+        scores = np.ones(len(pred_boxes)) if box_scores is None else checked_scores(box_scores, len(pred_boxes))
+        none_left = not (scores >= MATCHED_SCORE).any()
+        sample = Sample(None, None, has_target=len(target_boxes) > 0, pred_no_target=none_left)
     if pred_boxes is not None:
         numerator, denominator = box_counts(pred_boxes, target_boxes, protocol.box_rule, box_scores)
         sample = sample._replace(box_numerator=numerator, box_denominator=denominator)
     if pred_no_target is not None:
-        sample = sample._replace(pred_no_target=bool(pred_no_target))
-    return sample if correct is None else sample._replace(correct=bool(correct))
+        sample = sample._replace(pred_no_target=as_bool(pred_no_target, "pred_no_target"))
+    return sample if correct is None else sample._replace(correct=as_bool(correct, "correct"))
 
 
 def _numbers(samples: Counter[Sample], protocol: Protocol) -> dict:
@@ -214,4 +220,27 @@ def _rows(samples: Counter[Sample]) -> list[list]:
 
 
 def _counter(rows: list[list]) -> Counter[Sample]:
-    return Counter({Sample(*row[:-1]): row[-1] for row in rows})
+    counter: Counter[Sample] = Counter()
+    for row in rows:
+        counter[_checked(row[:-1])] += as_count(row[-1], "the number of samples")
+    return counter
+
+
+def _checked(sample: Iterable) -> Sample:
+    """A sample of possible counts; raises ValueError for others."""
+    try:
+        sample = Sample(*sample)
+        for name in ("intersection", "union", "box_numerator", "box_denominator"):
+            if getattr(sample, name) is not None:
+                as_count(getattr(sample, name), name)
+    except TypeError as error:
+        raise ValueError(f"{sample!r} is no sample: {error}") from error
+    intersection, union, has_target = sample[:3]
+    if (intersection is None) != (union is None) or (
+        union is not None and (intersection > union or (intersection and not has_target))
+    ):
+        raise ValueError(
+            f"impossible counts: intersection {intersection}, union {union}, has_target {has_target}; "
+            "the intersection is a part of the union, and of the target"
+        )
+    return sample

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..mask_values import as_array
+
 BINS = 100
 
 
@@ -23,7 +25,7 @@ class ThresholdSearch:
         Raises:
             ValueError: if a score is outside of [0, 1] or nan.
         """
-        scores = scores.detach().cpu().double().numpy() if hasattr(scores, "detach") else np.asarray(scores, np.float64)
+        scores = as_array(scores, "the score map").astype(np.float64)
         if scores.size and not (scores.min() >= 0 and scores.max() <= 1):
             raise ValueError(f"scores from {scores.min()} to {scores.max()}; they must lie in [0, 1]")
         bins = np.minimum((scores.ravel() * BINS).astype(np.int64), BINS - 1)

@@ -80,8 +80,8 @@ class RefSegImageProcessor(TorchvisionBackend):
 
         Args:
             images: one image or a list of B images, each anything that `load_image` reads.
-            segmentation_maps: one mask or a list of N masks, each (H, W) at the size of its image; non-zero is
-                foreground. A mask object that is given several times is resized once.
+            segmentation_maps: one mask or a list of N masks, each (H, W) at the size of its image, of bool or of 0 and
+                one other value. A mask object that is given several times is resized once.
 
         Returns: `pixel_values (B, 3, H, W)` float32; `original_sizes (B, 2)` int64, (height, width) in pixels;
             `pixel_mask (B, H, W)` int64 only where images of the batch differ in size; with masks also

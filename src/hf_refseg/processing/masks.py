@@ -3,18 +3,20 @@
 import numpy as np
 import torch
 
+from ..mask_values import foreground
+
 
 def read_masks(masks, name: str = "segmentation_maps") -> tuple[list[torch.Tensor], list[int]]:
     """Reads one mask or many, and a mask that is given several times, as for several sentences of one row, only once.
 
     Args:
-        masks: one mask (H, W) or a list of N, or an array (N, H, W); numpy, torch, PIL or whatever numpy reads; bool or
-            numbers, non-zero is foreground.
+        masks: one mask (H, W) or a list of N, or an array (N, H, W); numpy, torch, PIL or whatever numpy reads; bool,
+            or 0 and one other value, which is the foreground.
         name: what error messages call the list.
 
     Returns: the M <= N different masks, (H, W) bool tensors each, and for each of the N which of the M it is.
 
-    Raises ValueError for a mask that is not (H, W).
+    Raises ValueError for a mask that is not (H, W), or holds values of no mask.
     """
     if isinstance(masks, (np.ndarray, torch.Tensor)):
         masks = list(masks) if masks.ndim == 3 else [masks]
@@ -30,21 +32,16 @@ def read_masks(masks, name: str = "segmentation_maps") -> tuple[list[torch.Tenso
 
 
 def read_mask(mask, name: str) -> torch.Tensor:
-    """One mask (numpy, torch or PIL; bool or numbers, non-zero = foreground) -> (H, W) bool tensor.
+    """One mask (numpy, torch or PIL; bool, or 0 and one other value) -> (H, W) bool tensor.
 
-    Raises ValueError, which calls the mask by its `name`, for what is not (H, W).
+    Raises ValueError, which calls the mask by its `name`, for what is not (H, W) or no mask, see `foreground`.
     """
-    if not isinstance(mask, torch.Tensor):
-        array = np.array(mask)
-        if array.dtype == object:
-            raise ValueError(
-                f"{name} is a {type(mask).__name__}; expected an array (H, W) at the size of its image "
-                "(hf_refseg.data.decode_mask makes one of COCO's run lengths)"
-            )
-        mask = torch.from_numpy(array)
-    if mask.ndim != 2 or 0 in mask.shape:
-        raise ValueError(f"{name} has the shape {tuple(mask.shape)}; expected one mask (H, W) at the size of its image")
-    return mask.detach() != 0
+    if type(mask) is dict:  # those of a data set's rows are arrays when numpy asks
+        raise ValueError(
+            f"{name} is a dict; expected an array (H, W) at the size of its image (hf_refseg.data.decode_mask makes "
+            "one of COCO's run lengths)"
+        )
+    return torch.from_numpy(np.array(foreground(mask, name)))  # a copy: arrays may be read-only
 
 
 def check_mask_sizes(masks: list[torch.Tensor], sizes: list[list[int]]) -> None:

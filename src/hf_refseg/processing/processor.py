@@ -102,8 +102,9 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             images: one image or a list of B, each anything that `load_image` reads. None: text only.
             text: one expression or many: N for one image, N for N images, or one list of expressions per image.
                 None: images only.
-            segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image;
-                non-zero is foreground. A mask object that is given several times is resized once. None: no labels.
+            segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image, of
+                bool or of 0 and one other value. A mask object that is given several times is resized once. None: no
+                labels.
             allow_unknown: accept an expression of which no word is known, instead of raising; each word becomes
                 <unk>. Data sets need it: the originals train on and score such sentences too.
             kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).

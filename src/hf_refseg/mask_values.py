@@ -1,0 +1,71 @@
+"""Which values are a mask. Whatever could mean two things is refused, as it would give numbers that look right."""
+
+import numpy as np
+
+
+def as_array(values, name: str) -> np.ndarray:
+    """numpy of an array, a tensor of any device and type, a picture, or nested lists.
+
+    Raises ValueError, which calls the values by their `name`, for what has no numbers to read.
+    """
+    try:
+        if hasattr(values, "detach"):  # a tensor: numpy knows neither those of a GPU nor bfloat16
+            values = values.detach().cpu()
+            values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+        array = np.asarray(values)
+    except Exception as error:  # sparse and meta tensors, ragged lists, closed pictures: each raises its own kind
+        raise ValueError(f"{name} is a {type(values).__name__} that numpy cannot read: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected numbers, got {array.dtype}; give an array, a tensor or a picture")
+    return array
+
+
+def foreground(mask, name: str = "a mask") -> np.ndarray:
+    """
+    A mask as a bool array (H, W).
+
+    Args:
+        mask: an array, tensor or picture (H, W): bool, 0 and 1, or 0 and one other whole number, such as the 255 of
+            pictures or the number of an object.
+        name: what error messages call it.
+
+    Raises:
+        ValueError: it is not (H, W) or holds other values: probabilities, logits, nan, several labels, or what JPEG
+            makes of a mask.
+    """
+    array = as_array(mask, name)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{name} has the shape {array.shape}; expected one mask (height, width)")
+    if array.dtype == bool:
+        return array
+    inside = array != 0
+    largest = array.max()
+    whole = array.dtype.kind != "f" or largest in (0, 1, 255)
+    if not whole or np.count_nonzero(array == largest) != max(np.count_nonzero(inside), (largest == 0) * array.size):
+        few = ", ".join(f"{value:g}" for value in np.unique(array)[:6])
+        raise ValueError(
+            f"{name} is no mask: it holds {few}{', ...' if len(np.unique(array)) > 6 else ''}. A mask holds 0 and one "
+            "other value, such as 1 or 255: compare probabilities with a threshold first, choose one label of a map of "
+            "several, and keep masks as PNG, for JPEG blurs them"
+        )
+    return inside
+
+
+def as_bool(value, name: str) -> bool:
+    """True or False of a bool of Python, numpy or torch, or of 0 and 1.
+
+    Raises ValueError for what has no single meaning, such as a probability.
+    """
+    if np.ndim(value) or value not in (0, 1):
+        raise ValueError(f"{name} is {value!r}; give True or False")
+    return bool(value)
+
+
+def as_count(value, name: str) -> int:
+    """A whole number, none below 0.
+
+    Raises ValueError for other numbers.
+    """
+    if np.ndim(value) or not isinstance(value, (int, float, np.number)) or not float(value).is_integer() or value < 0:
+        raise ValueError(f"{name} is {value!r}; give a whole number of 0 or more")
+    return int(value)
