@@ -82,7 +82,7 @@ def test_shipped_training_and_evaluation_photos_do_not_overlap(shared_dir):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("seen.txt", "coco:1\nnonsense\n", "seen.txt, line 2: 'nonsense' is no image"),
+        ("seen.txt", "coco:1\nnonsense\n", "seen.txt, line 2: 'nonsense' is not an image"),
         ("coco.json", '{"annotations": []}', r"coco.json lacks \['images'\]"),
         ("vg.json", '[{"id": 1}]', r"vg.json, image number 0 lacks \['image_id'\]"),
         ("vg.json", "[{", "vg.json is not JSON"),

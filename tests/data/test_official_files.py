@@ -42,7 +42,7 @@ def test_a_pickle_that_is_cut_off(tmp_path, protocol, share):
     python2_pickle(REFS, file, protocol)
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=r"refs\(unc\)\.p is no pickle.*cut off"):
+    with pytest.raises(ValueError, match=r"refs\(unc\)\.p is not a pickle.*cut off"):
         read_pickled_list(file)
 
 
@@ -68,8 +68,8 @@ def test_records_one_by_one(tmp_path, monkeypatch):
         ('[{"a": 1}', "record number 1"),
         ('[{"a": 1} {"b": 2}]', "record number 1.*comma"),
         ('[{"a": 1}, 5]', "'5' where"),
-        ('{"a": 1}', "no JSON list"),
-        ("", "no JSON list"),
+        ('{"a": 1}', "not a JSON list"),
+        ("", "not a JSON list"),
         ('[{"a": 1}] x', "follows its closing"),
     ],
 )

@@ -232,7 +232,7 @@ def test_bad_pictures_are_named(folder):
     with pytest.raises(ValueError, match=r"\(31, 20\).*\(30, 20\)"):
         rows[0]
     picture.write_bytes(picture.read_bytes()[:200])
-    with pytest.raises(ValueError, match="000000000007.jpg can't be read"):
+    with pytest.raises(ValueError, match="000000000007.jpg is damaged or truncated"):
         rows[0]
     picture.unlink()
     with pytest.raises(FileNotFoundError, match="000000000007.jpg is missing"):
@@ -288,7 +288,7 @@ def test_sentence_ids_used_twice_and_sentences_without_a_word_are_counted(folder
     [
         ([compressed(np.ones((30, 20), np.uint8))], r"annotation 1: its mask is \[30, 20\], its image \[20, 30\]"),
         ({"size": [20, 30], "counts": [5, 5]}, "annotation 1: .* whose runs hold 10 pixels instead of 600"),
-        ({"size": [20, 30], "counts": "zz"}, "annotation 1: 'zz' is no end of a run-length string"),
+        ({"size": [20, 30], "counts": "zz"}, "annotation 1: 'zz' is not the end of a run-length string"),
         ([{"size": [20, 30]}], r"annotation 1, its run lengths lacks \['counts'\]"),
         ([[1.0, 1.0, 5.0, 5.0, 3.0, 3.0, 7.0]], "annotation 1: a polygon of 7 numbers"),
         ([[1.0, 1.0, 5.0, float("nan"), 3.0, 3.0]], "annotation 1, a polygon: it is .*nan.*, expected 6 numbers"),

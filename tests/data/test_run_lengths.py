@@ -35,7 +35,7 @@ def test_every_kind_of_counts_is_the_same_mask():
     ("changes", "message"),
     [
         ({"size": [41, 50]}, r"size \[41, 50\] whose runs hold 2000 pixels instead of 2050"),
-        ({"counts": "a b"}, "no end of a run-length string"),
+        ({"counts": "a b"}, "not the end of a run-length string"),
         ({"counts": [2005, -5]}, r"the runs of an RLE are \[2005, -5\]; they are whole numbers, none below 0"),
         ({"counts": [1000.5, 999.5]}, "whole numbers"),
         ({"counts": []}, "hold 0 pixels instead of 2000"),

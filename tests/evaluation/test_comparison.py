@@ -83,14 +83,14 @@ def test_reading_results(tmp_path):
     path = tmp_path / "results.json"
     write_results(results_of([0.5], metrics={"oIoU": float("nan")}), path)
     assert read_results(path)["metrics"] == {"oIoU": None} and read_results(tmp_path)["samples"][0][5] == 500
-    with pytest.raises(FileNotFoundError, match="hf-refseg evaluate writes it when it is through"):
+    with pytest.raises(FileNotFoundError, match="hf-refseg evaluate writes it when it is finished"):
         read_results(tmp_path / "gone.json")
     whole = path.read_text()
     path.write_text(whole[:-10])
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         read_results(path)
     path.write_text('{"model": "m"}')
-    with pytest.raises(ValueError, match="is no results.json of hf-refseg evaluate"):
+    with pytest.raises(ValueError, match="is not a results.json of hf-refseg evaluate"):
         read_results(path)
     path.write_text(whole.replace('"correct"', '"right"'))
     with pytest.raises(ValueError, match="another version of hf-refseg"):

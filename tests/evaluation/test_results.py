@@ -49,7 +49,7 @@ def test_files_of_another_shape_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no .*eval_results.json; a training and hf-refseg evaluate"):
         read_eval_results(tmp_path)
     for content, message in (
-        ("{", "eval_results.json is no JSON"),
+        ("{", "eval_results.json is not JSON"),
         (json.dumps({"eval_oIoU": 0.5}), r"eval_results.json has \['eval_oIoU'\], expected \['command', 'counts'"),
         ("[]", "eval_results.json has list, expected"),
     ):

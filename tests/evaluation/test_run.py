@@ -163,7 +163,7 @@ def test_samples_without_target_are_told(evaluation, caplog):
     with caplog.at_level(logging.WARNING):
         results = run(evaluation(dataset="refshapes/grefcoco", limit=14))
     assert results["counts"]["no_target"] > 0
-    assert "expressions have no target, for which protocol hu2016 has no rule" in caplog.text
+    assert "expressions have no target, and protocol hu2016 has no rule for them" in caplog.text
 
 
 def test_dtype_and_interpolation_reach_the_model(evaluation, tmp_path):

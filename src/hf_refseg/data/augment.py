@@ -1,7 +1,7 @@
 """Horizontal flips for referring expressions: the picture is mirrored, and so is what the sentences say.
 
-Words are swapped whole: left <-> right, alone or in leftmost, left-most, lefthand, left-hand, leftward(s), leftside,
-lefty. Nothing is parsed, so the rare "left" that is no direction ("left over", "the one left") is swapped too.
+Whole words are swapped: left <-> right, alone or in leftmost, left-most, lefthand, left-hand, leftward(s), leftside,
+lefty. Nothing is parsed, so the rare "left" that is not a direction ("left over", "the one left") is swapped too.
 """
 
 import re
@@ -15,7 +15,7 @@ _SIDE = re.compile(r"\b(left|right)(?=(?:most|hand|side|wards?|ies|y)?\b)", re.I
 
 
 def swap_left_right(text: str) -> str:
-    """The text with left and right exchanged, upper and lower case kept."""
+    """The text with left and right exchanged; upper and lower case stay."""
     return _SIDE.sub(lambda match: _opposite(match.group(1)), text)
 
 
@@ -25,9 +25,9 @@ def _opposite(word: str) -> str:
 
 
 def flip_row(row: dict) -> dict:
-    """A row mirrored left to right: its picture, every mask, box and polygon, and every text that names a side.
+    """A row mirrored left to right: its picture, every mask, box and polygon, and every text that mentions a side.
 
-    The row given is left as it is, and so are fields that are neither in the schema nor in `MIRRORED`.
+    The given row does not change, and neither do fields that are neither in the schema nor in `MIRRORED`.
     """
     return row | {
         name: mirror(row[name], row["width"]) for name, mirror in MIRRORED.items() if row.get(name) is not None
@@ -51,7 +51,7 @@ def _flip_boxes(boxes: list[list[float]], width: int) -> list[list[float]]:
 
 
 def _flip_polygons(polygons: list, width: int) -> list:
-    """Corners of polygons are the pixels drawn, so that the first of `width` columns becomes the last."""
+    """The corners of polygons are pixels, so column 0 becomes column width - 1."""
     return [[[[width - 1 - x, y] for x, y in polygon] for polygon in instance] for instance in polygons]
 
 
@@ -73,7 +73,7 @@ def _swap(value, width: int):
     return [_swap(item, width) for item in value] if isinstance(value, list | tuple) else value
 
 
-# How each field of the schema is mirrored; the others say nothing of left and right.
+# How each field of the schema is mirrored. The other fields know no left and right.
 MIRRORED = {
     "image": _flip_image,
     "mask": _flip_mask,

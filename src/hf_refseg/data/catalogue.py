@@ -11,10 +11,10 @@ from .referit import PLACES, load_referit
 from .rows import Counts, FileRows
 from .splits import find_split
 
-Figures = tuple[int | tuple[int, ...] | None, ...]  # of Counts; None where nobody says, several where releases differ
+Figures = tuple[int | tuple[int, ...] | None, ...]  # of Counts; None if not published, several if releases differ
 
 
-# How the official files of a folder are laid out, and who reads them.
+# The reader of each layout of official files.
 READERS = {
     "refer": load_refer_folder,
     "grefcoco": load_grefcoco_folder,
@@ -22,7 +22,7 @@ READERS = {
     "phrasecut": load_phrasecut,
     "coco": load_coco_images,
 }
-# Of a folder that holds refs and instances.json, the refs are read.
+# In this order: a folder with refs and instances.json is read as refs.
 PATTERNS = {
     "grefcoco": ["grefs*.p", "grefs*.json"],
     "refer": ["refs*.p", "refs*.json"],
@@ -33,12 +33,12 @@ PATTERNS = {
 
 
 def official_layout(folder: Path) -> str | None:
-    """Key of `READERS` of the official files in a folder; None where there are none."""
+    """The key in `READERS` of the official files in a folder; None if there are none."""
     return next((layout for layout, globs in PATTERNS.items() if any(any(folder.glob(g)) for g in globs)), None)
 
 
 class WrongArchiveError(ValueError):
-    """The official files are those of another data set or partition than asked for."""
+    """The official files belong to another data set or partition."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class PublishedDataset:
 
     Attributes:
         name: "refcoco_unc"; the configuration of the built data set.
-        family: "refcoco", whose card it shares with its other partitions.
-        partition: "unc", "google", "umd", "berkeley", or None where there is one only.
+        family: "refcoco"; all partitions of a family share a card.
+        partition: "unc", "google", "umd", "berkeley"; None if there is only one.
         splits: {name in the built data set: official name}.
         published: {official split, or "all": (images, refs, sentences)}.
-        counts_from: who says so.
-        fields: optional fields of the schema its rows have.
+        counts_from: the source of these figures.
+        fields: the optional fields of the schema that its rows have.
     """
 
     name: str
@@ -74,13 +74,13 @@ class PublishedDataset:
         return f"{self.family}/{self.partition}" if self.partition else self.family
 
     def folder(self, raw: Path) -> Path:
-        """Where its files are when the user names its folder, or the folder above as the REFER API has it."""
+        """The folder of its files, given that folder or, as in the REFER API, the one above."""
         official = {"refcocoplus": "refcoco+"}.get(self.family, self.family)
         names = (official, self.family, "VGPhraseCut_v0") if self.family == "phrasecut" else (official, self.family)
         return next((raw / name for name in names if (raw / name).is_dir()), raw)
 
     def official_files(self, raw: Path) -> list[Path]:
-        """Its annotation files; ReferIt's masks, one file each, are not among them."""
+        """Its annotation files, without ReferIt's masks, which have one file each."""
         folder = self.folder(raw)
         places = PLACES if self.layout == "referit" else (".",)
         found = {file for place in places for file in (folder / place).glob("*")}
@@ -90,9 +90,9 @@ class PublishedDataset:
         """Rows of an official split.
 
         Args:
-            raw: the folder of its official files, or the one above.
+            raw: the folder of its official files, or the one above it.
             split: official name, e.g. "val"; None: all of them.
-            images: folder of the pictures, None for the usual places, False for rows without pictures.
+            images: folder of the pictures; None: the usual places; False: rows without pictures.
         """
         folder = self.folder(Path(raw))
         options = {} if self.partition is None or self.family == "grefcoco" else {"partition": self.partition}
@@ -101,18 +101,18 @@ class PublishedDataset:
         return rows
 
     def open_splits(self, raw: str | Path) -> dict[str, FileRows]:
-        """Rows without pictures of every official split; a file that holds several is read once."""
+        """Rows without pictures of every official split. A file that holds several splits is read once."""
         if self.family == "phrasecut":
             return {split: self.open(raw, split) for split in self.splits.values()}
         rows = self.open(raw)
         unknown = sorted(set(rows.splits) - set(self.splits.values()))
-        # RefCLEF marks refs "testAB", which belong to testA and testB.
+        # RefCLEF marks some refs "testAB"; they belong to both testA and testB.
         if [split for split in unknown if not (split.startswith("test") and split[:5] in self.splits.values())]:
             found = {split: rows.of_split(split).counts() for split in sorted(rows.splits)}
-            told = recognized(found)
+            known = recognized(found)
             raise WrongArchiveError(
                 f"{rows.file} has the splits {list(found)}, {self.name} has {list(self.splits.values())}: "
-                + (f"these are the splits and counts of {told}; " if told else "")
+                + (f"these are the splits and counts of {known}; " if known else "")
                 + f"give the archive of {self.name}."
             )
         return {split: rows.of_split(split) for split in self.splits.values()}
@@ -196,7 +196,7 @@ _LIST = [
             "test": (9_994, 49_730, 60_105),
             "all": (19_989, 99_245, 120_081),
         },
-        "measured on text_objseg's files; 20,000 images and 99,610 regions are listed, 11 and 365 without expression",
+        "measured on text_objseg's files (20,000 images and 99,610 regions, of which 11 and 365 have no expression)",
         ("task_id",),
     ),
     PublishedDataset(
@@ -235,7 +235,7 @@ def differing_counts(dataset: PublishedDataset, found: dict[str, Counts]) -> lis
     """(split, line) for every figure that is not the published one.
 
     Args:
-        found: counts by official split, and of "all"; what is not in it is not compared.
+        found: counts by official split, and of "all"; other splits are not compared.
     """
     lines = []
     for split, figures in dataset.published.items():
@@ -248,7 +248,7 @@ def differing_counts(dataset: PublishedDataset, found: dict[str, Counts]) -> lis
 
 
 def recognized(found: dict[str, Counts]) -> str | None:
-    """Name of the data set whose splits and published counts these are, whatever the archive is called."""
+    """The name of the data set with these splits and published counts, whatever the archive is called."""
     splits = found.keys() - {"all"}
     for dataset in DATASETS.values():
         published = dataset.published.keys() - {"all"}

@@ -1,4 +1,4 @@
-"""The 80 COCO categories: what people call them, and which ones are easily taken for one another."""
+"""The 80 COCO categories: what people call them, and which ones are easily confused."""
 
 # The first noun is the category's own name. Synonyms are those of a dictionary, not of any data set.
 NOUNS: dict[str, tuple[str, ...]] = {

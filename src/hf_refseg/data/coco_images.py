@@ -21,13 +21,13 @@ def load_coco_images(
 
     Args:
         path: folder with `instances_<split>.json` (also in its `annotations`), or with one `instances.json`.
-        split: e.g. "train2014"; with one file only it is the name the rows get.
+        split: e.g. "train2014"; if there is only one file, it is just the name that the rows get.
         images: folder of the pictures; by default `path/<split>` or `path/images`. False: rows without pictures.
-        exclude_images: text file of images to leave out, as `dataset_scripts/list_seen_images.py` writes: MAttNet's
-            detector has seen no image of the validation and test splits of RefCOCO and RefCOCOg.
+        exclude_images: text file of images to leave out, written by `dataset_scripts/list_seen_images.py`. MAttNet's
+            detector must not see the validation and test images of RefCOCO and RefCOCOg.
 
     Raises:
-        FileNotFoundError: no such file, or no folder of pictures.
+        FileNotFoundError: the file or the folder of pictures is missing.
         ValueError: a damaged file, or no image is left.
     """
     path = Path(path)
@@ -44,7 +44,7 @@ def load_coco_images(
 class CocoImages(FileRows):
     """Rows of the schema, one per image that has objects: no sentence, no referent, and `instances` with masks.
 
-    Crowds and objects whose box has no area are left out, as the original detector does; `notes` counts them.
+    As in the original detector, crowds and objects whose box has no area are left out; `notes` counts them.
 
     Raises:
         ValueError: an object lies in an image that the file does not list; no image is left.

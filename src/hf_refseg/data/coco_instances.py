@@ -1,4 +1,4 @@
-"""instances.json, COCO's file of images and annotations, and COCO's segmentations as masks of the schema."""
+"""instances.json, COCO's file of images and annotations; its segmentations become masks of the schema."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ class CocoInstances:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: it is cut off, is no COCO file, or has an id twice.
+        ValueError: it is cut off, not a COCO file, or has an id twice.
     """
 
     def __init__(self, file: Path):
@@ -34,7 +34,7 @@ class CocoInstances:
 
     @cached_property
     def annotations_of_image(self) -> dict[int, list[int]]:
-        """Ids of the annotations of each image that has any, in the order of the file."""
+        """The annotation ids of each image that has annotations, in the order of the file."""
         found = {}
         for ann_id, annotation in self.annotations.items():
             found.setdefault(annotation["image_id"], []).append(ann_id)
@@ -73,7 +73,7 @@ class CocoInstances:
         return self.categories[self.annotations[ann_id]["category_id"]]
 
     def box(self, ann_id: int) -> list[float]:
-        """The annotated box, which is not always the mask's: [x0, y0, x1, y1], exclusive end."""
+        """The annotated box, [x0, y0, x1, y1] with exclusive end. It is not always the box of the mask."""
         x, y, width, height = self.annotations[ann_id]["bbox"]
         return [float(x), float(y), float(x + width), float(y + height)]
 
@@ -86,7 +86,7 @@ class CocoInstances:
             raise ValueError(f"{self.file}, annotation {ann_id}: {error}") from error
 
     def check_image(self, image_id: int, where: str) -> None:
-        """Raises ValueError if the image a record names is not there, lacks a field, or has no size."""
+        """Raises ValueError if the image of a record is missing, lacks a field, or has no size."""
         if image_id not in self.images:
             raise ValueError(f"{where}: its image {image_id} is not in {self.file}.")
         image, here = self.images[image_id], f"{self.file}, image {image_id}"
@@ -98,7 +98,7 @@ class CocoInstances:
             raise ValueError(f"{here}: its file_name is {image['file_name']!r}, expected the name of its picture.")
 
     def check_annotation(self, ann_id: int, image_id: int, where: str) -> None:
-        """Find out now, not an hour into a training, what would make the mask of a record impossible."""
+        """Raises ValueError now, and not an hour into a training, if a record's mask can't be made."""
         annotation = self.annotations.get(ann_id)
         if annotation is None:
             raise ValueError(f"{where}: its annotation {ann_id} is not in {self.file}.")
@@ -138,9 +138,9 @@ def _check_segmentation(segmentation: list | dict, height: int, width: int, wher
 
 
 def segmentation_rle(segmentation: list | dict, height: int, width: int) -> dict:
-    """RLE (as in the schema) of a COCO segmentation: polygons, a list of RLEs (RefCLEF), or the one RLE of a crowd.
+    """RLE (as in the schema) of a COCO segmentation: polygons, a list of RLEs (RefCLEF), or a single RLE (crowds).
 
-    Parts are united; the REFER API adds them up, which gives 2 where they overlap, and fails on crowds.
+    The mask is the union of the parts. The REFER API adds them, which gives 2 where they overlap, and fails on crowds.
     """
     parts = segmentation if isinstance(segmentation, list) else [segmentation]
     if isinstance(parts[0], dict) and not isinstance(parts[0]["counts"], list):

@@ -13,17 +13,17 @@ SENTENCE_CHOICES = ("random", "first", "all")
 class ReferringSegmentationCollator(RowDraws):
     """Turns a list of rows into the inputs of a referring segmentation model, labels included.
 
-    What is random (flips, the choice of a sentence) depends on (seed, epoch, source, split, ref_id) alone, never on a
-    global generator: a run that is killed and resumed, or that uses another number of workers, sees the same stream.
-    Call `set_epoch` when an epoch begins (a `TrainerCallback`'s `on_epoch_begin` is the place), or every epoch repeats
-    the first one's draws.
+    Random choices (flips, the sentence) depend on (seed, epoch, source, split, ref_id) alone, never on a global
+    generator, so a run that is killed and resumed, or that uses another number of workers, gets the same batches. Call
+    `set_epoch` at the start of an epoch (in a `TrainerCallback`'s `on_epoch_begin`), or every epoch repeats the draws
+    of the first.
 
     Args:
         processor: a processor of this package; its `row_inputs` says what it reads of a row.
-        flip_probability: share of rows that are mirrored, "left" and "right" exchanged in their sentences.
+        flip_probability: share of rows that are mirrored, with "left" and "right" exchanged in their sentences.
         sentence: "random" one per row, the "first" one, or "all": several sentences then share their image, which
             `image_index` says and which the backbone sees once.
-        seed: another seed, other draws.
+        seed: of the draws.
         processor_kwargs: passed on to the processor.
         labels: whether the targets are made into labels; without them no mask is decoded.
 
@@ -48,7 +48,7 @@ class ReferringSegmentationCollator(RowDraws):
         if sentence not in SENTENCE_CHOICES:
             raise ValueError(f"sentence={sentence!r}: choose one of {list(SENTENCE_CHOICES)}.")
         if not 0 <= flip_probability <= 1:
-            raise ValueError(f"flip_probability={flip_probability} is no probability: give a number in [0, 1].")
+            raise ValueError(f"flip_probability={flip_probability} is not a probability: give a number in [0, 1].")
         super().__init__(seed)
         self.processor, self.flip_probability, self.sentence = processor, flip_probability, sentence
         self.processor_kwargs, self.labels = processor_kwargs or {}, labels

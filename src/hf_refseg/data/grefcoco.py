@@ -1,6 +1,6 @@
 """Reader of gRefCOCO (Liu et al., GRES, CVPR 2023): `grefs(unc).json` or `.p` beside `instances.json`.
 
-A ref means one annotation, several (their union is the mask) or none: `ann_id` is a list, [-1] for no target.
+A ref refers to one annotation, several (the mask is their union) or none: `ann_id` is a list, [-1] for no target.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def load_grefcoco_folder(
     images: str | Path | bool | None = None,
     partition: str | None = None,
 ) -> "GRefFolder":
-    """Read a folder of gRefCOCO; arguments and errors are those of `load_refer_folder`."""
+    """Read a folder of gRefCOCO. Arguments and errors are those of `load_refer_folder`."""
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give one with grefs(unc).json and instances.json.")
@@ -28,10 +28,10 @@ def load_grefcoco_folder(
 
 
 class GRefFolder(ReferFolder):
-    """Rows of gRefCOCO: the mask is the union of `instance_masks`, empty where the expression has no target.
+    """Rows of gRefCOCO: the mask is the union of `instance_masks`, empty if the expression has no target.
 
-    `category` is "" where there is no target or the targets differ. A crowd is decoded like any other annotation; the
-    authors' API leaves it out.
+    `category` is "" if there is no target, or if the targets differ. A crowd is decoded like any other annotation; the
+    authors' API leaves crowds out.
     """
 
     def ann_ids(self, ref: dict) -> list[int]:

@@ -1,6 +1,6 @@
-"""Where the pictures of rows come from: a local folder, or the table of pictures of a built data set.
+"""Where the pictures of rows come from: a local folder, or the picture table of a built data set.
 
-Annotations and pixels are kept apart, because many rows share a picture: each picture's bytes are stored once.
+Annotations and pixels are separate, because many rows share a picture; each picture is stored once.
 """
 
 import re
@@ -11,17 +11,17 @@ from PIL import Image
 
 from ..processing.images import load_image
 
-# COCO's own number in the names of its 2014 and its 2017 release; the same picture has the same number in both.
+# The COCO id in the file names of the 2014 and 2017 releases, where a picture has the same id.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
-# Where Visual Genome's two archives unpack to.
+# The folders of Visual Genome's two archives.
 SUBFOLDERS = ("VG_100K", "VG_100K_2")
 
 
 class ImageFolder:
     """Pictures in a folder, found by the `file_name` of a row.
 
-    A COCO picture is also found under its 2017 name, which lacks the "COCO_train2014_", and a picture of Visual Genome
-    in the folders VG_100K and VG_100K_2 of the two archives.
+    A COCO picture is also found under its 2017 name, without "COCO_train2014_", and a picture of Visual Genome in the
+    folders VG_100K and VG_100K_2 of the two archives.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -36,10 +36,10 @@ class ImageFolder:
         return f"ImageFolder({str(self.folder)!r})"
 
     def find(self, row: dict) -> Path:
-        """File of a row's picture.
+        """The file of a row's picture.
 
         Raises:
-            FileNotFoundError: it is under none of its names.
+            FileNotFoundError: there is no file with one of its names.
         """
         names = [row["file_name"]]
         if number := COCO_NAME.fullmatch(row["file_name"]):
@@ -54,7 +54,7 @@ class ImageFolder:
         )
 
     def read(self, row: dict) -> bytes:
-        """The file of a row's picture as it is, never encoded again; checked by opening it."""
+        """The bytes of a row's picture file, unchanged. The picture is opened once to check it."""
         self.open(row)
         return self.find(row).read_bytes()
 
@@ -62,7 +62,7 @@ class ImageFolder:
         """A row's picture in RGB.
 
         Raises:
-            FileNotFoundError, ValueError: it is missing, can't be read, or has not the annotated size.
+            FileNotFoundError, ValueError: it is missing, can't be read, or does not have the annotated size.
         """
         file = self.find(row)
         return annotated_picture(file, row, str(file))
@@ -73,7 +73,7 @@ class ImageTable:
 
     Args:
         table: rows of image_id and image, as `datasets.load_dataset(folder, "images", split="all")` gives them.
-        name: for messages, the folder it came from.
+        name: the folder it came from, for error messages.
     """
 
     def __init__(self, table, name: str):
@@ -90,7 +90,7 @@ class ImageTable:
 
         Raises:
             FileNotFoundError: the table lacks it.
-            ValueError: it can't be read, or has not the annotated size.
+            ValueError: it can't be read, or does not have the annotated size.
         """
         number = self.number_of.get(row["image_id"])
         if number is None:
@@ -101,10 +101,10 @@ class ImageTable:
 
 
 def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[str]) -> ImageFolder:
-    """The folder the user gives, else the first of `places` that is there, relative to the folder `beside`.
+    """The user's folder, or else the first of `places` that exists, relative to the folder `beside`.
 
     Raises:
-        FileNotFoundError: none is there.
+        FileNotFoundError: none of them exists.
     """
     tried = [Path(images)] if images is not None else [beside / place for place in places]
     for folder in tried:
@@ -116,15 +116,15 @@ def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[
 def annotated_picture(source: Path | bytes | dict, row: dict, name: str) -> Image.Image:
     """A row's picture in RGB, in the orientation that its masks are drawn in.
 
-    Masks are drawn on the pixels as they are stored, whatever the file says about the camera. Only where these do not
-    have the annotated size, and the upright picture does, it was annotated upright.
+    Masks fit the pixels as they are stored, whatever orientation the file gives. A picture was annotated upright only
+    if its stored pixels do not have the annotated size and the upright picture does.
 
     Args:
         source: what [`load_image`] reads.
-        name: for messages.
+        name: for error messages.
 
     Raises:
-        ValueError: it can't be read, or has not the annotated size.
+        ValueError: it can't be read, or does not have the annotated size.
     """
     size = row["width"], row["height"]
     picture = load_image(source, name, upright=False)

@@ -1,8 +1,9 @@
-"""Which evaluation images a checkpoint has seen in training.
+"""Finds the evaluation images that a checkpoint has seen in training.
 
-COCO, RefCOCO's family and half of Visual Genome are the same pictures under several names: a detector trained on COCO
-train2014 has seen every image of RefCOCO's test sets, and of its 1,500 validation images 574 are in Visual Genome. An
-image is therefore an identity, "coco:581857" or "vg:2317891" or "iapr:38100", and may have several.
+COCO, RefCOCO's family and half of Visual Genome share pictures under several names: a detector trained on COCO
+train2014 has seen every image of RefCOCO's test sets, and 574 of its 1,500 validation images are in Visual Genome.
+Images are therefore compared by identities, such as "coco:581857", "vg:2317891" or "iapr:38100"; an image may have
+several.
 """
 
 import re
@@ -23,9 +24,9 @@ class LeakError(ValueError):
 
 
 def image_identities(row: dict) -> frozenset[str]:
-    """Every name of a row's image, such as {"vg:2317891", "coco:7"}; row needs source, image_id and file_name only.
+    """Every identity of a row's image, such as {"vg:2317891", "coco:7"}; reads source, image_id and file_name only.
 
-    An image of an unknown source is named by it, "my-photos:12"; a COCO file name makes it COCO's, whatever the source.
+    The identity of an image from an unknown source is "my-photos:12". A COCO file name always means COCO.
     """
     family = row["source"].split("/")[0]
     identities = set()
@@ -41,7 +42,7 @@ def image_identities(row: dict) -> frozenset[str]:
 
 
 def training_images(source: str | Path | ReferringRows) -> set[str]:
-    """Identities of the images a checkpoint was trained on.
+    """The identities of the images that a checkpoint was trained on.
 
     Args:
         source: rows; or one of these files:
@@ -92,7 +93,7 @@ def seen_images(trained_on: Iterable[str | Path | ReferringRows], evaluated_on: 
 
 
 def refuse_leaks(trained_on: Iterable[str | Path | ReferringRows], evaluated_on: ReferringRows) -> None:
-    """Raises LeakError if a checkpoint has seen an evaluation image; it says how many, and how to leave them out."""
+    """Raises LeakError if a checkpoint has seen an evaluation image; the message says how many and what to do."""
     seen = seen_images(trained_on, evaluated_on)
     if seen:
         names = ", ".join(record["file_name"] for record in seen[:5])
@@ -108,7 +109,7 @@ def read_identities(file: str | Path) -> set[str]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a line is neither, with its number.
+        ValueError: a line is neither; the message gives its number.
     """
     file = Path(file)
     if not file.is_file():
@@ -124,7 +125,7 @@ def read_identities(file: str | Path) -> set[str]:
             found.add(name)
         else:
             raise ValueError(
-                f"{file}, line {number}: {name!r} is no image; write coco:581857, vg:2317891, iapr:38100 or "
+                f"{file}, line {number}: {name!r} is not an image; write coco:581857, vg:2317891, iapr:38100 or "
                 "COCO_train2014_000000581857.jpg."
             )
     return found

@@ -1,4 +1,4 @@
-"""Reading the official files: JSON, JSON too large for memory, and pickles without running what is in them."""
+"""Reads the official files: JSON, JSON too large for memory, and pickles, without running anything in them."""
 
 import codecs
 import json
@@ -10,22 +10,22 @@ from functools import partial
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
-# No record of any official file comes near this; a broken file must not be read into memory to find its end.
+# No record of an official file comes near this size. Without a limit, a broken file would be read into memory whole.
 LARGEST_RECORD = 1 << 26
-# Nor is a picture of any of them as wide or high, in pixels.
+# No picture of theirs is as wide or high, in pixels.
 FARTHEST = 100_000
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_json(file: Path, kind: type, keys_are_ids: bool = False):
-    """Content of a JSON file whose top is a `kind` (list or dict).
+    """The content of a JSON file, which is a `kind` (list or dict).
 
     Args:
-        keys_are_ids: refuse an object with a key that is there twice, of which JSON readers keep the last.
+        keys_are_ids: refuse an object with the same key twice; a JSON reader would silently keep the last.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is cut off, is not JSON or not UTF-8, has another top, or an id twice.
+        ValueError: the file is cut off, not JSON, not UTF-8 or not a `kind`, or has an id twice.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing.")
@@ -56,12 +56,12 @@ def _unique_keys(file: Path, pairs: list[tuple[str, object]]) -> dict:
 def iterate_json_list(file: Path) -> Iterator[tuple[int, int, dict]]:
     """Records of a file that is one JSON list of objects, one at a time: (first byte, end byte, record).
 
-    `json.loads` of the bytes in between gives the record again, so that a reader can come back for a single one. Holds
-    one record and one chunk in memory, where PhraseCut's `refer_train.json` (344 MB) would take gigabytes.
+    `json.loads` of the bytes in between gives the record again, so a reader can come back for a single one. Only one
+    record and one chunk are in memory; PhraseCut's `refer_train.json` (344 MB) would take gigabytes.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is cut off, is not JSON, or is no list of objects; it names the record.
+        ValueError: the file is cut off, not JSON, or not a list of objects; the message names the record.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing.")
@@ -71,12 +71,12 @@ def iterate_json_list(file: Path) -> Iterator[tuple[int, int, dict]]:
         number = 0
         try:
             if text.next_character() != "[":
-                raise ValueError("it is no JSON list")
+                raise ValueError("it is not a JSON list")
             text.skip(1)
             while text.next_character() != "]":
                 if number:
                     if text.next_character() != ",":
-                        raise ValueError(f"{text.next_character()!r} stands where a comma or ] should")
+                        raise ValueError(f"{text.next_character()!r} stands where a comma or ] should be")
                     text.skip(1)
                 if text.next_character() != "{":
                     raise ValueError(f"it holds {text.next_character()!r} where a {{...}} should begin")
@@ -101,7 +101,7 @@ def iterate_json_list(file: Path) -> Iterator[tuple[int, int, dict]]:
 
 
 class _TextWindow:
-    """The part of a UTF-8 file that is being read; `byte` is the place in the file of character `at`."""
+    """The part of a UTF-8 file that is being read. Character `at` of `text` is at `byte` of the file."""
 
     def __init__(self, stream):
         self.stream, self.decoder = stream, codecs.getincrementaldecoder("utf-8")()
@@ -117,7 +117,7 @@ class _TextWindow:
         self.at += characters
 
     def next_character(self) -> str:
-        """The next character that is no white space; "" at the end of the file."""
+        """The next character that is not white space; "" at the end of the file."""
         while True:
             self.skip(_SPACE.match(self.text, self.at).end() - self.at)
             if self.at < len(self.text):
@@ -127,27 +127,27 @@ class _TextWindow:
 
 
 def read_pickled_list(file: Path) -> list:
-    """The list in a pickle of lists, dicts, numbers and strings, the only pickles read here; nothing in it can run.
+    """The list in a pickle of lists, dicts, numbers and strings. Nothing in the pickle can run.
 
-    Python 2 wrote the official `refs(*).p`. Its byte strings are decoded as UTF-8 where they are UTF-8 and as latin-1,
-    the usual way of reading these files, where they are not; plain ASCII, nearly all of them, is both.
+    Python 2 wrote the official `refs(*).p`. Its byte strings are decoded as UTF-8 if they are UTF-8, and otherwise as
+    latin-1, the usual way of reading these files. Nearly all of them are plain ASCII, which is both.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is cut off, is no pickle or not of a list, or asks for anything that could run.
+        ValueError: it is cut off, not a pickle, not of a list, or asks for anything that could run.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing.")
     with open(file, "rb") as stream:
         try:
             content = _PlainUnpickler(stream, encoding="latin1").load()
-        # A file that is no pickle at all can end the unpickler in any of these ways.
+        # A file that is not a pickle can make the unpickler raise any of these.
         except (
             *(pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError),
             *(TypeError, OverflowError, MemoryError, ImportError),
         ) as error:
             raise ValueError(
-                f"{file} is no pickle of the REFER API ({error}). Is it cut off? Download it again."
+                f"{file} is not a pickle of the REFER API ({error}). Is it cut off? Download it again."
             ) from error
     return _as_utf8(_expect(content, list, file))
 
@@ -165,7 +165,7 @@ def _as_utf8(value):
             return value
         try:
             return value.encode("latin1").decode("utf-8")
-        # A unicode string of Python 2 came through whole, and a latin-1 one is no UTF-8.
+        # The first is a unicode string of Python 2, which came through whole; the second is latin-1.
         except (UnicodeEncodeError, UnicodeDecodeError):
             return value
     if isinstance(value, list):
@@ -176,7 +176,7 @@ def _as_utf8(value):
 
 
 def require(record: dict, fields: tuple[str, ...], where: str) -> None:
-    """Raises ValueError naming `where`, the fields of a record that are missing, and those it has."""
+    """Raises ValueError that names `where`, the missing fields of a record, and the fields it has."""
     if not isinstance(record, dict):
         raise ValueError(f"{where} is a {type(record).__name__}, expected a dict with {list(fields)}.")
     missing = [field for field in fields if field not in record]
@@ -185,9 +185,9 @@ def require(record: dict, fields: tuple[str, ...], where: str) -> None:
 
 
 def check_numbers(value, count: int, where: str) -> None:
-    """Raises ValueError naming `where` unless `value` is a list of so many numbers that can be places in a picture.
+    """Raises ValueError that names `where` unless `value` is a list of `count` numbers that can be places in a picture.
 
-    pycocotools takes a place that is no number for some number, and ends the process over one that is far away.
+    pycocotools reads what is not a number as some number, and a place that is far away crashes the process.
     """
     if not (
         isinstance(value, list)
@@ -201,7 +201,7 @@ def by_id(records: list[dict], where: str, field: str = "id") -> dict:
     """Records by their id.
 
     Raises:
-        ValueError: a record without the field, or two with one id: the later would silently replace the earlier.
+        ValueError: a record lacks the field, or two have the same id, and one would silently replace the other.
     """
     found = {}
     for number, record in enumerate(records):

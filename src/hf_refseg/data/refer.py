@@ -1,11 +1,11 @@
 """Reader of folders in RefCOCO's layout: refs + instances.json + images.
 
-    FOLDER/refs.json  or  FOLDER/refs(unc).p, FOLDER/refs(google).p ...   which annotation each sentence means
+    FOLDER/refs.json  or  FOLDER/refs(unc).p, FOLDER/refs(google).p ...   the annotation each sentence refers to
     FOLDER/instances.json                                                 COCO annotations: images, polygons, boxes
-    FOLDER/images/                                                        the pictures instances.json names
+    FOLDER/images/                                                        the pictures named in instances.json
 
-The layout of the REFER API (Kazemzadeh et al. 2014; Yu et al. 2016), in which RefCOCO, RefCOCO+, RefCOCOg and RefCLEF
-come. gRefCOCO's `grefs(unc).json` is the same with several annotations, or none, per ref: `hf_refseg.data.grefcoco`.
+This is the layout of the REFER API (Kazemzadeh et al. 2014; Yu et al. 2016) for RefCOCO, RefCOCO+, RefCOCOg and
+RefCLEF. gRefCOCO's `grefs(unc).json` has several annotations, or none, per ref: see `hf_refseg.data.grefcoco`.
 """
 
 import copy
@@ -22,7 +22,7 @@ from .splits import spellings
 
 __all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
 
-# Where the REFER API puts the pictures of a data set folder that has none of its own.
+# Where the REFER API keeps the pictures of a data set folder without pictures of its own.
 OFFICIAL_IMAGES = ("images", "../images/mscoco/images/train2014", "../images/saiapr_tc-12")
 REF_FIELDS = ("ref_id", "ann_id", "image_id", "split", "sentences")
 SENTENCE_FIELDS = ("sent_id", "sent", "tokens")
@@ -38,17 +38,17 @@ def load_refer_folder(
 
     Args:
         path: the folder.
-        split: "train", "val", "testA" ...; "test" means every split whose name holds "test", and "testA" also refs
-            marked "testAB", as in the REFER API. None: all refs.
-        images: folder of the pictures; by default `path/images`, else where the REFER API keeps them. False: rows
+        split: "train", "val", "testA" ... As in the REFER API, "test" is every split with "test" in its name, and
+            "testA" includes refs marked "testAB". None: all refs.
+        images: folder of the pictures; by default `path/images`, or else where the REFER API keeps them. False: rows
             without pictures.
-        partition: "unc", "google", "umd", "berkeley": which refs(...) file; needed only where there are several.
+        partition: "unc", "google", "umd", "berkeley": which refs(...) file; needed only if there are several.
 
     Raises:
         FileNotFoundError: the refs file, instances.json or the folder of pictures is missing.
-        ValueError: several refs files and no partition; an unknown partition or split; a file that is not what its
-            name says; an id that is there twice; a ref without sentences, its annotation or image; a polygon of fewer
-            than 3 points; a mask that has not its image's size.
+        ValueError: several refs files and no partition; an unknown partition or split; a file with other content than
+            its name says; the same id twice; a ref without sentences, annotation or image; a polygon of fewer than 3
+            points; a mask that does not have its image's size.
     """
     path = Path(path)
     if not path.is_dir():
@@ -59,11 +59,11 @@ def load_refer_folder(
 
 
 class ReferFolder(FileRows):
-    """Rows of the schema, one per ref, read from one refs file; the picture is opened when a row is asked for.
+    """Rows of the schema, one per ref of a refs file; the picture is opened when a row is asked for.
 
     Made by `load_refer_folder`. `splits` maps each split in the file to its number of refs; `refs`, `images` and
-    `annotations` are the records of the files. A ref whose polygons cover no pixel keeps its empty mask, as in the
-    REFER API.
+    `annotations` are the records of the files. As in the REFER API, a ref whose polygons cover no
+    pixel has an empty mask.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ReferFolder(FileRows):
         partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
         self.source = refs_file.parent.name + (f"/{partition[1]}" if partition else "")
         sentences = [sentence for ref in refs for sentence in ref["sentences"]]
-        # The REFER API keeps the last sentence of an id in its table; rows keep every sentence.
+        # The REFER API keeps only the last sentence with an id; rows keep every sentence.
         repeated = len(sentences) - len({sentence["sent_id"] for sentence in sentences})
         wordless = sum(not sentence["sent"].strip() for sentence in sentences)
         oddities = {"sentences whose sent_id was used before": repeated, "sentences without a word": wordless}
@@ -143,7 +143,7 @@ class ReferFolder(FileRows):
             self.coco.check_annotation(ann_id, ref["image_id"], where)
 
     def ann_ids(self, ref: dict) -> list[int]:
-        """Annotations a ref means; RefCOCO's have one."""
+        """The annotations a ref refers to; in RefCOCO it is one."""
         if isinstance(ref["ann_id"], list):
             raise ValueError(
                 f"{self.refs_file}, ref_id {ref['ref_id']}: ann_id is the list {ref['ann_id']}, as in gRefCOCO, whose "
@@ -161,7 +161,7 @@ class ReferFolder(FileRows):
         return [sentence["sent"] for sentence in self.refs[index]["sentences"]]
 
     def image_record(self, index: int) -> dict:
-        # The ref's own file_name ends in "_<n>" in the official files; the picture's name is that of instances.json.
+        # In the official files a ref's own file_name ends in "_<n>"; only instances.json has the picture's name.
         return self.coco.image_record(self.refs[index]["image_id"])
 
     def instances_of(self, index: int) -> list[dict]:
@@ -195,8 +195,8 @@ def find_refs_file(path: Path, stem: str, partition: str | None) -> Path:
     """`stem(partition).p` or `.json` of a folder, `stem` being "refs" or "grefs".
 
     Raises:
-        FileNotFoundError: there is none at all.
-        ValueError: none of that partition, or several and no partition said.
+        FileNotFoundError: there is no such file.
+        ValueError: there is none of that partition, or there are several and no partition was given.
     """
     pattern = re.escape(stem) + r"(\(.+\))?\.(json|p)"
     found = sorted(file for file in path.glob(f"{stem}*") if re.fullmatch(pattern, file.name))

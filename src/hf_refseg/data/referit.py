@@ -4,13 +4,13 @@
     referit_bbox.json                      {"38100_1": [xmin, ymin, xmax, ymax]}, the last pixel included
     referit_imcrop.json                    {"38100.jpg": ["38100_1", ...]}: every region of an image
     referit_imsize.json                    {"38100.jpg": [width, height]}
-    referit_{train,val,test}_imlist.txt    one image per line, without .jpg; checked where it is there
+    referit_{train,val,test}_imlist.txt    one image per line, without .jpg; optional
     mask/38100_1.mat                       segimg_t: 0 is the foreground
     images/38100.jpg
 
-text_objseg keeps the lists in exp-referit/data and the rest in exp-referit/referit-dataset; give either that
-repository's folder, exp-referit, or one folder with all of it. The same data by the layout of the REFER API is RefCLEF,
-read by `hf_refseg.data.refer`.
+text_objseg keeps the lists in exp-referit/data and the rest in exp-referit/referit-dataset. Give the folder of that
+repository, its exp-referit, or one folder with everything in it. The same data in the layout of the REFER API is
+RefCLEF, see `hf_refseg.data.refer`.
 """
 
 import copy
@@ -27,23 +27,24 @@ from .splits import find_split
 
 SPLITS = ("train", "val", "test")
 PLACES = (".", "data", "referit-dataset", "exp-referit/data", "exp-referit/referit-dataset")
-# Ids of the regions of image i start at i * ID_STRIDE, those of the sentences of region j at j * ID_STRIDE.
+# Region ids of image i start at i * ID_STRIDE, sentence ids of region j at j * ID_STRIDE.
 ID_STRIDE = 1000
 
 
 def load_referit(
     path: str | Path, split: str | None = None, images: str | Path | bool | None = None
 ) -> "ReferItFolder":
-    """Read ReferIt as text_objseg and RMI use it.
+    """Read ReferIt in the files that text_objseg and RMI use.
 
     Args:
-        path: the folder; see the module's docstring.
-        split: "train", "val", "test", or "trainval", which text_objseg trains on; None: all.
+        path: the folder, see the top of this file.
+        split: "train", "val", "test" or "trainval" (text_objseg trains on it); None: all.
         images: folder of the pictures; by default `images` beside the masks. False: rows without pictures.
 
     Raises:
         FileNotFoundError: a file or the folder of pictures is missing.
-        ValueError: an unknown split; a broken file; a region without box or image size, twice, or without expression.
+        ValueError: an unknown split; a broken file; a region that is there twice, or has no box, image size or
+            expression.
     """
     path = Path(path)
     if not path.is_dir():
@@ -85,7 +86,7 @@ class ReferItFolder(FileRows):
         self.notes = {"regions without an expression, left out": silent} if silent else {}
 
     def _read_split(self, split: str) -> set[str]:
-        """Appends the regions of a split; returns the images that belong to it, also those without expressions."""
+        """Appends the regions of a split; returns its images, including those without expressions."""
         file = self._file(f"referit_query_{split}.json")
         queries = read_json(file, dict, keys_are_ids=True)
         for region, expressions in queries.items():
@@ -120,7 +121,7 @@ class ReferItFolder(FileRows):
     def _file(self, name: str) -> Path:
         file = self._find(name)
         if file is None:
-            raise FileNotFoundError(f"{self.path} has no {name}, nor have its folders {list(PLACES[1:])}.")
+            raise FileNotFoundError(f"{self.path} has no {name}, and neither do its folders {list(PLACES[1:])}.")
         return file
 
     def __len__(self) -> int:
@@ -185,11 +186,11 @@ class ReferItFolder(FileRows):
         file = self._file(f"mask/{region}.mat")
         try:
             content = loadmat(file, variable_names=["segimg_t"])
-        # scipy tells a damaged file in many ways.
+        # scipy raises many kinds of errors for a damaged file.
         except Exception as error:
             raise ValueError(f"{file} can't be read as a MATLAB file: {error}. Unpack it again.") from error
         if "segimg_t" not in content:
-            raise ValueError(f"{file} has no segimg_t, so it is no mask of ReferIt.")
+            raise ValueError(f"{file} has no segimg_t, so it is not a mask of ReferIt.")
         mask = content["segimg_t"] == 0
         if mask.shape != (height, width):
             raise ValueError(f"{file}: its mask is {mask.shape}, its image {(height, width)} (height, width).")

@@ -1,4 +1,4 @@
-"""Random draws that belong to a row, not to a process or a moment."""
+"""Random draws that depend on the row, and not on the process or the time."""
 
 import zlib
 
@@ -7,15 +7,15 @@ import torch
 
 
 class RowDraws:
-    """Gives every row a random generator of its own, made from (seed, epoch, source, split, its id) alone.
+    """Gives every row its own random generator, which depends on (seed, epoch, source, split, its id) alone.
 
-    So a run that is killed and resumed, or that uses another number of workers, draws the same. Call `set_epoch` when
-    an epoch begins, or every epoch repeats the first one's draws.
+    So a run that is killed and resumed, or that uses another number of workers, makes the same draws. Call `set_epoch`
+    at the start of an epoch, or every epoch repeats the draws of the first.
     """
 
     def __init__(self, seed: int = 0):
         self.seed = seed
-        # In shared memory, so that workers that outlive an epoch see the new number too.
+        # In shared memory, so that persistent workers see the new number too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:

@@ -36,7 +36,7 @@ class ReferringRows(Sequence):
         with_objects: whether every row has the field `instances`, see `with_instances`.
         source: the field `source` of the rows.
         split: the name of the split in the data set, None for all of them.
-        notes: what was left out or is odd in the files, {what: how often}. Cards and reports show it.
+        notes: what was left out or is unusual in the files, {what: how often}. Cards and reports show it.
     """
 
     is_stream = False

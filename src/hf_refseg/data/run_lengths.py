@@ -1,11 +1,11 @@
-"""COCO's run lengths, checked: pycocotools decodes a damaged string to a wrong mask, or ends the process."""
+"""Checks COCO's run lengths: pycocotools decodes a damaged string to a wrong mask, or crashes the process."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-MOST_PIXELS = 1 << 28  # of larger masks pycocotools ends the process, or takes minutes
-# Of a run-length string: five bits of a number per character, then one that says whether more follow (pycocotools).
+MOST_PIXELS = 1 << 28  # larger masks crash pycocotools, or take minutes
+# A run-length string has five bits of a number per character, and one that says whether more follow (pycocotools).
 RLE_FIRST, RLE_BITS, RLE_MORE, RLE_SIGN = 48, 5, 0x20, 0x10
 
 
@@ -13,8 +13,8 @@ def check_rle(rle: dict) -> dict:
     """A COCO RLE (counts as str, bytes or list) in compressed form.
 
     Raises:
-        ValueError: if it is no dict of size and counts, is larger than any picture, or if the runs do not fill the
-            size, as those of a string that was cut off, or are no numbers.
+        ValueError: it is not a dict of size and counts, is larger than any picture, or its runs do not fill the size (as
+            when a string was cut off) or are not numbers.
     """
     from pycocotools import mask as coco_mask
 
@@ -57,19 +57,19 @@ def run_lengths(counts: str | bytes) -> np.ndarray:
     """The runs (R,) int64 of a compressed RLE, background first.
 
     Raises:
-        ValueError: if the string ends inside a number, or holds a character that no RLE has.
+        ValueError: the string ends inside a number, or has a character that no RLE has.
     """
     characters = np.frombuffer(counts.encode("ascii") if isinstance(counts, str) else counts, np.uint8)
     codes = characters.astype(np.int64) - RLE_FIRST
     if ((codes < 0) | (codes >= 64)).any() or (len(codes) and codes[-1] & RLE_MORE):
-        raise ValueError(f"{counts[-20:]!r} is no end of a run-length string: it is damaged or cut off")
+        raise ValueError(f"{counts[-20:]!r} is not the end of a run-length string: it is damaged or cut off")
     last = (codes & RLE_MORE) == 0
     ends = np.flatnonzero(last)
     starts = np.append(0, ends[:-1] + 1)[: len(ends)]
-    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)  # which five bits of its number
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)  # index of the character within its number
     values = np.add.reduceat((codes & 0x1F) << (RLE_BITS * place), starts) if len(ends) else codes
     values -= np.where(codes[ends] & RLE_SIGN, 1 << (RLE_BITS * (place[ends] + 1)), 0)
-    # from the fourth on, each run is written as the difference to the one before the last
+    # from the fourth on, a run is stored as its difference from the run two places before
     runs = values.copy()
     runs[1::2] = np.cumsum(values[1::2])
     runs[2::2] = np.cumsum(values[2::2])

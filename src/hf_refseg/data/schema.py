@@ -8,8 +8,8 @@ image_id        int
 file_name       str, name of the image file
 height, width   int, size of the image in pixels
 ref_id          int
-ann_ids         list[int], the annotations the sentences mean: [] = no target, several = multi-target
-category        str, category of the referent, "" where there is none or they differ
+ann_ids         list[int], the annotations the sentences refer to: [] = no target, several = multi-target
+category        str, category of the referent; "" if there is no referent, or if several differ
 boxes           list of [x0, y0, x1, y1], float pixels, exclusive end, one per entry of ann_ids (PhraseCut: one per
                 instance; its ann_ids are Visual Genome's objects, which need not be as many)
 mask            COCO RLE {"size": [height, width], "counts": str}: union of the referents, empty for no target
@@ -20,24 +20,24 @@ split, source   str, e.g. "testA" and "refcoco/unc"
 Optional fields, for the systems that train on them:
 
 ================  =======================================================================================
-attributes        list[str], attributes the sentences state about the referent
-relations         list of {"predicate": str, "object": str, "object_ann_ids": list[int]} stated about it
+attributes        list[str], the attributes of the referent that the sentences mention
+relations         list of {"predicate": str, "object": str, "object_ann_ids": list[int]} that they mention
 phrase_structure  PhraseCut's {"name", "attributes", "relation_descriptions", "type"}
-expression_type   "attribute", "location" or "relational": what singles the referent out
+expression_type   "attribute", "location" or "relational": what tells the referent from the other objects
 instances         every annotated object of the image: {"ann_id", "category", "attributes", "box", "mask"}
 ================  =======================================================================================
 
-What the official files say beyond that, kept by the builders (`OFFICIAL_FIELDS`):
+Further fields of the official files, which the builders keep (`OFFICIAL_FIELDS`):
 
 ================  =======================================================================================
-task_id           str, the official id where it is no number: PhraseCut's task, ReferIt's "<image>_<region>"
-coco_id           int, number in COCO of an image of Visual Genome, None for those that are not in COCO
-relation_ids      list[int], PhraseCut's ids of the relations its phrase states
+task_id           str, the official id where it is not a number: PhraseCut's task, ReferIt's "<image>_<region>"
+coco_id           int, the COCO id of a Visual Genome image; None if the image is not in COCO
+relation_ids      list[int], PhraseCut's ids of the relations in its phrase
 instance_masks    list of COCO RLE, the mask of every entry of boxes
-polygons          float64 [instance][polygon][point][x or y]: what PhraseCut's annotators drew
+polygons          float64 [instance][polygon][point][x or y], as PhraseCut's annotators drew them
 ================  =======================================================================================
 
-RLE strings are lossless and the smallest and fastest of the encodings tried; polygons stored as float32 are not exact.
+RLE strings are lossless, and smaller and faster than the other encodings we tried. Polygons need float64 to be exact.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ OFFICIAL_FIELDS = ("task_id", "coco_id", "relation_ids", "instance_masks", "poly
 
 
 class RleMask(dict):
-    """The RLE of a row that is an (H, W) bool array when numpy asks: `np.asarray(row["mask"])`. Nothing is cached."""
+    """The RLE of a row; `np.asarray(row["mask"])` decodes it to an (H, W) bool array. The array is not cached."""
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         mask = decode_mask(self)
@@ -143,7 +143,7 @@ def decode_mask(rle: dict) -> np.ndarray:
 
 
 def union_masks(rles: Sequence[dict], height: int, width: int) -> dict:
-    """RLE of the union of RLEs of one image; of none, the empty mask of the given size.
+    """RLE of the union of the RLEs of one image; an empty mask of the given size if there are none.
 
     Raises:
         ValueError: a mask has another size than (height, width).
@@ -159,7 +159,7 @@ def union_masks(rles: Sequence[dict], height: int, width: int) -> dict:
 
 
 def box_from_mask(mask: np.ndarray | dict) -> list[float] | None:
-    """Tightest box [x0, y0, x1, y1] in pixels, exclusive end, of an (H, W) array or an RLE; None where it is empty."""
+    """Tightest box [x0, y0, x1, y1] in pixels, exclusive end, of an (H, W) array or an RLE; None if it is empty."""
     rle = mask if isinstance(mask, dict) else encode_mask(mask)
     x, y, width, height = coco_mask.toBbox(_bytes_rle(rle)).tolist()
     return [x, y, x + width, y + height] if width and height else None

@@ -1,6 +1,6 @@
-"""Statistics of built data sets, by the columns PhraseCut's paper compares data sets (its table 1), and more.
+"""Statistics of built data sets, with the columns of table 1 in PhraseCut's paper and a few more.
 
-Read from the Parquet files column by column, a batch at a time: no mask is decoded and no cache is written.
+The Parquet files are read by column and by batch; no mask is decoded and no cache is written.
 """
 
 import json
@@ -17,14 +17,14 @@ from .cards import family_page
 
 COLUMNS = ("image_id", "ann_ids", "boxes", "category", "mask", "sentences")
 
-# The figures of the comparison in PhraseCut's paper: images, instances, categories, several instances, masks, style.
+# The figures in PhraseCut's paper: images, instances, categories, several instances, masks, style.
 PUBLISHED_COMPARISON = {
     "referit": ("ReferIt", 19_894, 96_654, None, False, True, "short phrases"),
     "refcocog": ("Google RefExp", 26_711, 54_822, 80, False, True, "long descriptions"),
     "refcoco": ("RefCOCO", 19_994, 50_000, 80, False, True, "short phrases"),
     "phrasecut": ("VGPhraseCut", 77_262, 345_486, 3_103, True, True, "templated phrases"),
 }
-# Why a correct build differs from that table.
+# Why a correct build differs from these figures.
 KNOWN_DIFFERENCES = {
     "referit": "the paper of ReferItGame; the files that are used list 99,610 regions on 20,000 images, 99,245 on "
     "19,989 with expressions",
@@ -35,16 +35,16 @@ KNOWN_DIFFERENCES = {
 
 @dataclass
 class Statistics:
-    """Of one split, or of several added up.
+    """The statistics of one split, or of several together.
 
     Attributes:
         rows: referents (PhraseCut: phrases; gRefCOCO: also the refs without a target).
-        sentences, words: expressions, and words separated by blanks in them.
+        sentences, words: expressions, and their words, separated by blanks.
         instances: boxes of all rows.
-        objects: distinct annotations the rows mean.
-        multi_instance, no_target: rows with several boxes, with none.
-        masked: rows whose mask has a pixel.
-        empty_masks: rows that have a target, but a mask without a pixel; the official evaluations keep them.
+        objects: different annotations that the rows refer to.
+        multi_instance, no_target: rows with several boxes, rows with none.
+        masked: rows whose mask is not empty.
+        empty_masks: rows with a target but an empty mask; the official evaluations keep them.
     """
 
     images: set = field(default_factory=set, repr=False)
@@ -60,7 +60,7 @@ class Statistics:
     empty_masks: int = 0
 
     def add(self, row: dict) -> None:
-        """Counts a row; needs the fields of `COLUMNS`."""
+        """Counts a row, which needs the fields in `COLUMNS`."""
         boxes = len(row["boxes"])
         area = int(coco_mask.area(row["mask"] | {"counts": row["mask"]["counts"].encode("ascii")}))
         self.images.add(row["image_id"])
@@ -76,7 +76,7 @@ class Statistics:
         self.empty_masks += boxes > 0 and area == 0
 
     def __or__(self, other: "Statistics") -> "Statistics":
-        """Both together; an image that is in both counts once."""
+        """Both together; an image in both counts once."""
         return Statistics(
             **{
                 name: value | getattr(other, name) if isinstance(value, set) else value + getattr(other, name)
@@ -85,7 +85,7 @@ class Statistics:
         )
 
     def figures(self) -> dict[str, int | float]:
-        """Plain numbers: the sets by their sizes, and words per sentence."""
+        """Plain numbers: the sizes of the sets, and words per sentence."""
         figures = {name: len(value) if isinstance(value, set) else value for name, value in asdict(self).items()}
         return figures | {"words_per_sentence": round(self.words / self.sentences, 2) if self.sentences else 0.0}
 
@@ -110,7 +110,7 @@ def _rows_of(file: Path) -> int:
     try:
         return pyarrow.parquet.read_metadata(file).num_rows
     except pyarrow.ArrowException as error:
-        raise ValueError(f"{file} is no whole Parquet file ({error}): delete it and build again.") from error
+        raise ValueError(f"{file} is not a complete Parquet file ({error}): delete it and build again.") from error
 
 
 def _rows(files: Iterable[Path]) -> Iterator[dict]:
@@ -120,7 +120,7 @@ def _rows(files: Iterable[Path]) -> Iterator[dict]:
 
 
 def split_files(folder: Path) -> dict[str, list[Path]]:
-    """Shards of the splits in the folder of one configuration, {split: files in order}."""
+    """The shards of each split in the folder of one configuration, {split: files in order}."""
     splits: dict[str, list[Path]] = {}
     for file in sorted(folder.glob("*.parquet")):
         splits.setdefault(file.name.rsplit("-", 3)[0], []).append(file)
@@ -128,7 +128,7 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def comparison_table(folders: Iterable[Path], progress: bool = True) -> str:
-    """Markdown table of built data sets beside the published figures; one line per split and one for all of them.
+    """A Markdown table of built data sets beside the published figures, one line per split and one for all splits.
 
     Args:
         folders: as `dataset_scripts/build_*.py` writes them.
@@ -148,7 +148,7 @@ def comparison_table(folders: Iterable[Path], progress: bool = True) -> str:
             raise FileNotFoundError(f"{state} is missing: {folder} was not built by dataset_scripts/build_*.py.")
         report = json.loads(state.read_text(encoding="utf-8"))
         if not report["complete"]:
-            raise FileNotFoundError(f"the build in {folder} is not complete; run its command again, and it goes on.")
+            raise FileNotFoundError(f"the build in {folder} is not complete; run its command again to resume it.")
         family = report["identity"]["family"]
         style = family_page(family).phrase_style
         for name in report["identity"]["names"]:
@@ -163,8 +163,8 @@ def comparison_table(folders: Iterable[Path], progress: bool = True) -> str:
         if family in KNOWN_DIFFERENCES:
             notes.append(f"{PUBLISHED_COMPARISON[family][0]}, published: {KNOWN_DIFFERENCES[family]}.")
     explained = (
-        "instances: rows, as the published table counts them; objects: distinct annotated objects; segmentation: rows "
-        "whose mask has a pixel; words: per sentence.",
+        "instances: rows, as in the published table; objects: different annotated objects; segmentation: rows with a "
+        "mask that is not empty; words: per sentence.",
     )
     return "\n".join([*lines, "", *explained, *notes])
 

@@ -13,12 +13,12 @@ from ..metrics import Protocol, Sample, make_sample
 
 
 class NumberedRows(Dataset):
-    """A map-style dataset whose rows carry their own number, by which samples seen twice are told apart.
+    """A map-style dataset whose rows carry their number, so that a row that is seen twice counts once.
 
-    Distributed sampling repeats rows until every process has as many; the number lets them count once.
+    Distributed sampling repeats rows until every process has as many as the others.
 
     Raises:
-        ValueError: if the dataset has no length, as streams have none.
+        ValueError: the dataset has no length, as with a stream.
     """
 
     def __init__(self, rows: Sequence[dict]):
@@ -40,19 +40,19 @@ class NumberedRows(Dataset):
 
 @dataclass
 class EvaluationCollator:
-    """Turns numbered rows into one batch in which each image stands once and each of its sentences is an expression.
+    """Turns numbered rows into one batch that has each image once and each of its sentences as an expression.
 
     Args:
         collator: `ReferringSegmentationCollator` with `sentence="all"` and no flips.
-        protocol: says which sentences of a row are asked.
+        protocol: decides which sentences of a row are evaluated.
 
     Returns of a call:
-        `dict`: `inputs` (what the model takes), `numbers` (of the rows), `rows` (with only the sentences asked),
+        `dict`: `inputs` (what the model takes), `numbers` (of the rows), `rows` (with only these sentences),
         `targets` (per row a bool array `(H, W)` at the original size) and `expressions_per_row`.
 
     Raises (of a call):
-        ValueError: for rows that can't be evaluated, naming them: no sentences, no words in one, a damaged mask, a
-            mask of another size than its image.
+        ValueError: rows can't be evaluated, and the message names them: no sentences, a sentence without words, a
+            damaged mask, a mask that does not have its image's size.
     """
 
     collator: ReferringSegmentationCollator
@@ -82,14 +82,14 @@ class EvaluationCollator:
 def batch_samples(
     results: Sequence[Mapping[str, Any]], batch: Mapping[str, Any], protocol: Protocol
 ) -> list[tuple[int, list[Sample]]]:
-    """Reduce one batch of post-processed results to integers at once, so that no mask outlives its batch.
+    """Reduces one batch of post-processed results to integers, so that no mask is kept after its batch.
 
     Args:
         results: one per expression, with a `mask` `(H, W)` at the original size and a `box`, or None for it.
         batch: what [`EvaluationCollator`] returned.
 
-    Returns: per row its number and one sample for each of its sentences. Boxes are counted where the protocol's rule
-        applies: "single" needs a referent with exactly one box.
+    Returns: for each row its number and one sample per sentence. Boxes are counted if the protocol's rule applies:
+        "single" needs a referent with exactly one box.
     """
     samples, first = [], 0
     columns = (batch["numbers"], batch["rows"], batch["targets"], batch["expressions_per_row"])

@@ -1,4 +1,4 @@
-"""`hf-refseg evaluate` and `hf-refseg compare`. Heavy imports wait until a command runs."""
+"""`hf-refseg evaluate` and `hf-refseg compare`. Heavy imports happen only when a command runs."""
 
 import argparse
 import logging
@@ -27,13 +27,13 @@ def add_commands(commands) -> None:
     evaluate.add_argument(
         "--root", metavar="DIR", help="where named data sets are (default: HF_REFSEG_DATA, or ./data)"
     )
-    evaluate.add_argument("--split", required=True, help="as the data set calls it: val, testA ...")
+    evaluate.add_argument("--split", required=True, help="val, testA ...")
     evaluate.add_argument(
-        "--protocol", required=True, help="whose rules count: hu2016, mattnet, phrasecut, lavt, cris or grefcoco"
+        "--protocol", required=True, help="how to count: hu2016, mattnet, phrasecut, lavt, cris or grefcoco"
     )
     evaluate.add_argument("--output", type=Path, metavar="DIR", help="default: results/MODEL_DATASET_SPLIT_PROTOCOL")
-    evaluate.add_argument("--images", metavar="DIR", help="the pictures, where the data set's folder has none")
-    evaluate.add_argument("--partition", help="unc, google, umd or berkeley, where a folder has several")
+    evaluate.add_argument("--images", metavar="DIR", help="the pictures, if the data set's folder has none")
+    evaluate.add_argument("--partition", help="unc, google, umd or berkeley, if a folder has several")
     evaluate.add_argument("--batch-size", type=int, default=1, help="rows (photos) per forward pass (%(default)s)")
     evaluate.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (%(default)s)")
     evaluate.add_argument("--refine", metavar="NAME", help="sharpen the masks: dense_crf")

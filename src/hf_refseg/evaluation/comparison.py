@@ -28,11 +28,11 @@ def compare(
     """Differences of all numbers of two results of `hf-refseg evaluate`.
 
     Images are drawn with replacement, the same for both systems, each with all of its expressions: expressions of one
-    image are no independent samples. Intervals are percentiles of the differences.
+    image are not independent samples. Intervals are percentiles of the differences.
 
     Raises:
-        ValueError: if the two are not about the same expressions under the same protocol, or for a confidence outside
-            of (0, 1) or no resamples.
+        ValueError: the two are not about the same expressions under the same protocol, the confidence is not in
+            (0, 1), or there are no resamples.
     """
     if not 0 < confidence < 1 or resamples < 1:
         raise ValueError(f"confidence {confidence} must lie in (0, 1), resamples {resamples} be 1 or more")

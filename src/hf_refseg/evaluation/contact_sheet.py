@@ -1,4 +1,4 @@
-"""The best, median and worst cases of an evaluation on one picture: what a number looks like."""
+"""The best, median and worst cases of an evaluation in one picture."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ PANEL = 3.0  # inches
 def choose_cases(samples: Sequence[dict], protocol: Protocol, columns: int = 4) -> dict[str, list[tuple[dict, float]]]:
     """Up to `columns` samples of each kind with their IoU, at most one per referent: "best", "median", "worst".
 
-    Equal IoUs are told apart by their place in the data set, so that the choice is the same every time.
+    Equal IoUs are ordered by their place in the data set, so that the choice is always the same.
     """
     (ious, _) = ratios([Sample(*sample["counts"]) for sample in samples], protocol)["mIoU"]
     ranked = np.argsort(-ious, kind="stable")  # (N,) best first
@@ -60,7 +60,7 @@ def draw_contact_sheet(samples: Sequence[dict], rows, protocol: Protocol, column
             parts = [target & predicted, target & ~predicted, predicted & ~target]
             axis.imshow(np.asarray(overlay(row["image"], parts, colors=tuple(COLORS.values()))))
             said = "" if target.any() else ", no target"
-            title = "\n".join(textwrap.wrap(sample["text"].replace("$", r"\$"), 34)[:3])  # $ would begin a formula
+            title = "\n".join(textwrap.wrap(sample["text"].replace("$", r"\$"), 34)[:3])  # $ would start a formula
             axis.set_title(f"{kind}: IoU {iou:.2f}{said}\n{title}", fontsize=9)
     patches = [Patch(color=[part / 255 for part in color], label=name) for name, color in COLORS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)

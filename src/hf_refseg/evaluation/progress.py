@@ -1,11 +1,11 @@
-"""What an evaluation has done so far, on disk, so that a killed one goes on where it was.
+"""What an evaluation has done so far, on disk, so that a killed run can be resumed.
 
-    DIR/settings.json               what is evaluated; a run with other settings is refused
+    DIR/settings.json               the settings; a run with other settings is refused
     DIR/predictions-00000.jsonl     one line per finished batch of process 0: its samples, with their masks
 
-A line is written at once and counts from its line break on, so a kill at any moment loses the batches in work and
-nothing else. Batches hold the same rows however often a run was resumed and over however many processes: with as many
-threads in each process as before, the numbers come out the same to the last bit.
+A line counts only with its line break, so a kill at any moment loses only the unfinished batches. A batch holds the
+same rows however often a run is resumed and however many processes it has. With the same number of threads per process,
+the numbers are the same to the last bit.
 """
 
 import json
@@ -16,9 +16,9 @@ SETTINGS_FILE, PREDICTIONS = "settings.json", "predictions-*.jsonl"
 
 
 def open_run(folder: Path, settings: dict) -> None:
-    """Makes the folder of a new run, or checks that the run in it is this one.
+    """Creates the folder of a new run, or checks that the folder holds this run.
 
-    Raises ValueError where the folder holds another run, or files of something else.
+    Raises ValueError if the folder holds another run, or other files.
     """
     file = folder / SETTINGS_FILE
     if file.is_file():
@@ -40,9 +40,9 @@ def open_run(folder: Path, settings: dict) -> None:
 
 
 def read_batches(folder: Path) -> dict[int, dict]:
-    """Every finished batch by its number, of all processes of all runs.
+    """Every finished batch by its number, from all processes of all runs.
 
-    Raises ValueError for a file that something else has changed, naming the line.
+    Raises ValueError for a damaged file; the message names the line.
     """
     batches = {}
     for file in sorted(folder.glob(PREDICTIONS)):
@@ -63,7 +63,7 @@ class BatchLog:
     def __init__(self, folder: Path, process: int):
         self.file = open(folder / PREDICTIONS.replace("*", f"{process:05d}"), "ab")  # noqa: SIM115
         whole = Path(self.file.name).read_bytes().rfind(b"\n") + 1
-        self.file.truncate(whole)  # or the next line would continue one that was cut off
+        self.file.truncate(whole)  # otherwise the next line would continue one that was cut off
 
     def append(self, batch: dict) -> None:
         self.file.write(json.dumps(batch, separators=(",", ":")).encode() + b"\n")

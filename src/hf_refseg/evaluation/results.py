@@ -23,13 +23,13 @@ COLUMNS = ("row", "sentence", "image_id", "ref_id", "sent_id")
 
 
 def collect_samples(batches: dict[int, dict]) -> list[dict]:
-    """The samples of all batches by row and sentence, whoever made them in whatever order."""
+    """The samples of all batches, sorted by row and sentence."""
     samples = [sample for batch in batches.values() for sample in batch["samples"]]
     return sorted(samples, key=lambda sample: (sample["row"], sample["sentence"]))
 
 
 def make_results(samples: list[dict], protocol: Protocol, settings: dict, seconds: float) -> dict:
-    """The content of results.json, from the samples that the processes wrote."""
+    """The content of results.json, made from the samples that the processes wrote."""
     metric = RefSegMetric(protocol.name)
     for sample in samples:
         metric.add_sample(Sample(*sample["counts"]), sample["subsets"])
@@ -59,7 +59,7 @@ def make_results(samples: list[dict], protocol: Protocol, settings: dict, second
 
 
 def write_results(results: dict, path: Path) -> None:
-    """Writes readable JSON, each sample on one line, whole or not at all; a nan is null, as JSON knows none."""
+    """Writes readable JSON with one sample per line, completely or not at all; nan becomes null, which JSON needs."""
     head = {name: _without_nan(part) for name, part in results.items() if name != "samples"}
     lines = ",\n    ".join(json.dumps(sample) for sample in results["samples"])
     text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
@@ -73,18 +73,18 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def read_results(path: str | Path) -> dict:
-    """A results.json, or that of a folder that holds one.
+    """Reads a results.json, given the file or its folder.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is something else, or cut off.
+        ValueError: the file is something else, or is cut off.
     """
     path = Path(path)
     path = path / RESULTS_FILE if path.is_dir() else path
-    results = _read(path, "hf-refseg evaluate writes it when it is through")
+    results = _read(path, "hf-refseg evaluate writes it when it is finished")
     needed = {"model", "dataset", "split", "protocol", "metrics", "sample_columns", "samples"}
     if not isinstance(results, dict) or not needed <= results.keys():
-        raise ValueError(f"{path} is no results.json of hf-refseg evaluate")
+        raise ValueError(f"{path} is not a results.json of hf-refseg evaluate")
     if results["sample_columns"] != [*COLUMNS, *Sample._fields]:
         raise ValueError(f"{path} has samples of another version of hf-refseg; evaluate again")
     return results
@@ -104,17 +104,17 @@ def write_eval_results(
 
     Args:
         folder: of the model or the evaluation.
-        metrics: numbers in [0, 1] by their names (`oIoU`, `mask_AP50`, ...) without any prefix, NaN where there is
-            none; `subsets` may hold such a dict for each subset of the data set.
+        metrics: numbers in [0, 1] by their names (`oIoU`, `mask_AP50`, ...) without any prefix, NaN for a missing
+            number; `subsets` may hold such a dict for each subset of the data set.
         dataset, split: as `hf-refseg evaluate` takes them.
-        counts: what the numbers are of, such as `{"rows": 300, "expressions": 788}`.
-        protocol: name of the metric protocol; None for numbers that no protocol concerns, such as average precision.
+        counts: how much was evaluated, such as `{"rows": 300, "expressions": 788}`.
+        protocol: name of the metric protocol; None for numbers without one, such as average precision.
         command: what makes them again.
 
     Returns: the content of the file; NaN is None there.
 
     Raises:
-        ValueError: a metric that is no fraction, a count that is no whole number, or an empty dict of one of the two.
+        ValueError: a metric is not a fraction, a count is not a whole number, or one of the two dicts is empty.
     """
     for name, value in metrics.items():
         if not isinstance(value, float | Mapping):
@@ -136,10 +136,10 @@ def read_eval_results(folder: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is no JSON, or of another shape than `write_eval_results` gives.
+        ValueError: it is not JSON, or not of the shape that `write_eval_results` gives.
     """
     path = Path(folder) / EVAL_RESULTS_FILE
-    results = _read(path, "a training and hf-refseg evaluate write it when they are through")
+    results = _read(path, "a training and hf-refseg evaluate write it when they are finished")
     if not isinstance(results, dict) or set(results) != set(EVAL_RESULTS_KEYS):
         found = sorted(results) if isinstance(results, dict) else type(results).__name__
         raise ValueError(f"{path} has {found}, expected {sorted(EVAL_RESULTS_KEYS)}: evaluate again")
@@ -152,11 +152,11 @@ def _read(path: Path, written_by: str):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def table(metrics: dict) -> str:
-    """The numbers in percent, one per line, and below them the subsets where there are any."""
+    """The numbers in percent, one per line, followed by the subsets if there are any."""
     shares = {name: value for name, value in metrics.items() if isinstance(value, float)}
     lines = [f"{name:16}{100 * value:8.2f}" for name, value in shares.items()]
     subsets = metrics.get("subsets", {})

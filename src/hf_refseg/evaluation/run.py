@@ -44,7 +44,7 @@ class Evaluation:
         refine: passed to the processor's post-processing.
         interpolation: `"clean"` or `"paper"`: the way back from the network's masks to the image's size.
         phrasecut_counts: PhraseCut's name_att_rel_count.json, for its 43 subsets.
-        limit: only so many rows, from the beginning.
+        limit: only the first rows, at most this many.
         num_workers: processes that read rows while the model runs.
     """
 
@@ -87,10 +87,10 @@ class Evaluation:
 
 
 def run(evaluation: Evaluation) -> dict | None:
-    """Evaluates what is not evaluated yet, and returns the content of results.json; None in all processes but one.
+    """Evaluates the batches that are not done yet. Returns the content of results.json, in the main process only.
 
-    Raises ValueError for impossible options, for a folder that holds another run, and for rows that can't be
-    evaluated, naming them.
+    Raises ValueError for wrong options, for a folder that holds another run, and for rows that can't be evaluated; the
+    message names them.
     """
     evaluation.check()
     protocol = get_protocol(evaluation.protocol)
@@ -101,7 +101,7 @@ def run(evaluation: Evaluation) -> dict | None:
     num_rows = len(rows)
     if not num_rows:
         raise ValueError(f"{evaluation.dataset} {evaluation.split} has no rows to evaluate")
-    # told outright, or accelerate takes processes without an accelerator for so many lonely ones
+    # accelerate must be told: without an accelerator it takes each process for the only one
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     state = PartialState(cpu=cpu)
     model, processor = _load(evaluation)
@@ -139,8 +139,8 @@ def run(evaluation: Evaluation) -> dict | None:
         finished = read_batches(evaluation.output)
         if len(finished) < len(batches):
             raise ValueError(
-                f"{evaluation.output} holds {len(finished)} of {len(batches)} batches: all processes must see one "
-                "folder; put --output on a disk they share"
+                f"{evaluation.output} holds {len(finished)} of {len(batches)} batches: all processes must write to one "
+                "folder; put --output on a disk that they share"
             )
         samples = collect_samples(finished)
         seconds = sum(batch["seconds"] for batch in finished.values())
@@ -169,7 +169,7 @@ def _load(evaluation: Evaluation):
 
 
 def _settings(evaluation: Evaluation, num_rows: int, model: torch.nn.Module, device: torch.device) -> dict:
-    """Everything a number depends on, in one flat dict."""
+    """Everything that the numbers depend on, in one flat dict."""
     names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "interpolation")
     fingerprint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -203,7 +203,7 @@ def _segmenter(evaluation: Evaluation, model, processor, protocol: Protocol) -> 
 
 
 def _records(results: list[dict], batch: dict, protocol: Protocol, subsets_of) -> list[dict]:
-    """What is written of each expression: which one it was, its counts, and the predicted mask as run lengths."""
+    """What is stored of each expression: its ids, its counts, and the predicted mask as run lengths."""
     records, answers = [], iter(results)
     counted = batch_samples(results, batch, protocol)
     for row, target, (number, samples) in zip(batch["rows"], batch["targets"], counted, strict=True):
@@ -235,7 +235,7 @@ def _warn(results: dict, protocol: Protocol) -> None:
     missed = results["counts"]["no_target"]
     if missed and not protocol.knows_no_target:
         logger.warning(
-            f"{missed} of {results['counts']['expressions']} expressions have no target, for which protocol "
-            f"{protocol.name} has no rule: they count as IoU 0 whatever the model says, and what it segments enters "
-            "the union. Protocol grefcoco scores them"
+            f"{missed} of {results['counts']['expressions']} expressions have no target, and protocol "
+            f"{protocol.name} has no rule for them: they count as IoU 0 whatever the model predicts, and its mask adds "
+            "to the union. Protocol grefcoco scores them"
         )

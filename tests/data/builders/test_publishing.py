@@ -44,7 +44,7 @@ def test_every_family_has_a_page():
 
     for family in {dataset.family for dataset in DATASETS.values()}:
         page = family_page(family)
-        assert "## Licence, and what is not here" in page.text and "```bibtex" in page.text
+        assert "## License, and what is not here" in page.text and "```bibtex" in page.text
         assert {"pretty_name", "license"} <= set(page.metadata)
 
 
@@ -59,7 +59,7 @@ def test_a_push_without_permission_is_refused_before_the_build(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--private"], "--private says how to --push"),
+        (["--private"], "--private is an option of --push"),
         (["--with-images"], "--with-images needs --images DIR"),
         (["--images", "."], "--images is read by --with-images only"),
         (["--num-proc", "0"], "--num-proc is 0"),
@@ -77,7 +77,7 @@ def test_only_what_was_built_whole_is_pushed(built, tmp_path):
         push(tmp_path, "me/nothing")
     copy = tmp_path / "copy"
     shutil.copytree(built["refcoco"], copy)
-    with pytest.raises(NoPermissionError, match="the photos are their photographers'"):
+    with pytest.raises(NoPermissionError, match="the photos belong to their photographers"):
         push(copy, "me/refcoco")
     report = json.loads((copy / "build.json").read_text()) | {"complete": False}
     (copy / "build.json").write_text(json.dumps(report))

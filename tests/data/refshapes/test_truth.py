@@ -54,7 +54,7 @@ def center(box):
 
 
 def away(box, side):
-    """Distance of the box's centre from a side of the picture."""
+    """Distance of the box's center from a side of the picture."""
     x, y = center(box)
     return {"left": x, "right": 1 - x, "top": y, "bottom": 1 - y}[side]
 
@@ -183,7 +183,7 @@ class Reader:
         order = sorted(found, key=lambda i: away(boxes[i], place))
         rank = int(kind == "second")
         assert len(order) >= rank + 2
-        # Strictly, a rank only counts where its neighbours are at a distance.
+        # Strictly, a rank only counts where its neighbors are at a distance.
         for first, second in zip(order[: rank + 1], order[1 : rank + 2], strict=True):
             assert away(boxes[second], place) - away(boxes[first], place) > 0.06
         return {order[rank]}

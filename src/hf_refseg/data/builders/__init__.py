@@ -1,4 +1,4 @@
-"""From official files to Parquet: `datasets` builders, and the command every script of dataset_scripts/ runs."""
+"""From official files to Parquet: `datasets` builders, and the command line of the scripts in dataset_scripts/."""
 
 import importlib
 

@@ -1,9 +1,9 @@
-"""A build: official files -> checked counts -> Parquet shards -> verification -> card. It goes on where it stopped.
+"""A build: official files -> checked counts -> Parquet shards -> verification -> card. A stopped build can be resumed.
 
-OUT/README.md                                 the card; its YAML says which files are which configuration
-OUT/build.json                                what was built, from what, with which options and versions
+OUT/README.md                                 the card; its YAML lists the files of each configuration
+OUT/build.json                                what was built, from which files, options and versions
 OUT/refcoco_unc/testA-00000-of-00001.parquet
-OUT/images/pictures-00000-of-00010.parquet    with pixels only: one row per picture
+OUT/images/pictures-00000-of-00010.parquet    only with pixels: one row per picture
 """
 
 import json
@@ -32,12 +32,12 @@ logger = logging.get_logger(__name__)
 
 STATE_FILE = "build.json"
 PICTURES = "images"
-# Files a build takes along, because an evaluation of the data set needs them.
+# Files that an evaluation of the data set needs; a build copies them.
 COMPANIONS = ("name_att_rel_count.json",)
 
 
 class CountsDifferError(ValueError):
-    """The official files have not the published counts."""
+    """The official files do not have the published counts."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class BuildOptions:
     """Options of a build.
 
     Args:
-        raw: folder of the official files, or the one above.
-        out: folder of the built data set; an unfinished build of the same options in it is gone on with.
-        images: folder of the pictures, whose bytes then go into a table of their own; None: no pixels.
+        raw: folder of the official files, or the one above it.
+        out: folder of the built data set; an unfinished build with the same options in it is resumed.
+        images: folder of the pictures, which are stored in a table of their own; None: no pixels.
         with_instances: give every row the field `instances`, every annotated object of its image with its mask, for
             systems that compare the objects of an image. The rows of an image repeat them.
-        exclude_images: text file of image identities whose rows are left out, see `leaks.read_identities`.
-        allow_other_counts: go on where counts differ from the published ones; the card then says so.
+        exclude_images: text file of image identities; their rows are left out, see `leaks.read_identities`.
+        allow_other_counts: build even if counts differ from the published ones; the card then says so.
         num_proc: number of processes.
-        rows_per_shard, pictures_per_shard: at most so many per file. A killed build loses one shard per process.
+        rows_per_shard, pictures_per_shard: the most per file. A killed build loses one shard per process.
     """
 
     raw: Path
@@ -68,18 +68,18 @@ class BuildOptions:
 
 
 def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
-    """Builds the partitions of one family into one folder; returns the report, which is also `OUT/build.json`.
+    """Builds the partitions of one family in one folder; returns the report, which is also `OUT/build.json`.
 
     Raises:
-        FileNotFoundError, ValueError: official files are missing or broken, as the readers say.
-        CountsDifferError: their counts are not the published ones; file, expected and found, one line each.
-        ValueError: the folder holds another build, or the exclusion leaves a split without rows.
+        FileNotFoundError, ValueError: official files are missing or broken; the messages are those of the readers.
+        CountsDifferError: their counts are not the published ones; one line per file, with both numbers.
+        ValueError: the folder holds another build, or the exclusion leaves no rows in a split.
     """
     out, exclude = options.out, frozenset()
     if options.exclude_images is not None:
         exclude = frozenset(read_identities(options.exclude_images))
     opened = {part.name: split_rows(part.name, str(options.raw)) for part in parts}
-    # Refused files leave nothing in OUT that would refuse the right ones afterwards.
+    # Checked first, so that refused files leave nothing in OUT that would block the right ones later.
     differences = _check_counts(parts, opened, options)
     report = _begin(parts, options, exclude) | {"differences": differences}
     pictures: dict[int, dict] = {}
@@ -93,7 +93,7 @@ def build(parts: Sequence[PublishedDataset], options: BuildOptions) -> dict:
         for part in parts:
             verify_folder(out, part, opened[part.name], exclude, options.with_instances)
     except BaseException:
-        # Without its card nobody takes the folder for a built one.
+        # A folder without a card is not read as a built one.
         (out / "README.md").unlink()
         raise
     report["complete"] = True
@@ -112,7 +112,7 @@ def _take_companions(part: PublishedDataset, options: BuildOptions, report: dict
 
 
 def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: frozenset[str]) -> dict:
-    """The report so far, written before any shard, so that shards of another build are never taken for this one's."""
+    """The report so far. It is written before any shard, so shards of another build are never used."""
     identity = {
         "family": parts[0].family,
         "names": [part.name for part in parts],
@@ -126,7 +126,7 @@ def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: fr
         "with_instances": options.with_instances,
         "rows_per_shard": options.rows_per_shard,
         "pictures_per_shard": options.pictures_per_shard,
-        # Masks of PhraseCut depend on Pillow, and all of them on this package.
+        # Masks depend on this package, and those of PhraseCut on Pillow.
         "versions": {name: version(name) for name in ("hf-refseg", "pillow", "pycocotools")},
     }
     state = options.out / STATE_FILE
@@ -152,13 +152,15 @@ def _write_state(out: Path, report: dict) -> None:
 
 
 def _check_counts(parts, opened: dict[str, dict[str, FileRows]], options: BuildOptions) -> list[str]:
-    """What differs, each line beginning with the name of its file, for the card; it is refused unless allowed."""
+    """The differences, one line each, for the card.
+
+    Raises CountsDifferError unless they are allowed."""
     lines, others = [], []
     for part in parts:
         splits = opened[part.name]
         found = {split: rows.counts() for split, rows in splits.items()}
-        if (told := recognized(found)) not in (None, part.name):
-            others.append(f"\nThese are the splits and counts of {told}: give the archive of {part.name}.")
+        if (known := recognized(found)) not in (None, part.name):
+            others.append(f"\nThese are the splits and counts of {known}: give the archive of {part.name}.")
         if "all" in part.published:
             found["all"] = next(iter(splits.values())).of_split(None).counts()
         for split, line in differing_counts(part, found):
@@ -168,12 +170,12 @@ def _check_counts(parts, opened: dict[str, dict[str, FileRows]], options: BuildO
             "The counts are not the published ones:\n  "
             + "\n  ".join(f"{file}: {line}" for file, line in lines)
             + f"\n(published figures: {'; '.join(part.counts_from for part in parts)}){''.join(others)}\n"
-            "Is the archive complete, and of this partition? --allow-other-counts builds it all the same and writes "
-            "the differences into the card."
+            "Is the archive complete, and of this partition? --allow-other-counts builds it anyway and writes the "
+            "differences into the card."
         )
     for file, line in lines:
         logger.warning(f"{file}: {line}")
-    # No path of this machine gets into a card.
+    # A card must not hold paths of this machine.
     return [f"{file.name}: {line}" for file, line in lines]
 
 
@@ -184,14 +186,14 @@ def _build_annotations(
     exclude: frozenset[str],
     pictures: dict[int, dict],
 ) -> dict:
-    """Writes and verifies the shards of one configuration, and adds the pictures its rows are on to `pictures`."""
+    """Writes the shards of one configuration, and adds the pictures of its rows to `pictures`."""
     shards, report = [], {}
     for name, official in part.splits.items():
         rows = opened[official]
         kept = kept_indices(rows, exclude)
         if not kept:
             raise ValueError(
-                f"{part.name} {name} has no rows left: {rows.file} has {len(rows)}, all of them on excluded images."
+                f"{part.name} {name} has no rows left: all {len(rows)} rows of {rows.file} are on excluded images."
             )
         bounds = shard_bounds(len(kept), options.rows_per_shard)
         shards += [
@@ -224,7 +226,7 @@ def _build_annotations(
 
 def _build_pictures(pictures: dict[int, dict], options: BuildOptions) -> dict:
     records = [pictures[image_id] for image_id in sorted(pictures)]
-    # A missing picture is told now, and not after an hour of others.
+    # A missing picture is reported now, and not after an hour.
     folder = ImageFolder(options.images)
     for record in records:
         folder.find(record)

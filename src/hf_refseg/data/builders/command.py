@@ -1,4 +1,4 @@
-"""The command line of `dataset_scripts/build_*.py`, each of which names its family and calls `main`."""
+"""The command line of `dataset_scripts/build_*.py`. Each script calls `main` with its family."""
 
 import argparse
 import logging
@@ -10,7 +10,7 @@ from ..catalogue import PublishedDataset, partitions_of
 
 
 def main(family: str, description: str, arguments: Sequence[str] | None = None) -> int:
-    """Builds, and pushes if asked to; returns the exit status: 0, or 2 after an error, told on stderr."""
+    """Builds, and pushes if asked to. Returns the exit status: 0, or 2 after an error, which goes to stderr."""
     options = _parser(family, description).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -26,7 +26,7 @@ def _run(family: str, options: argparse.Namespace) -> None:
     from .publishing import check_permission, push
 
     if options.private and not options.push:
-        raise ValueError("--private says how to --push; give --push USER/NAME as well")
+        raise ValueError("--private is an option of --push; give --push USER/NAME as well")
     if options.with_images and options.images is None:
         raise ValueError("--with-images needs --images DIR, the folder of the pictures")
     if options.images is not None and not options.with_images:
@@ -39,7 +39,7 @@ def _run(family: str, options: argparse.Namespace) -> None:
     if not options.raw.is_dir():
         raise FileNotFoundError(f"--raw {options.raw} is not a folder; it should hold the official files")
     if options.push:
-        # Before the hours a build may take.
+        # Now, because a build may take hours.
         check_permission(family, options.with_images, options.i_have_permission)
     report = build(
         _parts(family, options),
@@ -86,19 +86,23 @@ def _parts(family: str, options: argparse.Namespace) -> list[PublishedDataset]:
 def _parser(family: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--raw", type=Path, required=True, metavar="DIR", help="folder of the official files, or the one above")
-    add("--out", type=Path, required=True, metavar="DIR", help="new folder of the built data set; run again to go on")
+    add("--raw", type=Path, required=True, metavar="DIR", help="folder of the official files, or the one above it")
+    add("--out", type=Path, required=True, metavar="DIR", help="new folder of the built data set; run again to resume")
     partitions = [part.partition for part in partitions_of(family) if part.partition]
     if len(partitions) > 1:
-        add("--partition", nargs="+", choices=partitions, help="only these; by default all whose file is there")
+        add("--partition", nargs="+", choices=partitions, help="only these; by default all whose file exists")
     add("--images", type=Path, metavar="DIR", help="folder of the pictures, for --with-images")
     add("--with-images", action="store_true", help="store each picture's bytes once, in a configuration `images`")
     add("--with-instances", action="store_true", help="give rows the objects of their image, for MAttNet and its kind")
     add("--exclude-images", type=Path, metavar="FILE", help="leave out rows on these images, one coco:ID per line")
-    add("--allow-other-counts", action="store_true", help="build files without the published counts; the card says so")
+    add(
+        "--allow-other-counts",
+        action="store_true",
+        help="build even if counts differ; the card says so",
+    )
     add("--num-proc", type=int, default=1, metavar="N", help="number of processes (%(default)s)")
-    add("--rows-per-shard", type=int, default=10_000, metavar="N", help="at most so many rows a file (%(default)s)")
+    add("--rows-per-shard", type=int, default=10_000, metavar="N", help="the most rows per file (%(default)s)")
     add("--push", metavar="USER/NAME", help="upload the result to this dataset repository of the Hub")
     add("--private", action="store_true", help="make that repository private")
-    add("--i-have-permission", action="store_true", help="push what has no licence that allows it")
+    add("--i-have-permission", action="store_true", help="push data without a license that allows it")
     return parser

@@ -1,4 +1,4 @@
-"""Publishing a built data set on the Hub, where its licence allows."""
+"""Publishes a built data set on the Hub, if its license allows it."""
 
 import json
 from pathlib import Path
@@ -10,26 +10,26 @@ from .building import STATE_FILE
 
 
 class NoPermissionError(ValueError):
-    """Nobody has given a licence under which this may be published."""
+    """There is no license that allows publishing this data."""
 
 
 def check_permission(family: str, with_images: bool, have_permission: bool) -> None:
-    """Raises NoPermissionError where a licence is missing and the user does not say to have permission."""
+    """Raises NoPermissionError if a license is missing and the user has not said that they have permission."""
     page = family_page(family)
     missing = []
     if page.push_needs_permission:
-        missing.append(f"the annotations of {page.metadata['pretty_name']} have no licence that allows publishing them")
+        missing.append(f"the annotations of {page.metadata['pretty_name']} have no license that allows publishing them")
     if with_images:
-        missing.append("the photos are their photographers', under terms that differ")
+        missing.append("the photos belong to their photographers, under various terms")
     if missing and not have_permission:
         raise NoPermissionError(
-            f"Not pushed: {' and '.join(missing)}. The built folder is for your own disk. If you have asked and may "
-            "publish it, say so with --i-have-permission."
+            f"Not pushed: {' and '.join(missing)}. The built folder is for your own disk. If you have asked and got "
+            "permission to publish it, say so with --i-have-permission."
         )
 
 
 def push(out: Path, repo: str, private: bool = False, have_permission: bool = False) -> str:
-    """Uploads a complete build to a dataset repository of the Hub, which is made if need be; returns its commit's URL.
+    """Uploads a complete build to a dataset repository of the Hub, creating it if needed; returns the commit's URL.
 
     Raises:
         NoPermissionError: see `check_permission`.
@@ -41,7 +41,7 @@ def push(out: Path, repo: str, private: bool = False, have_permission: bool = Fa
         raise FileNotFoundError(f"{state} is missing: {out} was not built by this package; build it first.")
     report = json.loads(state.read_text(encoding="utf-8"))
     if not report["complete"]:
-        raise ValueError(f"the build in {out} is not complete; run the same command again, and it goes on.")
+        raise ValueError(f"the build in {out} is not complete; run the same command again to resume it.")
     identity = report["identity"]
     check_permission(identity["family"], identity["with_images"], have_permission)
     api = HfApi()
@@ -53,7 +53,7 @@ def push(out: Path, repo: str, private: bool = False, have_permission: bool = Fa
             repo_type="dataset",
             folder_path=str(out),
             allow_patterns=wanted,
-            # What an earlier build under another name of a shard left there would be read along with this one.
+            # Shards of an earlier build with other names would be read together with these.
             delete_patterns=["*.parquet"],
             commit_message=f"{', '.join(identity['names'])}, built by hf_refseg",
         )

@@ -1,9 +1,9 @@
-"""The `datasets` builders. They have to live in an importable module: one in `__main__` writes files nobody finds.
+"""The `datasets` builders. They must be in an importable module: `datasets` can't find files of one in `__main__`.
 
     ReferringBuilder(config_name="refcoco_unc", data_dir=RAW).as_streaming_dataset(split="testA")     # nothing written
     ReferringBuilder(config_name="refcoco_unc", data_dir=RAW).download_and_prepare(OUT, file_format="parquet")
 
-`build` writes one shard at a time with them, so that a build goes on where it was stopped.
+`build` uses them to write one shard at a time, so that a stopped build can be resumed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ class ReferringConfig(datasets.BuilderConfig):
 
 
 class ReferringBuilder(datasets.GeneratorBasedBuilder):
-    """Rows of the schema without pixels of any data set of the catalogue."""
+    """Rows of the schema, without pixels, of any data set in the catalogue."""
 
     BUILDER_CONFIG_CLASS = ReferringConfig
     BUILDER_CONFIGS = [ReferringConfig(name=name, version=datasets.Version("1.0.0")) for name in DATASETS]
@@ -63,14 +63,14 @@ class PictureConfig(datasets.BuilderConfig):
     """Configuration of a `PictureBuilder`; `data_dir` is the folder of the pictures.
 
     Args:
-        records: image_id, file_name, height and width of the pictures, as the readers' `image_record` gives them.
+        records: image_id, file_name, height and width of the pictures, as `image_record` of the rows gives them.
     """
 
     records: tuple[dict, ...] = ()
 
 
 class PictureBuilder(datasets.GeneratorBasedBuilder):
-    """One row per picture, with the bytes of its file as they are."""
+    """One row per picture, with the unchanged bytes of its file."""
 
     BUILDER_CONFIG_CLASS = PictureConfig
 
@@ -100,7 +100,7 @@ def annotated_rows(rows: FileRows, indices: Iterable[int], with_instances: bool)
 
 
 def annotation_features(name: str, with_instances: bool = False) -> datasets.Features:
-    """Features of the rows of a data set, which leave `image` to the pictures' own table."""
+    """The features of the rows of a data set, without `image`: pictures have a table of their own."""
     features = row_features((*find_dataset(name).fields, *(["instances"] if with_instances else [])))
     return datasets.Features({key: feature for key, feature in features.items() if key != "image"})
 
@@ -112,12 +112,12 @@ def picture_features() -> datasets.Features:
 
 @lru_cache(maxsize=4)
 def split_rows(name: str, raw: str) -> dict[str, FileRows]:
-    """The readers of every official split, opened once per process: the shards of a build share them."""
+    """The rows of every official split, opened once per process and shared by the shards of a build."""
     return find_dataset(name).open_splits(raw)
 
 
 def kept_indices(rows: FileRows, exclude: frozenset[str]) -> list[int] | range:
-    """Rows whose image is not among the excluded identities."""
+    """The rows whose image has none of the excluded identities."""
     if not exclude:
         return range(len(rows))
     named = ({"source": rows.source} | rows.image_record(index) for index in range(len(rows)))

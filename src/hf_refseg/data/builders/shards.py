@@ -1,4 +1,4 @@
-"""Parquet shards: each is one run of a builder, gets its name only when it is whole, and is never made twice."""
+"""Parquet shards: each is one run of a builder, gets its name only when it is complete, and is never made twice."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Shard:
-    """What makes one file.
+    """How to make one file.
 
     Attributes:
         target: the file.
@@ -34,7 +34,7 @@ class Shard:
 
 
 def shard_bounds(rows: int, rows_per_shard: int) -> list[tuple[int, int]]:
-    """Even blocks [start, end) of at most so many rows."""
+    """Equal blocks [start, end) of at most `rows_per_shard` rows."""
     count = max(1, -(-rows // rows_per_shard))
     return [(rows * number // count, rows * (number + 1) // count) for number in range(count)]
 
@@ -44,10 +44,10 @@ def shard_path(folder: Path, split: str, number: int, count: int) -> Path:
 
 
 def write_shards(shards: Sequence[Shard], root: Path, num_proc: int = 1, label: str = "rows") -> int:
-    """Writes the shards that are not there yet; returns how many rows those have.
+    """Writes the missing shards; returns their number of rows.
 
     Args:
-        root: folder on the same disk as the targets, in which unfinished work is kept and of a killed run cleared away.
+        root: folder on the same disk as the targets, for unfinished work; that of a killed run is removed.
         num_proc: number of processes.
     """
     shutil.rmtree(root / PARTIAL, ignore_errors=True)
@@ -78,10 +78,10 @@ def _write(shard: Shard, root: Path) -> int:
     builder = shard.builder(**shard.options, cache_dir=str(folder / "cache"))
     try:
         with _quiet_datasets():
-            # The limit is out of reach: what one shard is has been decided.
+            # No file comes near this limit, so a shard is one file.
             builder.download_and_prepare(str(folder / "out"), file_format="parquet", max_shard_size="1TB")
     except DatasetGenerationError as error:
-        # The reader's own error names file and record; `datasets` hides it behind one that names nothing.
+        # The reader's own error names the file and the record; that of `datasets` does not.
         raise error.__cause__ or error from None
     (file,) = (folder / "out").glob("*.parquet")
     shard.target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def _write(shard: Shard, root: Path) -> int:
 
 @contextmanager
 def _quiet_datasets() -> Iterator[None]:
-    """Without the bars of `datasets`, one per shard, under our own."""
+    """Hides the progress bars of `datasets`, one per shard, below our own."""
     were_on = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

@@ -1,4 +1,4 @@
-"""What is written is read again, as its users will: from Parquet by `datasets`, whole and streaming."""
+"""Reads a build again as its users will: from Parquet by `datasets`, mapped and streaming."""
 
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .referring import annotated_rows, kept_indices
 
 
 class VerificationError(RuntimeError):
-    """A built data set does not read back as what was written: a damaged disk, or a fault of this package."""
+    """A built data set differs from what was written: the disk is damaged, or this package has a bug."""
 
 
 def verify_folder(
@@ -25,15 +25,15 @@ def verify_folder(
     exclude: frozenset[str],
     with_instances: bool = False,
 ) -> None:
-    """Loads one configuration through its card, as a user does, whole and streaming, and compares rows.
+    """Loads one configuration through its card, as a user does, mapped and streaming, and compares rows.
 
     Args:
-        opened: the readers, by official split; the first, a middle and the last row have to come back bit for bit.
+        opened: the rows by official split; the first, the middle and the last row must come back exactly.
         exclude: identities of the images that were left out.
         with_instances: whether rows carry the objects of their images.
 
     Raises:
-        VerificationError: the number of rows, or one of the rows compared, differs.
+        VerificationError: the number of rows, or a row, differs.
     """
     with tempfile.TemporaryDirectory() as cache:
         for split, official in part.splits.items():
@@ -51,7 +51,7 @@ def verify_folder(
 
 
 def verify_pictures(folder: Path, records: Sequence[dict]) -> dict:
-    """Reads the table of pictures back: each is there once and in order; the first and the last are decoded."""
+    """Reads the table of pictures: each must be there once and in order; the first and the last are decoded."""
     files = split_files(folder)["pictures"]
     with tempfile.TemporaryDirectory() as cache:
         names = {"pictures": [str(file) for file in files]}

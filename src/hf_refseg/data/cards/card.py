@@ -1,4 +1,4 @@
-"""The README.md of a built data set."""
+"""Writes the README.md of a built data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,9 @@ class FamilyPage:
     """The hand-written page of a family of data sets.
 
     Attributes:
-        metadata: of the card's YAML that do not depend on the build: pretty_name, license ...
-        phrase_style: "short phrases", as PhraseCut's paper says it.
-        push_needs_permission: nobody has given a licence under which the annotations may be published.
+        metadata: the part of the card's YAML that does not depend on the build: pretty_name, license ...
+        phrase_style: such as "short phrases", in the words of PhraseCut's paper.
+        push_needs_permission: no license allows publishing the annotations.
         text: Markdown.
     """
 
@@ -59,7 +59,7 @@ def family_page(family: str) -> FamilyPage:
 
 
 def write_card(out: Path, report: dict) -> None:
-    """Writes OUT/README.md of a build's report (see `builders.build`)."""
+    """Writes OUT/README.md from the report of a build (see `builders.build`)."""
     parts = [DATASETS[name] for name in report["identity"]["names"]]
     page = family_page(report["identity"]["family"])
     header = yaml.safe_dump(_metadata(page, parts, report), sort_keys=False, allow_unicode=True, width=120)
@@ -97,8 +97,8 @@ def _metadata(page: FamilyPage, parts: list[PublishedDataset], report: dict) -> 
         configs.append(
             {"config_name": "images", "data_files": [{"split": "pictures", "path": "images/pictures-*.parquet"}]}
         )
-    # Sizes of the splits: `datasets` checks the rows it reads against them, and of a local folder that was built again
-    # it would read its cache of the first build if the card said the same.
+    # The sizes of the splits. `datasets` checks the number of rows against them. It also caches a local folder by its
+    # card: without the sizes, a folder that was built again would give the rows of the first build.
     infos = [
         {
             "config_name": part.name,
@@ -142,7 +142,7 @@ def _counts_table(parts: list[PublishedDataset], report: dict) -> str:
 
 def _published(figures) -> str:
     if figures is None:
-        return "nobody says"
+        return "not published"
     said = (
         "?"
         if figure is None
@@ -157,7 +157,7 @@ def _build_section(report: dict) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in identity["versions"].items())
     lines = [f"- Built by hf_refseg from {', '.join(f'`{name}`' for name in identity['raw'])}, with {versions}."]
     if report["differences"]:
-        lines.append("- **Built with `--allow-other-counts`: the official files have not the published counts.**")
+        lines.append("- **Built with `--allow-other-counts`: the official files do not have the published counts.**")
         lines += [f"  - {line}" for line in report["differences"]]
     else:
         lines.append("- The official files have the published counts.")
@@ -179,6 +179,6 @@ def _build_section(report: dict) -> str:
     if "pictures" in report:
         lines.append(
             f"- **With pixels**: configuration `images`, {report['pictures']['images']:,} files as they were, one row "
-            "each. Do not publish it unless every licence below allows it."
+            "each. Do not publish it unless every license below allows it."
         )
     return "## How it was built\n\n" + "\n".join(lines)

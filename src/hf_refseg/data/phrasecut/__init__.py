@@ -1,4 +1,4 @@
-"""VGPhraseCut (Wu et al., PhraseCut, CVPR 2020): reader of the official files and their rasteriser."""
+"""VGPhraseCut (Wu et al., PhraseCut, CVPR 2020): reads the official files and draws their polygons."""
 
 from .polygons import polygons_to_mask
 from .reader import PhraseCutFolder, load_phrasecut, name_counts, read_skipped

@@ -1,9 +1,9 @@
-"""PhraseCut's polygons to masks, as its authors rasterise them: Pillow, not pycocotools.
+"""Turns PhraseCut's polygons into masks as its authors do: with Pillow, not pycocotools.
 
-Pillow's polygons are not the same in every version. 11.2.1, 11.3, 12.0, 12.3 and 13.0 agree on 3,000 random polygons;
-10.4 draws 729 of them otherwise, and 6.1, which PhraseCut's README pins and which no Python of today installs, differs
-from 13 by 270 of 843,409 pixels of 400 polygons. So data sets carry the mask as it was rasterised, their card the
-version of Pillow, and `tests/data/phrasecut/test_polygons.py` fails with a Pillow that draws otherwise.
+Versions of Pillow differ. 11.2.1, 11.3, 12.0, 12.3 and 13.0 agree on 3,000 random polygons; 10.4 draws 729 of them
+differently. 6.1, which PhraseCut's README asks for and current Pythons can't install, differs from 13 in 270 of 843,409
+pixels of 400 polygons. So built data sets store the masks, their card gives the version of Pillow, and
+`tests/data/phrasecut/test_polygons.py` fails if a version draws differently.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 def polygons_to_mask(polygons: Sequence[Sequence[Sequence[float]]], height: int, width: int) -> np.ndarray:
     """Union of polygons of [x, y] points: (H, W) bool.
 
-    Coordinates are cut to integers towards zero; what lies outside the image is not drawn. A polygon of one point is
-    skipped and one of two points is a line, as in the original.
+    As in the original, coordinates are truncated to integers, parts outside the image are not drawn, a polygon of one
+    point is skipped, and one of two points is a line.
     """
     canvas = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
@@ -26,7 +26,7 @@ def polygons_to_mask(polygons: Sequence[Sequence[Sequence[float]]], height: int,
             points = [(int(x), int(y)) for x, y in polygon]
             draw.polygon(points, outline=1, fill=1)
             corners += points
-    # In column order, as run lengths want it. Only where something was drawn is copied, half the time of all of it.
+    # In column order, which run lengths need. Copying only the drawn part takes half the time.
     mask = np.zeros((width, height), dtype=bool).T
     if corners:
         xs, ys = zip(*corners, strict=True)

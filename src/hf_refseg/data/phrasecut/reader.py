@@ -1,12 +1,12 @@
 """Reader of VGPhraseCut's official files.
 
-    refer_{train,val,test,miniv}.json   one task each: phrase, its structure, instance boxes and polygons
-    image_data_split.json               size, split and COCO number of every image
+    refer_{train,val,test,miniv}.json   tasks: a phrase, its structure, instance boxes and polygons
+    image_data_split.json               size, split and COCO id of every image
     name_att_rel_count.json             categories, attributes and predicates by frequency
-    skip.json                           phrases annotators gave up on: in no split
+    skip.json                           phrases that annotators gave up on; they are in no split
     images/<image_id>.jpg               Visual Genome
 
-`refer_val.json` lacks the 100 images of miniv, which the published validation set has: val + miniv is "val" there.
+`refer_val.json` lacks the 100 images of miniv. The published validation set is val + miniv.
 """
 
 import json
@@ -43,7 +43,7 @@ def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | Non
 
     Raises:
         FileNotFoundError: a file or the folder of pictures is missing.
-        ValueError: an unknown split; a broken file; a task that lacks a field, is there twice, or whose image is
+        ValueError: an unknown split; a broken file; a task that lacks a field, is there twice, or has an image that is
             unknown or of another split.
     """
     path = Path(path)
@@ -54,10 +54,10 @@ def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | Non
 
 
 class PhraseCutFolder(FileRows):
-    """Rows of the schema, one per task, read one at a time from a file that need not fit into memory.
+    """Rows of the schema, one per task, read one at a time from a file that may be larger than memory.
 
-    The mask is the union of all polygons, rasterised as in the original; `instance_masks` has each instance, which
-    heuristics made from the polygons, so that their number is noisy.
+    The mask is the union of all polygons, drawn as in the original. `instance_masks` has each instance; the authors
+    made instances from polygons by heuristics, so their number is noisy.
     """
 
     source = "phrasecut"
@@ -67,12 +67,12 @@ class PhraseCutFolder(FileRows):
         super().__init__(pictures)
         self.path, self.split = path, split
         self.file = path / f"refer_{split}.json"
-        # Faults of the list of images are told before the minute it may take to index the tasks.
+        # Read first: indexing the tasks may take a minute, and this finds faults at once.
         self.info = _read_image_info(path)
         self._index()
 
     def _index(self) -> None:
-        """One pass over the file: where each record is, and every check that needs no mask."""
+        """Passes over the file once: stores where each record is, and makes every check that needs no mask."""
         self.start, self.end, self._image_ids = array("q"), array("q"), array("q")
         task_ids: set[str] = set()
         faults = Counter()
@@ -142,7 +142,7 @@ class PhraseCutFolder(FileRows):
         return iter(self._image_ids)
 
     def task(self, index: int) -> dict:
-        """The official record, read from its place in the file."""
+        """The official record, read from the file."""
         with open(self.file, "rb") as stream:
             stream.seek(self.start[index])
             return json.loads(stream.read(self.end[index] - self.start[index]))
@@ -161,10 +161,10 @@ class PhraseCutFolder(FileRows):
         return found
 
     def instances_of(self, index: int) -> list[dict]:
-        """The objects that the phrases about the image mean; nobody annotated the others.
+        """The objects that the phrases about the image refer to; others are not annotated.
 
-        An object of several phrases is there once, with the mask of the first and the attributes of all. Its `ann_id`
-        is Visual Genome's, None where a task has not as many ids as instances.
+        An object of several phrases is listed once, with the mask from the first and the attributes from all. Its
+        `ann_id` is Visual Genome's, or None if a task does not have as many ids as instances.
         """
         by_id, nameless = {}, []
         for other in self._tasks_of_image[self._image_ids[index]]:
@@ -192,7 +192,7 @@ class PhraseCutFolder(FileRows):
             "file_name": f"{image['image_id']}.jpg",
             "height": image["height"],
             "width": image["width"],
-            # 0 stands for "not in COCO" as well.
+            # 0 means "not in COCO" too.
             "coco_id": image.get("coco_id") or None,
         }
 
@@ -253,14 +253,14 @@ def name_counts(path: str | Path) -> dict[str, list[list]]:
 
 
 def read_skipped(path: str | Path) -> Iterator[dict]:
-    """Records of skip.json, the phrases annotators gave up on, with the reason always as `reason`.
+    """The records of skip.json, the phrases that annotators gave up on; the reason is always in `reason`.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or broken, or a record has no reason.
     """
     file = Path(path) / "skip.json"
     for _, _, record in iterate_json_list(file):
-        # The README and the authors' code name this field differently.
+        # This field has two names: in the README, and in the authors' code.
         reason = record.pop("skip_reason", record.get("reason"))
         if reason is None:
             raise ValueError(f"{file}, task {record.get('task_id')}: neither reason nor skip_reason is given.")

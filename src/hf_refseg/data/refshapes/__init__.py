@@ -1,7 +1,7 @@
 """RefShapes: drawn scenes with referring expressions, generated from a seed.
 
-Read `scene` (what there is), `drawing` (how it looks), `semantics` (what expressions mean), `dialects` (which are
-asked for), `wording` (how they are said), `dataset` (the rows).
+Read `scene` (which shapes there are), `drawing` (how they look), `semantics` (what expressions mean), `dialects` (which
+expressions are used), `wording` (their words), `dataset` (the rows).
 """
 
 from .dataset import RefShapes

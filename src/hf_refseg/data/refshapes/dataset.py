@@ -1,4 +1,4 @@
-"""RefShapes as a data set: an endless supply of rows of `hf_refseg.data.schema`, made when they are asked for."""
+"""RefShapes as a data set: any number of rows of `hf_refseg.data.schema`, made when they are asked for."""
 
 import copy
 import io
@@ -29,23 +29,23 @@ TRIES_PER_REF = 4
 
 
 class RefShapes(ReferringRows):
-    """Scenes of 3 to 7 shapes (category, color, size, pattern, position) with expressions that are true of their mask
+    """Scenes of 3 to 7 shapes (category, color, size, pattern, position) with expressions that are true of their target
     and of nothing else in the picture.
 
-    Sample i is a function of (seed, split, dialect, size, expression_types, category_shares, i) alone: no state, no
-    file, the same in every process. Splits never overlap, not even between seeds: the combination of shapes decides the
-    split of a scene.
+    Sample i depends on (seed, split, dialect, size, expression_types, category_shares, i) alone: there is no state and
+    no file, and it is the same in every process. Splits never overlap, not even with other seeds: the combination of
+    shapes decides the split of a scene.
 
     Args:
         split: "train", "val" or "test".
-        dialect: which real data set the expressions are modelled on: "refcoco" (words of location allowed),
+        dialect: the real data set that the expressions imitate: "refcoco" (words of location allowed),
             "refcocoplus" (none), "refcocog" (long, relational), "phrasecut" (templates; all that fit), "grefcoco"
             (one, several or no target).
         size: side of the square picture in pixels, at least 48.
         num_samples: length; 20,000 for train, 1,000 for the others by default.
-        seed: another seed, another sequence of samples.
-        expression_types: only these of the dialect's "attribute", "location" and "relational" (None: all). What a
-            "location" or "relational" expression says is needed: its attributes alone would fit several shapes.
+        seed: of the sequence of samples.
+        expression_types: only these of the dialect's "attribute", "location" and "relational" (None: all). The
+            location or relation of an expression is always needed: its attributes alone fit several shapes.
         refs_per_scene: how many references `by_image` asks each scene for.
         category_shares: how often each category is drawn, such as {"circle": 20, "oval": 1}; only these are. Other
             names than those of the eight of every scene are "oval", "rectangle", "pentagon" and "hexagon". None: the
@@ -151,8 +151,8 @@ class RefShapes(ReferringRows):
         return rows
 
     def scene(self, index: int, num_refs: int) -> list[dict]:
-        """Rows of several references to the scene of sample `index`: its own row, and up to `num_refs - 1` that mean
-        something else in it, with `ref_id` and `sent_id` of their own. Fewer where the scene does not give more.
+        """Rows of several references to the scene of sample `index`: its own row, and up to `num_refs - 1` about
+        something else in it, with their own `ref_id` and `sent_id`. There are fewer if the scene does not allow more.
 
         Raises:
             IndexError: the index is not in [-len, len).
@@ -163,7 +163,7 @@ class RefShapes(ReferringRows):
         entropy = [self.seed, SPLITS.index(self.split), zlib.crc32(self.dialect.encode()), self.size, index]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         dialect = DIALECTS[self.dialect]
-        # The kind is drawn before the scene, so that hard kinds are as frequent as the dialect says.
+        # The kind is drawn before the scene, so that hard kinds are as frequent as the dialect asks.
         kind, target = self._draw_kinds(dialect, rng)
         while True:
             shapes = sample_scene(rng, self.split, self.category_shares)
@@ -190,7 +190,7 @@ class RefShapes(ReferringRows):
         return rows
 
     def _draw_kinds(self, dialect: Dialect, rng: np.random.Generator) -> tuple[str, str]:
-        """What singles the referents out, and how many there are."""
+        """What tells the referents from the rest, and how many there are."""
         kind = draw_kind({name: dialect.expression_types[name] for name in self.expression_types}, rng)
         return kind, draw_kind(dialect.targets, rng)
 
@@ -236,8 +236,8 @@ class RefShapes(ReferringRows):
     def to_iterable_dataset(self, num_shards: int = 16):
         """A stream ([`StreamedRows`], a `datasets.IterableDataset`) of the same rows in the same order.
 
-        It is split into `num_shards` blocks of consecutive samples, which is what DataLoader workers and
-        `datasets.distributed.split_dataset_by_node` deal out; take a multiple of workers x processes.
+        It has `num_shards` blocks of consecutive samples, which are divided among DataLoader workers and by
+        `datasets.distributed.split_dataset_by_node`; choose a multiple of workers x processes.
         """
         from datasets import IterableDataset
 
@@ -255,7 +255,7 @@ class RefShapes(ReferringRows):
         return StreamedRows(stream, self)
 
     def to_dataset(self, cache_dir: str | None = None):
-        """A map-style `datasets.Dataset` of the same rows, written once to the cache of `datasets` as Arrow."""
+        """A map-style `datasets.Dataset` of the same rows, written once as Arrow into the cache of `datasets`."""
         from datasets import Dataset
 
         return Dataset.from_generator(
@@ -293,7 +293,7 @@ def check_shares(shares: Mapping[str, float]) -> None:
 
 
 def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
-    # A list among the arguments is what `datasets` splits between workers.
+    # `datasets` divides a list among the arguments between workers.
     shapes = RefShapes(**arguments)
     for start, stop in shards:
         for index in range(start, stop):
@@ -301,7 +301,7 @@ def _rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
 
 
 def _encoded_rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[dict]:
-    # A stream with features encodes every picture, as PNG unless told otherwise; that took longer than all the rest.
+    # A stream with features encodes every picture as PNG by default, which took longer than everything else.
     for row in _rows(arguments, shards):
         file = io.BytesIO()
         row["image"].save(file, "BMP")

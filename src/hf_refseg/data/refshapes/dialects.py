@@ -1,6 +1,6 @@
-"""The five dialects of RefShapes: what each of the real data sets asks for, and how an expression is found for a scene.
+"""The five dialects of RefShapes: what each imitates of a real data set, and how an expression is found for a scene.
 
-Proposals are guesses; what a guess means is decided by `semantics` alone, which looks at the whole scene.
+Proposals are guesses. Only `semantics`, which looks at the whole scene, decides what a guess refers to.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ PROPOSALS_PER_SCENE = 12
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """expression_types and targets: how often each kind is asked for (they sum to 1). wordings: sentences per referent,
+    """expression_types and targets: the share of each kind (they sum to 1). wordings: sentences per referent,
     at most. relations: how many an expression may have."""
 
     expression_types: dict[str, float]
@@ -53,7 +53,7 @@ DIALECTS = {
         Style(articles=("", "", "the"), landmark_articles=("", "the")),
         SPATIAL,
     ),
-    # RefCOCO+ forbade its annotators words of absolute location; what remains of relations is nearness and likeness.
+    # Annotators of RefCOCO+ were not allowed words of location; of the relations, nearness and likeness remain.
     "refcocoplus": Dialect(
         {"attribute": 0.7, "relational": 0.3},
         {"single": 1.0},
@@ -68,7 +68,7 @@ DIALECTS = {
         wordings=2,
         relations=2,
     ),
-    # PhraseCut's phrases are made from templates (attributes, name, relation) and mean all that fit.
+    # PhraseCut's phrases are made from templates (attributes, name, relation) and refer to everything that fits.
     "phrasecut": Dialect(
         {"attribute": 0.65, "relational": 0.35},
         {"single": 0.6, "several": 0.4},
@@ -88,7 +88,7 @@ DIALECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An expression together with the indices of the things it means."""
+    """An expression and the indices of the things that it refers to."""
 
     expression: Expression
     referents: tuple[int, ...]
@@ -108,8 +108,10 @@ def draw_kind(options: dict[str, float], rng: np.random.Generator) -> str:
 def describe(
     scene: Sequence[Thing], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
 ) -> Described | None:
-    """An expression of the wanted type that means exactly one thing ("single"), "several" or "none"; None where a few
-    guesses found none (the scene may have none: take another)."""
+    """An expression of the wanted type that refers to exactly one thing ("single"), to "several" or to "none".
+
+    Returns None if a few guesses did not find one: the scene may not have one, so take another scene.
+    """
     for _ in range(PROPOSALS_PER_SCENE):
         if dialect.lists and target == "several" and expression_type != "relational" and rng.random() < 0.5:
             expression = _propose_list(scene, dialect, expression_type, rng)
@@ -140,7 +142,7 @@ def _propose_phrase(
         variants = iter((phrase,))
     else:
         phrase = _attributes(thing, rng, rich=False)
-        # Where the attributes alone would do, the location or the relation would be decoration.
+        # If the attributes alone were enough, the location or relation would only be decoration.
         if len(matching(phrase, scene)) < 2:
             return None
         locate = _with_locations if expression_type == "location" else _with_relations
@@ -170,7 +172,7 @@ def _attributes(thing: Thing, rng: np.random.Generator, rich: bool) -> Phrase:
 
 
 def _swap_one(phrase: Phrase, scene: Sequence[Thing], rng: np.random.Generator) -> Phrase:
-    """Replace one stated attribute by another thing's: what the scene has none of, made of what it has."""
+    """Replaces one attribute by that of another thing: a mix of what the scene has that is not there itself."""
     name = pick(rng, [n for n in ("category", "color", "size", "pattern") if getattr(phrase, n)] or ["category"])
     return replace(phrase, **{name: getattr(pick(rng, scene), name)})
 
@@ -195,7 +197,7 @@ def _with_relations(
             predicate = pick(rng, dialect.predicates)
             landmark_phrase = _attributes(scene[landmark], rng, rich=True)
             if predicate.startswith("same"):
-                # "the star with the same color as the red heart" would give the color away.
+                # "the star with the same color as the red heart" would tell the color.
                 attribute = predicate.split()[1]
                 landmark_phrase = replace(landmark_phrase, **{attribute: None})
                 phrase = replace(phrase, **{attribute: None})

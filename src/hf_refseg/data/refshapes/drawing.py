@@ -1,4 +1,4 @@
-"""Pictures of RefShapes scenes: one function per outline, rasterised in a window around the shape."""
+"""Pictures of RefShapes scenes: one function per outline, rasterized in a window around the shape."""
 
 import math
 from functools import partial
@@ -70,12 +70,12 @@ def draw(shapes: list[Shape], size: int, rng: np.random.Generator) -> tuple[np.n
     image = _background(size, rng)
     masks = np.zeros((size, size, len(shapes)), dtype=np.uint8, order="F")
     for index, shape in enumerate(shapes):
-        rows, columns, inside, light = _rasterise(shape, size)
+        rows, columns, inside, light = _rasterize(shape, size)
         masks[rows, columns, index] = inside
         color = np.array(RGB[shape.color]) + (20 * shape.style - 10)
         paint = np.where(_framed(light, inside)[..., None], 0.35 * color + 0.65 * 250, color).clip(0, 255)
         image[rows, columns][inside] = paint[inside]
-    # A little sensor noise, the same for the three channels, keeps flat areas from being exactly constant.
+    # A little noise, the same in the three channels, so that flat areas are not exactly constant.
     image += rng.integers(-4, 5, size=(size, size, 1), dtype=np.int16)
     return image.clip(0, 255, out=image).astype(np.uint8), masks
 
@@ -90,7 +90,7 @@ def _background(size: int, rng: np.random.Generator) -> np.ndarray:
     return (start + ramp[..., None] * (stop - start)).astype(np.int16)
 
 
-def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.ndarray]:
+def _rasterize(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.ndarray]:
     """Window of the shape and, inside it, (h, w) bool of its pixels and of the light part of its pattern."""
     center_x, center_y, radius = shape.x * size, shape.y * size, shape.radius * size
     reach = REACH * radius + 1
@@ -103,7 +103,7 @@ def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.nd
     # Every second moon faces the other way, so that a mirrored picture is as likely as the picture.
     facing = -1 if shape.style < 0.5 else 1
     inside = OUTLINES[shape.category](facing * u, v)
-    # A moon's centre is empty: its pattern starts in its belly.
+    # A moon's center is empty, so its pattern starts in its thickest part.
     belly = -0.62 * facing * radius if shape.category == "moon" else 0
     return (
         slice(top, bottom),
@@ -115,7 +115,7 @@ def _rasterise(shape: Shape, size: int) -> tuple[slice, slice, np.ndarray, np.nd
 
 def _framed(light: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The pattern without the outermost pixels of its shape: without a frame in its own color, a small patterned shape
-    would melt into the background. One that is hardly more than its frame keeps its pattern instead."""
+    would be hard to see. A shape that is hardly more than its frame keeps the whole pattern."""
     core = np.zeros_like(inside)
     core[1:-1, 1:-1] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     framed = light & inside & core
@@ -126,13 +126,13 @@ def _light(shape: Shape, left: int, top: int, window: tuple[int, int], size: int
     """Where the pattern is light; left and top of the window are given from the pattern's start, in pixels."""
     if shape.pattern == "plain":
         return np.zeros(window, dtype=bool)
-    # Whole pixels, so that the pattern survives small pictures.
+    # Whole pixels, so that the pattern is visible in small pictures.
     period = max(4, round(0.047 * size))
     columns, rows = np.arange(window[1])[None, :] + left, np.arange(window[0])[:, None] + top
     if shape.pattern == "striped":
         direction = int(shape.style * 8) % 4  # along x, along y, and the two diagonals
         across = (columns, rows, columns + rows, columns - rows)[direction] + np.zeros(window, dtype=int)
         return across % period < period // 2
-    # One dot lies at the start: every shape, however small or thin, shows it.
+    # One dot is at the start, so that every shape shows at least one, however small or thin it is.
     x, y = ((axis + period // 2) % period - (period - 1) / 2 for axis in (columns, rows))
     return x**2 + y**2 <= (0.33 * period) ** 2

@@ -1,4 +1,4 @@
-"""Scenes of RefShapes: which shapes there are and where they lie. Coordinates are fractions of the image's side."""
+"""Scenes of RefShapes: which shapes there are, and where. Coordinates are fractions of the image's side."""
 
 import math
 import zlib
@@ -12,12 +12,13 @@ CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart
 FURTHER_CATEGORIES = ("oval", "rectangle", "pentagon", "hexagon")
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 PATTERNS = ("plain", "striped", "dotted")
-# The two ranges lie far apart, so that "small" and "large" are never a matter of opinion.
+# The two ranges are far apart, so that "small" and "large" are never a matter of opinion.
 RADII = {"small": (0.068, 0.080), "large": (0.135, 0.160)}
 SPLITS = ("train", "val", "test")
 
 MIN_SHAPES, MAX_SHAPES = 3, 7
-# No outline reaches beyond this many radii (the corner of a tilted square); shapes never overlap nor leave the image.
+# No outline reaches further than this many radii (the corner of a tilted square). Shapes never overlap or leave the
+# image.
 REACH = 1.22
 GAP = 0.012
 PLACEMENT_TRIES = 40
@@ -50,7 +51,7 @@ def sample_scene(
 ) -> list[Shape]:
     """Draw a scene of 3 to 7 shapes, of categories that are drawn as often as their shares say (None: all alike).
 
-    Only scenes that `split_of` gives to this split are taken, so no two splits share a scene, whatever their seeds.
+    Only scenes that `split_of` assigns to this split are used, so no two splits share a scene, whatever their seeds.
     """
     while True:
         attributes = _sample_attributes(rng, category_shares)
@@ -64,7 +65,7 @@ def sample_scene(
 def _sample_attributes(
     rng: np.random.Generator, category_shares: Mapping[str, float] | None
 ) -> list[tuple[str, str, str, str]]:
-    # A scene uses few categories and colors: look-alikes are what makes locations and relations necessary.
+    # A scene uses few categories and colors: look-alikes make locations and relations necessary.
     draws = rng.random((MAX_SHAPES, 4)).tolist()
     count, num_categories, num_colors = (int(n) for n in rng.integers((MIN_SHAPES, 2, 2), (MAX_SHAPES + 1, 4, 5)))
     if category_shares is None:
@@ -87,7 +88,7 @@ def _sample_attributes(
 
 
 def _place(rng: np.random.Generator, attributes: list[tuple[str, str, str, str]]) -> list[Shape] | None:
-    """Shapes at random places without overlap, or None where one of them found no room."""
+    """Shapes at random places without overlap, or None if there was no room for one of them."""
     shapes = []
     # Large ones first: they are the hardest to fit.
     for category, color, size, pattern in sorted(attributes, key=lambda shape: shape[2]):

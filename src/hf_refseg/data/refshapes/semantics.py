@@ -12,7 +12,7 @@ from functools import partial
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object as it is seen: its attributes and the box of its mask."""
+    """What can be seen of an object: its attributes and the box of its mask."""
 
     category: str
     color: str
@@ -34,7 +34,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One noun phrase. None means that the phrase does not say. number: 1 "the circle", n "the n circles", 0 "circles"
+    """One noun phrase. None: the phrase does not mention it. number: 1 "the circle", n "the n circles", 0 "circles"
     (two or more)."""
 
     category: str | None = None
@@ -67,7 +67,7 @@ def _both(first: Verdict, second: Verdict) -> Verdict:
     return True if first and second else None
 
 
-# Within 0.36 of a border of the picture is clearly "on the left"; past the centre, clearly not.
+# Within 0.36 of a border of the picture is clearly "on the left"; past the center, clearly not.
 def _on_side(thing: Thing, side: str) -> Verdict:
     distance = {"left": thing.x, "right": 1 - thing.x, "top": thing.y, "bottom": 1 - thing.y}[side]
     return _clearly(-distance, -0.36, -0.54)
@@ -104,12 +104,12 @@ RANK_MARGIN = 0.07
 
 
 def _beyond(along: float, across: float, gap: float) -> Verdict:
-    """Is something clearly beyond a landmark in a direction: `along` and `across` it between the centres, `gap` between
+    """Is something clearly beyond a landmark in a direction: `along` and `across` it between the centers, `gap` between
     the facing edges."""
     across = abs(across)
     if gap > 0 and across <= 0.6 * along:
         return True
-    # On the other side, or beside the landmark and level with it, is not there by anybody's reading.
+    # On the other side, or beside the landmark and level with it, is clearly not there.
     return False if along <= 0 or (gap <= 0 and along <= 0.5 * across) else None
 
 
@@ -145,7 +145,7 @@ def matching(phrase: Phrase, scene: Sequence[Thing]) -> list[int]:
 
 
 def denoted(phrase: Phrase, scene: Sequence[Thing]) -> Referents:
-    """The things a phrase means, whatever its number says, or None where somebody could disagree."""
+    """The things that a phrase refers to, whatever its number, or None if people could disagree."""
     candidates = matching(phrase, scene)
     if phrase.location in ORDINALS:
         candidates = _ranked(candidates, scene, phrase.location)
@@ -170,7 +170,7 @@ def denoted(phrase: Phrase, scene: Sequence[Thing]) -> Referents:
 def _ranked(candidates: list[int], scene: Sequence[Thing], location: str) -> list[int] | None:
     distance, rank = ORDINALS[location]
     order = sorted(candidates, key=lambda i: distance(scene[i]))
-    # "The leftmost" presupposes two to choose from, "the second" three.
+    # "The leftmost" makes sense among two or more, "the second" among three or more.
     if len(order) < rank + 2:
         return None
     for nearer, farther in zip(order[: rank + 1], order[1 : rank + 2], strict=True):
@@ -180,7 +180,7 @@ def _ranked(candidates: list[int], scene: Sequence[Thing], location: str) -> lis
 
 
 def referents(expression: Expression, scene: Sequence[Thing]) -> Referents:
-    """Indices of everything the expression is true of; None where that is unclear or its number is wrong.
+    """The indices of everything the expression is true of; None if that is unclear or its number is wrong.
 
     A lone singular phrase may mean nothing at all (a no-target expression); every other phrase must mean as many things
     as it says, and different ones.

@@ -1,4 +1,4 @@
-"""What an expression says, as the optional fields of a row."""
+"""The content of an expression as optional fields of a row."""
 
 from collections.abc import Sequence
 

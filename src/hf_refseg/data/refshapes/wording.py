@@ -1,4 +1,4 @@
-"""Words for logical forms: every word RefShapes ever says is in the tables of this file."""
+"""Words for logical forms: every word of RefShapes is in the tables of this file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,8 +73,8 @@ EXCLUDING = ("everything except", "everything but", "all shapes except")
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a dialect talks. articles: what may stand before a singular phrase; landmark_articles: before the object of a
-    relation; clauses: long relative clauses; counts: plural phrases say "all" or how many they are."""
+    """The style of a dialect. articles: what may come before a singular phrase; landmark_articles: before the object
+    of a relation; clauses: long relative clauses; counts: plural phrases say "all" or how many they are."""
 
     articles: tuple[str, ...]
     landmark_articles: tuple[str, ...]
@@ -89,7 +89,7 @@ def pick(rng: np.random.Generator, options: Sequence):
 
 
 def say(expression: Expression, style: Style, rng: np.random.Generator) -> str:
-    """One of the ways to say an expression, lower case, words separated by single spaces."""
+    """One of the ways to word an expression, in lower case with single spaces."""
     if expression.excluded is not None:
         return f"{pick(rng, EXCLUDING)} {_say_phrase(expression.excluded, style, rng, 'the', before_only=True)}"
     # "the circle and the star on the left": is the circle on the left? In a list nothing may follow a noun.
@@ -134,7 +134,7 @@ def _say_phrase(phrase: Phrase, style: Style, rng: np.random.Generator, article:
     return f"{article} {words}".strip()
 
 
-# Landmarks are named as plainly as possible: what follows their noun could be read as said of the referent.
+# Landmarks are named as simply as possible: words after their noun could be read as being about the referent.
 PLAIN = Style(articles=("the",), landmark_articles=("the",), modifiers_after=False)
 
 
