@@ -13,8 +13,8 @@ def check_rle(rle: dict) -> dict:
     """A COCO RLE (counts as str, bytes or list) in compressed form.
 
     Raises:
-        ValueError: it is not a dict of size and counts, is larger than any picture, or its runs do not fill the size (as
-            when a string was cut off) or are not numbers.
+        ValueError: it is not a dict of size and counts, is larger than any picture, or its runs do not fill the size
+            (as when a string was cut off) or are not numbers.
     """
     from pycocotools import mask as coco_mask
 
