@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
+from hf_refseg.evaluation.results import read_eval_results
 
 
 def train(recipe: str, seed: int, folder: Path, overrides: list[str], threads: int) -> dict:
-    """One training in a process of its own; returns its metrics and its CPU time in seconds."""
+    """One training in a process of its own; returns its eval_results.json and its CPU time in seconds."""
     record = folder / "ablation.json"
     if not record.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -23,13 +23,13 @@ def train(recipe: str, seed: int, folder: Path, overrides: list[str], threads: i
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with open(folder / "log.txt", "a") as log:
             subprocess.run(
-                [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / recipe), *words],
+                [sys.executable, "-m", "hf_refseg.cli", "train", recipe, *words],
                 env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdout=log, stderr=log, check=True,
             )  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        metrics = json.loads((folder / "eval_results.json").read_text())
+        results = read_eval_results(folder)
         cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        record.write_text(json.dumps({**metrics, "seed": seed, "cpu_seconds": round(cpu_seconds, 1)}, indent=1))
+        record.write_text(json.dumps({**results, "seed": seed, "cpu_seconds": round(cpu_seconds, 1)}, indent=1))
     return json.loads(record.read_text())
 
 
@@ -39,11 +39,11 @@ def table(results: dict[str, list[dict]], metrics: dict[str, str]) -> str:
     for system, runs in results.items():
         cells = []
         for metric in metrics:
-            values = [run[f"eval_{metric}"] for run in runs]
+            values = [run["metrics"][metric] for run in runs]
             cells.append(f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})")
         cpu = statistics.mean(run["cpu_seconds"] for run in runs)
         lines.append(f"| {system} | {' | '.join(cells)} | {cpu:.0f} |")
-    expressions, protocol = runs[0]["eval_num"], runs[0]["eval_protocol"]
+    expressions, protocol = runs[0]["counts"]["expressions"], runs[0]["protocol"]
     lines.append(f"\n{len(runs)} seeds, {expressions} expressions of the val split, protocol {protocol}.")
     return "\n".join(lines)
 
@@ -56,7 +56,7 @@ def picture(results: dict[str, list[dict]], metrics: dict[str, str], path: Path)
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, (metric, heading) in zip(axes, metrics.items(), strict=True):
         for place, runs in enumerate(results.values()):
-            values = [run[f"eval_{metric}"] for run in runs]
+            values = [run["metrics"][metric] for run in runs]
             axis.bar(place, statistics.mean(values), width=0.6, alpha=0.4)
             axis.plot([place] * len(values), values, "o", color="black", markersize=4)
         axis.set_title(heading)
@@ -80,8 +80,8 @@ def run(
     The command line of an ablation.
 
     Args:
-        systems: file of each recipe in `configs/`, and what the table calls it.
-        metrics: keys of `eval_results.json` without "eval_", and their headings.
+        systems: name of each recipe, and what the table calls it.
+        metrics: metrics of `eval_results.json`, and their headings.
         output: default folder.
         threads: of each training.
     """
@@ -92,7 +92,7 @@ def run(
     results: dict[str, list[dict]] = {label: [] for label in systems.values()}
     runs = [(seed, recipe) for seed in options.seeds for recipe in systems]
     for seed, recipe in tqdm(runs, "trainings"):
-        folder = options.output / f"{Path(recipe).stem}_{seed}"
+        folder = options.output / f"{recipe}_{seed}"
         results[systems[recipe]].append(train(recipe, seed, folder, overrides, threads))
     (options.output / "results.json").write_text(json.dumps(results, indent=1))
     (options.output / "table.md").write_text(table(results, metrics) + "\n")

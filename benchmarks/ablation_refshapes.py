@@ -2,9 +2,9 @@
 
     python benchmarks/ablation_refshapes.py [--output runs/ablation_refshapes] [--seeds 0 1 2] [--key value ...]
 
-trains both recipes (`configs/ablation_refshapes_{rmi,lstm_cnn}.yaml`) once per seed, one after the other, each on one
+trains both recipes (`ablation_refshapes_{rmi,lstm_cnn}`) once per seed, one after the other, each on one
 core, and writes `results.json`, `table.md` and `ablation.png` into the output folder. A finished run is not repeated,
-and one that was killed goes on from its last complete checkpoint. Further words override keys of both recipes.
+and one that was killed resumes from its last complete checkpoint. Further words override keys of both recipes.
 """
 
 from ablation import run
@@ -12,7 +12,7 @@ from ablation import run
 if __name__ == "__main__":
     run(
         __doc__,
-        {"ablation_refshapes_rmi.yaml": "RMI", "ablation_refshapes_lstm_cnn.yaml": "LSTM-CNN"},
+        {"ablation_refshapes_rmi": "RMI", "ablation_refshapes_lstm_cnn": "LSTM-CNN"},
         {"oIoU": "oIoU", "mIoU": "mIoU", "Pr@0.5": "Pr@0.5"},
         "runs/ablation_refshapes",
     )

@@ -17,8 +17,9 @@ from transformers.utils import logging
 
 import hf_refseg
 from hf_refseg.data import RefShapes, decode_mask
+from hf_refseg.evaluation.evaluators import DetectionEvaluator, Evaluators
 from hf_refseg.metrics import RefSegMetric, get_protocol, make_sample
-from hf_refseg.training.detection import average_precision, detections_of
+from hf_refseg.models.mask_rcnn.training_mask_rcnn import EvaluationImages
 
 PROPOSALS = (50, 25, 12, 6)
 COLUMNS = {
@@ -32,20 +33,13 @@ COLUMNS = {
 }
 
 
-@torch.inference_mode()
 def detection(number: int, rows: list[dict]) -> dict[str, float]:
     name = hf_refseg.checkpoint_path("refseg-shapes-mask-rcnn")
     model, processor = AutoModel.from_pretrained(name), AutoImageProcessor.from_pretrained(name)
     model.config.post_nms_top_n = number
     categories = [model.config.id2label[label] for label in range(model.config.num_labels)]
-    images = []
-    for row in tqdm(rows, f"detector, {number} proposals", leave=False):
-        inputs = processor(row["image"])
-        outputs = model(**inputs, score_threshold=0.05)
-        (result,) = processor.post_process_instance_segmentation(outputs, inputs["original_sizes"])
-        truths = [{**thing, "label": categories.index(thing["category"])} for thing in row["instances"]]
-        images.append({"size": (row["height"], row["width"]), "truths": truths, "found": detections_of(result)})
-    return average_precision(images, categories)
+    evaluators = Evaluators(EvaluationImages(processor), [DetectionEvaluator(processor, categories)])
+    return evaluators.evaluate(model, rows, batch_size=1)
 
 
 @torch.inference_mode()

@@ -21,6 +21,19 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def train():
+    """Trains by a command line, the recipe first: returns what was measured, raises what `hf-refseg train` prints."""
+    from hf_refseg.training.commands import split_overrides
+    from hf_refseg.training.run import prepare
+
+    def run(words: list[str]) -> dict:
+        (_, recipe, *flags), overrides = split_overrides(["train", *words])
+        return prepare(recipe, overrides, "--resume" in flags).start()
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """Data sets built once from small official copies, for every test that reads built ones.
 

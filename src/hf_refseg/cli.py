@@ -1,4 +1,4 @@
-"""The command line: `hf-refseg segment`, `demo`, `evaluate`, `compare`, `convert`, `checkpoints`.
+"""The command line: `hf-refseg segment`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`.
 
 Heavy imports wait until they are needed.
 """
@@ -19,6 +19,7 @@ from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
 from .evaluation import commands as evaluation
 from .systems import SYSTEMS, find_system
+from .training import commands as training
 
 CONVERTER_OPTIONS = ("vocabulary", "detector", "infos", "network")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
@@ -32,9 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a notebook's streams take every character
             stream.reconfigure(errors="replace")  # a console that lacks a character must not lose the answer
-    options = build_parser().parse_args(arguments)
+    words, overrides = training.split_overrides(sys.argv[1:] if arguments is None else list(arguments))
+    options = build_parser().parse_args(words)
     try:
-        options.run(options)
+        options.run(options, *([overrides] if words[:1] == ["train"] else []))
     except (ValueError, TypeError, OSError, ImportError) as error:
         print("error:", textwrap.shorten(str(error), 500), file=sys.stderr)
         return 2
@@ -73,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=run_demo)
 
+    training.add_commands(commands)
     evaluation.add_commands(commands)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")

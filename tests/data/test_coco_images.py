@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_refseg.data import HeldRows, decode_mask, load_coco_images
-from hf_refseg.training.build import DataArguments, build_rows
-from hf_refseg.training.tasks import dataset_categories
+from hf_refseg.data import HeldRows, decode_mask, load, load_coco_images
 
 SQUARE = [[10.0, 5, 30, 5, 30, 25, 10, 25]]
 CROWD = {"size": [40, 60], "counts": [0, 100, 2300]}
@@ -112,22 +110,18 @@ def test_some_of_the_rows(content, tmp_path):
     rows = load_coco_images(write(tmp_path, content), "train2014")
     some = rows.select([2, 0])
     assert [row["image_id"] for row in some] == [5, 1] and len(rows) == 3 and some.counts().images == 2
-    data = DataArguments(dataset="coco", path=str(tmp_path))
-    assert [row["image_id"] for row in build_rows(data, "train2014", 2)] == [1, 2]
+    assert [row["image_id"] for row in load(tmp_path, "train2014", num_samples=2)] == [1, 2]
     assert list(rows.sentences()) == []
 
 
 def test_categories_are_known_of_rows_kept_in_memory(content, tmp_path):
-    data = DataArguments(dataset="coco", path=str(write(tmp_path, content)), train_split="train2014", in_memory=True)
-    rows = build_rows(data, "train2014", None)
-    assert isinstance(rows, HeldRows) and dataset_categories(data, rows) == ["car", "dog"]
+    rows = load(write(tmp_path, content), "train2014").in_memory()
+    assert isinstance(rows, HeldRows) and rows.categories == ["car", "dog"]
 
 
 def test_folders_and_files_that_are_none(content, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds none of annotations/instances_val2014.json, .*COCO's folder"):
         load_coco_images(write(tmp_path, content), "val2014")
-    with pytest.raises(ValueError, match=r"needs data.path: COCO's folder"):
-        build_rows(DataArguments(dataset="coco"), "train2014", None)
     file = tmp_path / "annotations" / "instances_train2014.json"
     for changes, message in (
         ({"annotations": [annotation(11, 99)]}, "its image 99 is not in"),

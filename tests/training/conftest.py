@@ -1,27 +1,15 @@
 """A trainer that is small enough to run in a test: miniature RMI, drawn scenes of 48 pixels."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 from tiny import tiny_caffe_resnet_config, tiny_rmi
 
 from hf_refseg import RmiImageProcessor, RmiProcessor
 from hf_refseg.data import ReferringSegmentationCollator, RefShapes
+from hf_refseg.evaluation.evaluators import referring_evaluators
+from hf_refseg.models.rmi.training_rmi import KEYS
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 from hf_refseg.training import ReferringSegmentationTrainer, RefSegTrainingArguments
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def train():
-    """train.py as a function of its command line."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +23,9 @@ def one_thread():
 
 @pytest.fixture
 def make_trainer(tmp_path):
-    def make(model=None, eval_rows=None, train_rows=None, **arguments):
+    def make(
+        model=None, eval_rows=None, train_rows=None, protocol="hu2016", interpolation="clean", **arguments
+    ) -> ReferringSegmentationTrainer:
         tokenizer = tokenizer_from_sentences(RefShapes.vocabulary("refcoco"))
         processor = RmiProcessor(RmiImageProcessor(size={"height": 64, "width": 64}), tokenizer)
         torch.manual_seed(0)
@@ -50,7 +40,8 @@ def make_trainer(tmp_path):
             train_dataset=RefShapes("train", size=48, num_samples=12) if train_rows is None else train_rows,
             eval_dataset=RefShapes("val", size=48, num_samples=7) if eval_rows is None else eval_rows,
             data_collator=ReferringSegmentationCollator(processor, flip_probability=0.5),
-            eval_collator=ReferringSegmentationCollator(processor, sentence="all"),
+            evaluators=referring_evaluators(processor, protocol, interpolation, labels=True),
+            parameter_scopes=KEYS.parameter_scopes,
         )
 
     return make

@@ -14,7 +14,7 @@ from hf_refseg.training.tensorflow_adam import TensorFlowAdam
 
 @pytest.mark.parametrize(("protocol", "masks"), [("hu2016", "paper"), ("cris", "clean")])
 def test_evaluation_equals_a_loop_over_single_sentences(make_trainer, protocol, masks):
-    trainer = make_trainer(metric_protocol=protocol, interpolation=masks, per_device_eval_batch_size=3)
+    trainer = make_trainer(protocol=protocol, interpolation=masks, per_device_eval_batch_size=3)
     with torch.no_grad():
         trainer.model.classifier.bias.fill_(0.3)  # masks that are neither empty nor everything
         trainer.model.classifier.weight.mul_(30)
@@ -139,17 +139,55 @@ def test_a_stream_can_not_be_evaluated(make_trainer):
         make_trainer().evaluate(row for row in ())
 
 
-def test_unknown_names_are_listed(tmp_path):
-    for name, known in (
-        ("schedule", "polynomial, staircase, exponential, constant"),
-        ("optimizer", "adam, sgd"),
-        ("weight_decay_scope", "conv_kernels, weights, kernels, all"),
-        ("freeze", "none, backbone, detector, stem_and_first_stage, vgg_convolutions, backbone_and_projection"),
-        ("interpolation", "clean, paper"),
-        ("metric_protocol", "hu2016, mattnet"),
-    ):
+def test_unknown_names_are_listed(tmp_path, make_trainer):
+    for name, known in (("schedule", "polynomial, staircase, exponential, constant"), ("optimizer", "adam, sgd")):
         with pytest.raises(ValueError, match=f"'nonsense'.*{known}"):
             RefSegTrainingArguments(output_dir=str(tmp_path), **{name: "nonsense"})
+    for name in ("weight_decay_scope", "freeze"):
+        with pytest.raises(ValueError, match=f"unknown {name} 'nonsense': the scopes of Rmi.* are backbone, "):
+            make_trainer(**{name: "nonsense"}).create_optimizer()
+    for name in ("rate_factors", "gradient_factors"):
+        with pytest.raises(ValueError, match=f"unknown {name} 'nonsense'"):
+            make_trainer(**{name: {"nonsense": 2}}).create_optimizer()
+        with pytest.raises(ValueError, match=f"{name} has 0 for 'backbone': give a factor above 0"):
+            RefSegTrainingArguments(output_dir=str(tmp_path), **{name: {"backbone": 0}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"schedule": "staircase", "lr_decay_every": 5, "lr_end": 1e-5}, "schedule staircase does not read lr_end"),
+        ({"lr_decay_every": 5}, "schedule None does not read lr_decay_every; it is for staircase and exponential"),
+        ({"optimizer": "adam", "momentum": 0.5}, "optimizer adam does not read momentum; it is for sgd"),
+    ],
+)
+def test_arguments_that_nobody_would_read_are_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        RefSegTrainingArguments(output_dir=str(tmp_path), **settings)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", None])
+def test_rates_of_their_own(make_trainer, optimizer):
+    factors = {"conv_biases": 10.0, "conv_kernels": 3.0}
+    trainer = make_trainer(
+        optimizer=optimizer, learning_rate=1e-3, weight_decay=0.1, rate_factors=factors, schedule="polynomial",
+        lr_decay_steps=100,
+    )  # fmt: skip
+    trainer.create_optimizer_and_scheduler(100)
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    rates = {
+        names[id(parameter)]: (group["lr"], group["weight_decay"])
+        for group in trainer.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert rates.keys() == set(names.values())
+    assert rates["classifier.bias"] == (pytest.approx(1e-2), 0)
+    assert rates["classifier.weight"] == (pytest.approx(3e-3), 0.1)
+    assert rates["word_embeddings.weight"] == (pytest.approx(1e-3), 0.1)
+    trainer.optimizer.step()
+    trainer.lr_scheduler.step()
+    assert {round(group["lr"] / 0.99, 9) for group in trainer.optimizer.param_groups} == {1e-3, 3e-3, 1e-2}
+    assert trainer.train().global_step == 2
 
 
 def test_tensorboard_is_the_default_where_installed(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from tiny import tiny_caffe_resnet_config, tiny_rmi
 from hf_refseg import RmiImageProcessor, RmiProcessor
 from hf_refseg.data import RefShapes, decode_mask
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from hf_refseg.training.word_naming import WORD_NORM, name_words, naming_loss, word_map
+from hf_refseg.training.word_naming import WORD_NORM, WordNaming, name_words, named_parameters, naming_loss, word_map
 
 ROWS = RefShapes(size=64, num_samples=16)
 
@@ -58,23 +58,23 @@ def test_what_is_not_there_adds_nothing_to_the_loss():
         assert naming_loss(logits, unnamed, is_category).item() == pytest.approx(2 * log2)
 
 
-def test_colours_are_told_apart_after_a_hundred_steps_and_every_word_has_one_length(processor):
+def test_colors_are_told_apart_after_a_hundred_steps_and_every_word_has_one_length(processor):
     torch.manual_seed(0)
     model = model_for(processor)
-    words = name_words(model, processor, ROWS, steps=100, batch_size=16, learning_rate=1e-2)
+    words = name_words(model, processor, ROWS, WordNaming(steps=100, learning_rate=1e-2))
     assert {"red", "circle", "striped", "small"} <= set(words) and "left" not in words
     embeddings = model.word_embeddings.weight
     lengths = embeddings.norm(dim=-1)
     assert lengths[1:].tolist() == pytest.approx([WORD_NORM] * (len(lengths) - 1), rel=1e-5)
     vocabulary = processor.tokenizer.get_vocab()
-    colours = ["black", "blue", "green", "orange", "pink", "purple", "red", "yellow"]
+    colors = ["black", "blue", "green", "orange", "pink", "purple", "red", "yellow"]
     right = total = 0
     for row in ROWS:
         pixels = processor.image_processor([row["image"]])["pixel_values"]
         with torch.no_grad():
             visual = F.normalize(model.visual_projection(model.backbone(pixels).feature_maps[-1]), dim=1)[0]
-        scores = embeddings[[vocabulary[colour] for colour in colours]] @ visual.flatten(1)  # (8, V) x (V, h * w)
-        names = word_map(row, colours, 64 // visual.shape[-1]).flatten(0, 1)
+        scores = embeddings[[vocabulary[colour] for colour in colors]] @ visual.flatten(1)  # (8, V) x (V, h * w)
+        names = word_map(row, colors, 64 // visual.shape[-1]).flatten(0, 1)
         on_object = names.sum(-1) > 0
         right += (scores.argmax(0)[on_object] == names.argmax(-1)[on_object]).sum().item()
         total += on_object.sum().item()
@@ -86,8 +86,12 @@ def test_the_stage_repeats_exactly(processor):
     for _ in range(2):
         torch.manual_seed(0)
         model = model_for(processor)
-        name_words(model, processor, ROWS, steps=3, batch_size=4, seed=5)
+        name_words(model, processor, ROWS, WordNaming(steps=3, batch_size=4), seed=5)
         weights.append(model.state_dict())
+    torch.manual_seed(0)
+    random = model_for(processor).state_dict()
+    changed = {name for name, _ in model.named_parameters() if not torch.equal(weights[0][name], random[name])}
+    assert changed == named_parameters(model)
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
@@ -96,13 +100,13 @@ def test_channels_last_learns_the_same(processor):
     for channels_last in (False, True):
         torch.manual_seed(0)
         model = model_for(processor)
-        name_words(model, processor, ROWS, steps=2, batch_size=4, channels_last=channels_last)
+        name_words(model, processor, ROWS, WordNaming(steps=2, batch_size=4), channels_last=channels_last)
         vectors.append(model.get_input_embeddings().weight.detach())
     torch.testing.assert_close(*vectors, rtol=1e-3, atol=1e-4)
 
 
 def test_errors_teach(processor):
     with pytest.raises(ValueError, match="optional field instances"):
-        name_words(model_for(processor), processor, [{**ROWS[0], "instances": None}], steps=1)
+        name_words(model_for(processor), processor, [{**ROWS[0], "instances": None}], WordNaming(steps=1))
     with pytest.raises(ValueError, match="visual_size is 8, word_embedding_size 16"):
-        name_words(model_for(processor, visual_size=8), processor, ROWS, steps=1)
+        name_words(model_for(processor, visual_size=8), processor, ROWS, WordNaming(steps=1))

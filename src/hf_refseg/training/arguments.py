@@ -7,30 +7,42 @@ from transformers import TrainingArguments
 from transformers.integrations import is_tensorboard_available
 from transformers.utils import logging
 
-from ..metrics import get_protocol
-from .parameter_scopes import DECAY_SCOPES, FREEZE_SCOPES
 from .schedules import SCHEDULES
 
 logger = logging.get_logger(__name__)
 
 OPTIMIZERS = ("adam", "sgd")
 
+# Which schedules, and which optimizer, read an argument; said for another one it is an error.
+READERS = {
+    "lr_end": ("polynomial",),
+    "lr_power": ("polynomial",),
+    "lr_decay_steps": ("polynomial",),
+    "lr_decay_factor": ("staircase", "exponential"),
+    "lr_decay_every": ("staircase", "exponential"),
+    "lr_decay_start": ("exponential",),
+    "momentum": ("sgd",),
+}
+
 
 @dataclass
 class RefSegTrainingArguments(TrainingArguments):
     """
-    `transformers.TrainingArguments` with the papers' schedules, optimisers and parameter scopes.
+    `transformers.TrainingArguments` with the papers' schedules, optimizers and treatment of single parameters.
 
     Left at None, `schedule` and `optimizer` leave the choice to transformers' own `lr_scheduler_type` and `optim`.
     Gradient clipping is off and no dataset column is dropped, unlike transformers' defaults; TensorBoard is the default
     of `report_to` where it is installed.
+
+    A scope is a name for some of the parameters of a model, such as `"backbone"`. Each family has its own, the
+    `parameter_scopes` of the trainer.
 
     Args:
         schedule (`str`, *optional*): `"polynomial"` (RMI), `"staircase"` (Hu et al.), `"exponential"` (MAttNet) or
             `"constant"`.
         lr_end (`float`): rate at the end of the polynomial decay.
         lr_power (`float`): its exponent.
-        lr_decay_steps (`int`, *optional*): its length in optimiser steps; `max_steps` if not given.
+        lr_decay_steps (`int`, *optional*): its length in optimizer steps; `max_steps` if not given.
         lr_decay_factor (`float`), lr_decay_every (`int`, *optional*): the staircase: times factor every so many steps;
             the exponential: as much, but continuously.
         lr_decay_start (`int`): steps before the exponential decay begins.
@@ -38,19 +50,18 @@ class RefSegTrainingArguments(TrainingArguments):
         optimizer (`str`, *optional*): `"adam"`, TensorFlow's Adam with the L2 term inside the gradient as in the papers
             (not AdamW), or `"sgd"`.
         momentum (`float`): of `"sgd"`.
-        weight_decay_scope (`str`, *optional*): which trained parameters `weight_decay` pulls on, see `DECAY_SCOPES`;
-            None is transformers' rule, everything but biases and normalisation.
-        bias_gradient_multiplier (`float`): factor on the gradient of convolution biases before the optimiser (RMI: 2).
-        freeze (`str`): which parameters are not trained, see `FREEZE_SCOPES`.
-        naming_steps (`int`): steps of the stage before the training that names the words for things and attributes,
-            see `hf_refseg.training.word_naming`; 0 leaves it out. Rows need the field `instances`.
+        weight_decay_scope (`str`, *optional*): whose matrices and kernels `weight_decay` applies to; None is
+            transformers' rule, everything but biases and normalization.
+        freeze (`str`, *optional*): the scope that is not trained.
+        rate_factors (`dict`): {scope: factor on the learning rate} (CAC: 10 for its new layers).
+        gradient_factors (`dict`): {scope: factor on the gradient before the optimizer} (RMI: 2 for the biases of its
+            convolutions).
         channels_last (`bool`): hand images to the model in PyTorch's channels-last layout. Same numbers; a GPU in bf16
             and a narrow network on a CPU are faster with it, a wide one (VGG-16) on a CPU is slower.
-        metric_protocol (`str`): protocol of `RefSegMetric` in evaluations; it also sets the mask threshold.
-        interpolation (`str`): `"clean"` or `"paper"`, the way back to the original size in evaluations.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones.
+        ValueError: for an unknown name, listing the known ones; an argument that the schedule or the optimizer does not
+            read; a factor that is not above 0.
     """
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "0 turns gradient clipping off, as in the papers."})
@@ -72,13 +83,11 @@ class RefSegTrainingArguments(TrainingArguments):
     gradient_clamp: float = field(default=0.0, metadata={"help": "Limit of every number of the gradient; 0: none."})
     optimizer: str | None = field(default=None, metadata={"help": f"One of {OPTIMIZERS}."})
     momentum: float = field(default=0.9, metadata={"help": "Momentum of sgd."})
-    weight_decay_scope: str | None = field(default=None, metadata={"help": f"One of {tuple(DECAY_SCOPES)}."})
-    bias_gradient_multiplier: float = field(default=1.0, metadata={"help": "On convolution biases."})
-    freeze: str = field(default="none", metadata={"help": f"One of {tuple(FREEZE_SCOPES)}."})
-    naming_steps: int = field(default=0, metadata={"help": "Steps of the stage that names words; 0: none."})
+    weight_decay_scope: str | None = field(default=None, metadata={"help": "The scope that decays."})
+    freeze: str | None = field(default=None, metadata={"help": "The scope that is not trained."})
+    rate_factors: dict[str, float] = field(default_factory=dict, metadata={"help": "Learning rates of scopes."})
+    gradient_factors: dict[str, float] = field(default_factory=dict, metadata={"help": "On gradients of scopes."})
     channels_last: bool = field(default=False, metadata={"help": "Layout of the images in memory."})
-    metric_protocol: str = field(default="hu2016", metadata={"help": "Protocol of RefSegMetric in evaluations."})
-    interpolation: str = field(default="clean", metadata={"help": "clean or paper: the way to the original size."})
 
     def __post_init__(self):
         if self.report_to == "auto":
@@ -86,14 +95,16 @@ class RefSegTrainingArguments(TrainingArguments):
             if self.report_to == "none":
                 logger.warning("tensorboard is not installed: metrics go to the log and to trainer_state.json only")
         super().__post_init__()
-        get_protocol(self.metric_protocol)
-        for name, allowed in (
-            ("schedule", (None, *SCHEDULES)),
-            ("optimizer", (None, *OPTIMIZERS)),
-            ("weight_decay_scope", (None, *DECAY_SCOPES)),
-            ("freeze", tuple(FREEZE_SCOPES)),
-            ("interpolation", ("clean", "paper")),
-        ):
+        for name, allowed in (("schedule", (None, *SCHEDULES)), ("optimizer", (None, *OPTIMIZERS))):
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, allowed))}")
+        for argument, readers in READERS.items():
+            changed = getattr(self, argument) != self.__dataclass_fields__[argument].default
+            if changed and self.schedule not in readers and self.optimizer not in readers:
+                chosen = f"optimizer {self.optimizer}" if argument == "momentum" else f"schedule {self.schedule}"
+                raise ValueError(f"{chosen} does not read {argument}; it is for {' and '.join(readers)}")
+        for name in ("rate_factors", "gradient_factors"):
+            for scope, factor in getattr(self, name).items():
+                if not factor > 0:
+                    raise ValueError(f"{name} has {factor} for {scope!r}: give a factor above 0, or freeze the scope")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-# What an evaluation may report, in [0, 1], with name and colour.
+# What an evaluation may report, in [0, 1], with name and color.
 CURVES = {
     "eval_oIoU": ("overall IoU", "tab:green"),
     "eval_mIoU": ("mean IoU", "tab:olive"),
-    "eval_accuracy": ("accuracy", "tab:purple"),
+    "eval_region_acc": ("accuracy among regions", "tab:purple"),
     "eval_mask_AP": ("mask AP", "tab:green"),
     "eval_mask_AP50": ("mask AP50", "tab:olive"),
 }

@@ -1,9 +1,17 @@
-"""A training run as one YAML file: sections `model`, `processor`, `data`, `training`; every key can be overridden.
+"""A training run as one YAML file, in sections; every key can be overridden on the command line.
 
-    model:     {model_type: refseg_rmi, hidden_size: 128, backbone_config: {...}}
-    processor: {size: 128}
-    data:      {dataset: refshapes, dialect: refcoco}
-    training:  {output_dir: runs/tiny, learning_rate: 1e-3}
+    model:      {model_type: refseg_rmi, hidden_size: 128, backbone_config: {...}}
+    processor:  {size: 128}
+    data:       {dataset: refshapes/refcoco}
+    weights:    {backbone: FOLDER}
+    evaluation: {protocol: hu2016}
+    stages:     {naming: {steps: 300}}
+    training:   {output_dir: runs/tiny, learning_rate: 1e-3}
+
+The family of the model decides which keys there are: `model` has the fields of its configuration, `training` those of
+`RefSegTrainingArguments`, and the dataclasses of the others are in `models/<family>/training_<family>.py`. A key that
+nobody would read is an error. `null` means the same as leaving a key out. A recipe inherits from the file that it
+names as `base`, see `recipe_files.py`.
 
 On the command line `--learning_rate 2e-3` or `--training.learning_rate 2e-3`, and
 `--model.backbone_config.depths "[1, 1]"`. Values are YAML 1.2.
@@ -11,103 +19,152 @@ On the command line `--learning_rate 2e-3` or `--training.learning_rate 2e-3`, a
 
 import dataclasses
 import difflib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import CONFIG_MAPPING
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from ..systems import SYSTEMS, System, find_system
 from .arguments import RefSegTrainingArguments
-from .build import DataArguments, ModelArguments, ProcessorArguments
+from .parameter_scopes import require_scope
+from .recipe_files import Loader, find_recipe, read_recipe
+from .sections import RecipeKeys, read_section, section_keys
 
-SECTIONS = ("model", "processor", "data", "training")
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's numbers and truth values: 1e-3 is a number, and `no` (a strategy's name) a string."""
+SECTIONS = ("model", "processor", "data", "weights", "evaluation", "stages", "training")
 
 
-_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"true|True|false|False"), list("tTfF"))
-_Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789"))
-
-
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The four sections of a run, checked: no unknown key is left in any of them."""
-
-    model: dict[str, Any]
-    processor: dict[str, Any]
-    data: dict[str, Any]
-    training: dict[str, Any]
-
-    def training_arguments(self) -> RefSegTrainingArguments:
-        return RefSegTrainingArguments(**self.training)
-
-    def data_arguments(self) -> DataArguments:
-        return DataArguments(**self.data)
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a YAML file and apply command-line overrides to it.
+    """
+    A checked recipe: every key is read by somebody.
 
     Args:
+        system: the family of the model.
+        said: what the recipe says, by section; this is what `recipe.yaml` of a run holds.
+        model: fields of the configuration.
+        processor, data, weights, evaluation, stages: the sections of the family, see its `KEYS`.
+    """
+
+    system: System
+    said: dict[str, dict[str, Any]]
+    model: dict[str, Any]
+    processor: Any
+    data: Any
+    weights: Any
+    evaluation: Any
+    stages: Any
+
+    @property
+    def keys(self) -> RecipeKeys:
+        """What recipes of the family may say."""
+        return self.system.module("training").KEYS
+
+    def training_arguments(self) -> RefSegTrainingArguments:
+        """The `training` section."""
+        return RefSegTrainingArguments(**self.said["training"])
+
+    def require_unsaid(self, keys: Mapping[str, Sequence[str]], why: str) -> None:
+        """
+        Refuse keys that a kind of training does not read although its family does.
+
+        Args:
+            keys: per section the keys.
+            why: the end of the error.
+
+        Raises:
+            ValueError: the recipe says one of them.
+        """
+        for section, names in keys.items():
+            for name in names:
+                if name in self.said[section]:
+                    raise ValueError(f"{section}.{name} is not read: {why}; leave it out (--{section}.{name} null)")
+
+    def config(self, **derived) -> PreTrainedConfig:
+        """The configuration that the `model` section describes; `derived` are fields that follow from other things."""
+        values = {**self.model, **derived}
+        if isinstance(values.get("backbone_config"), Mapping):
+            backbone = dict(values["backbone_config"])
+            values["backbone_config"] = AutoConfig.for_model(backbone.pop("model_type"), **backbone)
+        return CONFIG_MAPPING[self.system.model_type](**values)
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply command-line overrides to it.
+
+    Args:
+        name_or_path: a YAML file, or the name of a recipe that comes with the package, e.g. `"r_rmi"`.
         overrides: `["--key", "value", "--section.key=value", ...]`; a key without section must be known to one section
-            only. A key that is a transformers flag may stand alone and means true.
+            only.
 
     Raises:
-        FileNotFoundError: no such file; names the files that are there.
-        ValueError: an unknown key in the file or on the command line, with the nearest known names; a key two sections
-            know; an override without value.
+        FileNotFoundError: no such file; names those that there are.
+        ValueError: a key in the files or on the command line that the family does not read, with the nearest that it
+            reads; a key that two sections know; an override without value; values that contradict each other.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = ", ".join(sorted(file.name for file in path.parent.glob("*.yaml"))) or "none"
-        raise FileNotFoundError(f"no recipe {path}; in {path.parent} there are: {known}")
-    content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    sections = {name: dict(content.pop(name, None) or {}) for name in SECTIONS}
-    if content:
-        raise ValueError(f"{path}: unknown section {next(iter(content))!r}; a recipe has {', '.join(SECTIONS)}")
-    parsed = _parse_overrides(overrides)
-    if "model_type" in parsed or "model.model_type" in parsed:
-        sections["model"]["model_type"] = parsed.pop("model.model_type", None) or parsed.pop("model_type")
-    known = known_keys(sections["model"].get("model_type"))
+    path = find_recipe(name_or_path)
+    sections, changes = read_recipe(path, SECTIONS), parse_overrides(overrides)
+    for name in ("model_type", "model.model_type"):
+        if name in changes:
+            sections["model"]["model_type"] = changes.pop(name)
+    system = find_family(sections["model"].pop("model_type", None), path)
+    keys: RecipeKeys = system.module("training").KEYS
+    known = known_keys(system, keys)
     for section, values in sections.items():
         for key in values:
             if key not in known[section]:
-                raise _unknown(f"{section}.{key}", known, f"in {path}")
-    for name, value in parsed.items():
-        _override(sections, known, name, value)
-    return Recipe(**sections)
+                raise unknown_key(f"{section}.{key}", known, f"in {path}", system, keys)
+    for name, value in changes.items():
+        section, *parents, key = find_key(name, known, system, keys)
+        values = sections[section]
+        for parent in parents:
+            values[parent] = dict(values.get(parent) or {})
+            values = values[parent]
+        values[key] = value
+    sections = {name: {k: v for k, v in values.items() if v is not None} for name, values in sections.items()}
+    training = sections["training"]
+    for argument in ("freeze", "weight_decay_scope"):
+        if argument in training:
+            require_scope(keys.parameter_scopes, training[argument], argument, system.model_type)
+    for argument in ("rate_factors", "gradient_factors"):
+        for scope in training.get(argument, {}):
+            require_scope(keys.parameter_scopes, scope, argument, system.model_type)
+    parts = {
+        name: read_section(getattr(keys, name), sections[name], name)
+        for name in ("processor", "data", "weights", "evaluation", "stages")
+    }
+    said = {**sections, "model": {"model_type": system.model_type, **sections["model"]}}
+    return Recipe(system, said, sections["model"], **parts)
 
 
-def known_keys(model_type: str | None) -> dict[str, list[str]]:
-    """The keys of each section; those of `model` depend on the configuration class of `model_type`."""
-    config_fields = []
-    if model_type is not None:
-        if model_type not in CONFIG_MAPPING:
-            ours = [name for name in CONFIG_MAPPING if name.startswith("refseg_")]
-            raise ValueError(f"unknown model_type {model_type!r}; ours are {', '.join(ours)}")
-        config_fields = _fields(CONFIG_MAPPING[model_type])
+def find_family(model_type: str | None, source: Path) -> System:
+    """The system of a `model_type` that can be trained."""
+    trained = [system.model_type for system in SYSTEMS if system.has("training")]
+    if model_type not in trained:
+        said = "has no model.model_type" if model_type is None else f"has the unknown model_type {model_type!r}"
+        raise ValueError(f"{source} {said}; those with a training are {', '.join(trained)}")
+    return find_system(model_type)
+
+
+def known_keys(system: System, keys: RecipeKeys) -> dict[str, list[str]]:
+    """The keys of each section of a family's recipes."""
+    fields = section_keys(CONFIG_MAPPING[system.model_type])
     return {
-        "model": sorted({*_fields(ModelArguments), *config_fields}),
-        "processor": _fields(ProcessorArguments),
-        "data": _fields(DataArguments),
-        "training": _fields(RefSegTrainingArguments),
+        "model": sorted(set(fields) - set(section_keys(PreTrainedConfig)) - keys.derived.keys()),
+        "training": section_keys(RefSegTrainingArguments),
+        **{
+            name: section_keys(getattr(keys, name)) for name in ("processor", "data", "weights", "evaluation", "stages")
+        },
     }
 
 
-def _fields(dataclass: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(dataclass) if field.init]
+def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """`--key value` and `--key=value` as a dict.
 
-
-def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    Raises:
+        ValueError: a word that is no `--key`, or a key without value.
+    """
     overrides, words = {}, list(words)
     while words:
         word = words.pop(0)
@@ -118,33 +175,37 @@ def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
             if not words or words[0].startswith("--"):
                 raise ValueError(f"--{name} needs a value, for instance --{name} true")
             value = words.pop(0)
-        overrides[name] = yaml.load(value, _Loader)
+        overrides[name] = yaml.load(value, Loader)
     return overrides
 
 
-def _override(sections: dict[str, dict], known: dict[str, list[str]], name: str, value: Any) -> None:
-    section, _, rest = name.partition(".")
-    if section not in SECTIONS or not rest:
-        owners = [candidate for candidate in SECTIONS if name.partition(".")[0] in known[candidate]]
-        if not owners:
-            raise _unknown(name, known, "on the command line")
-        if len(owners) > 1:
-            choices = " or ".join(f"--{owner}.{name}" for owner in owners)
-            raise ValueError(f"--{name} could mean several things: write {choices}")
-        section, rest = owners[0], name
-    elif rest.partition(".")[0] not in known[section]:
-        raise _unknown(name, known, "on the command line")
-    *parents, key = rest.split(".")
-    values = sections[section]
-    for parent in parents:
-        values[parent] = dict(values.get(parent) or {})
-        values = values[parent]
-    values[key] = value
+def find_key(name: str, known: Mapping[str, list[str]], system: System, keys: RecipeKeys) -> list[str]:
+    """The section, and the keys in it, that an override's name means: "size" or "model.backbone_config.depths"."""
+    first, *rest = name.split(".")
+    if first in SECTIONS and rest:
+        if rest[0] not in known[first]:
+            raise unknown_key(name, known, "on the command line", system, keys)
+        return [first, *rest]
+    owners = [section for section in SECTIONS if first in known[section]]
+    if not owners:
+        raise unknown_key(name, known, "on the command line", system, keys)
+    if len(owners) > 1:
+        choices = " or ".join(f"--{owner}.{name}" for owner in owners)
+        raise ValueError(f"--{name} could mean several things: write {choices}")
+    return [owners[0], first, *rest]
 
 
-def _unknown(name: str, known: dict[str, Iterable[str]], where: str) -> ValueError:
+def unknown_key(
+    name: str, known: Mapping[str, Iterable[str]], where: str, system: System, keys: RecipeKeys
+) -> ValueError:
+    """An error about a key that a family does not read."""
     bare = name.rpartition(".")[2]
-    everything = {f"{section}.{key}": key for section, keys in known.items() for key in keys}
+    if bare in keys.derived:
+        return ValueError(f"{name} {where} can't be chosen: it follows from {keys.derived[bare]}")
+    everything = {f"{section}.{key}": key for section, of_section in known.items() for key in of_section}
     near = difflib.get_close_matches(bare, set(everything.values()), n=3, cutoff=0.5)
     full = [full for full, key in everything.items() if key in near]
-    return ValueError(f"unknown key {name!r} {where}; the nearest known: {', '.join(full) or 'none'}")
+    return ValueError(
+        f"unknown key {name!r} {where}: a training of {system.model_type} does not read it; the nearest that it reads: "
+        f"{', '.join(full) or 'none'}"
+    )

@@ -1,23 +1,24 @@
-"""transformers' Trainer with the papers' optimisation, an exact metric, and checkpoints that are whole or ignored."""
+"""transformers' Trainer with the papers' optimization, an exact metric, and checkpoints that are whole or ignored."""
 
 from pathlib import Path
 
 import torch
-from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, has_length, rotate_checkpoints
 from transformers.utils import logging
 
-from ..evaluation.batches import EvaluationCollator, NumberedRows, batch_samples
-from ..metrics import RefSegMetric, get_protocol
+from ..evaluation.batches import NumberedRows
+from ..evaluation.evaluators import Evaluators
 from .arguments import RefSegTrainingArguments
 from .checkpointing import last_complete_checkpoint, missing_files, remove_manifest, write_manifest
 from .parameter_scopes import (
-    decayed_parameter_names,
+    Scopes,
+    decayed_parameters,
     freeze_parameters,
     frozen_normalizations,
-    scale_bias_gradients,
+    parameter_rates,
+    scale_gradients,
 )
 from .schedules import build_scheduler
 from .tensorflow_adam import TensorFlowAdam
@@ -36,7 +37,7 @@ class CollatorEpoch(TrainerCallback):
 
 
 class GradientClamp(TrainerCallback):
-    """Limits every number of the accumulated gradient just before the optimiser sees it."""
+    """Limits every number of the accumulated gradient just before the optimizer sees it."""
 
     def __init__(self, accelerator, limit: float):
         self.accelerator, self.limit = accelerator, limit
@@ -47,18 +48,22 @@ class GradientClamp(TrainerCallback):
 
 class ReferringSegmentationTrainer(Trainer):
     """
-    Trains and evaluates any model that takes a [`ReferringSegmentationCollator`]'s batches.
+    Trains and evaluates any model of this package.
 
     Args:
-        model: gives a `ReferringSegmentationOutput` with `loss` where `labels` are given.
+        model: returns an output with `loss` for a batch of the collator.
         args ([`RefSegTrainingArguments`]): transformers' arguments and the papers'.
-        processing_class: the model's processor; its post-processing brings masks back to the original size.
-        data_collator: for training batches.
-        eval_collator: for evaluation; the same collator with `sentence="all"` and no flips.
+        processing_class: the model's processor, saved with it.
+        data_collator: rows -> inputs of the model, targets included; has `set_epoch` ([`RowDraws`]).
+        evaluators ([`Evaluators`], *optional*): what `evaluate()` measures, e.g.
+            `referring_evaluators(processor, "hu2016")`; None: there is nothing to evaluate.
+        parameter_scopes: names of groups of parameters, and the patterns of their names, that `args` may name; see
+            `hf_refseg.training.parameter_scopes`.
         train_dataset, eval_dataset: rows of the one schema (`hf_refseg.data`); evaluation needs a known length.
 
-    `evaluate()` reports `eval_loss`, `eval_oIoU`, `eval_mIoU`, `eval_Pr@0.5` ... `eval_Pr@0.9`, `eval_num`,
-    `eval_protocol`, and what else the protocol has; `metric_for_best_model: oIoU` chooses the best checkpoint.
+    `evaluate()` reports what the evaluators compute, with "eval_" before each name: for masks `eval_oIoU`, `eval_mIoU`,
+    `eval_Pr@0.5` ... and `eval_loss`, `eval_num`, `eval_protocol`. `metric_for_best_model: oIoU` chooses the best
+    checkpoint. `last_metrics` has the same numbers of the last evaluation under their own names.
     """
 
     def __init__(
@@ -68,16 +73,17 @@ class ReferringSegmentationTrainer(Trainer):
         args: RefSegTrainingArguments,
         processing_class,
         data_collator,
-        eval_collator=None,
+        evaluators: Evaluators | None = None,
+        parameter_scopes: Scopes | None = None,
         callbacks=None,
         **kwargs,
     ):
-        # Before Trainer wraps the model: the optimiser and distributed training only see what is trained.
-        freeze_parameters(model, args.freeze)
-        if args.bias_gradient_multiplier != 1:
-            scale_bias_gradients(model, args.bias_gradient_multiplier)
+        self.evaluators, self.parameter_scopes = evaluators, parameter_scopes or {}
+        # Before Trainer wraps the model: the optimizer and distributed training only see what is trained.
+        if args.freeze is not None:
+            freeze_parameters(model, self.parameter_scopes, args.freeze)
+        scale_gradients(model, self.parameter_scopes, args.gradient_factors)
         self._frozen_normalizations = frozen_normalizations(model)
-        self.eval_collator = eval_collator
         if not has_length(kwargs.get("train_dataset", ())):
             # Every process reads its own shards of a stream. Accelerate would cut one process's batches up for all,
             # which batches of a free number of expressions don't allow.
@@ -91,17 +97,34 @@ class ReferringSegmentationTrainer(Trainer):
             optimizer_cls_and_kwargs=_paper_optimizer(args),
             **kwargs,
         )
-        # Our forwards take and ignore extra keywords, which Trainer would take for a loss normalised by token counts.
+        # Our forwards take and ignore extra keywords, which Trainer would take for a loss normalized by token counts.
         self.model_accepts_loss_kwargs = False
         if args.gradient_clamp:
             self.add_callback(GradientClamp(self.accelerator, args.gradient_clamp))
 
-    # ---- Optimisation ----
+    # ---- Optimization ----
 
     def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
         if self.args.weight_decay_scope is None:
             return super().get_decay_parameter_names(model)
-        return decayed_parameter_names(model, self.args.weight_decay_scope)
+        return decayed_parameters(model, self.parameter_scopes, self.args.weight_decay_scope)
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        """Trainer's, in which parameters with a rate of their own (`rate_factors`) have groups of their own."""
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if is_new and self.args.rate_factors:
+            trained = self.model if model is None else model
+            rates = parameter_rates(trained, self.parameter_scopes, self.args.rate_factors)
+            factor_of = {trained.get_parameter(name): factor for name, factor in rates.items()}
+            groups = list(optimizer.param_groups)
+            optimizer.param_groups.clear()
+            for group in groups:
+                factors = [factor_of.get(parameter, 1.0) for parameter in group["params"]]
+                for factor in dict.fromkeys(factors):
+                    members = [p for p, own in zip(group["params"], factors, strict=True) if own == factor]
+                    optimizer.add_param_group({**group, "params": members, "lr": factor * group["lr"]})
+        return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None):
         if self.lr_scheduler is None and self.args.schedule is not None:
@@ -136,7 +159,7 @@ class ReferringSegmentationTrainer(Trainer):
     # ---- Checkpoints ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
-        """Train; `resume_from_checkpoint=True` goes on from the last complete checkpoint of `output_dir`.
+        """Train; `resume_from_checkpoint=True` resumes from the last complete checkpoint of `output_dir`.
 
         Raises:
             ValueError: if a checkpoint named by path is not complete.
@@ -178,13 +201,13 @@ class ReferringSegmentationTrainer(Trainer):
         if isinstance(eval_dataset, str):
             eval_dataset = self.eval_dataset[eval_dataset]
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
-        if rows is None or self.eval_collator is None:
-            raise ValueError("evaluation needs an eval_dataset and an eval_collator")
+        if rows is None or self.evaluators is None:
+            raise ValueError("evaluation needs an eval_dataset and evaluators")
         return self.accelerator.prepare(
             DataLoader(
                 NumberedRows(rows),
                 batch_size=self.args.eval_batch_size,
-                collate_fn=EvaluationCollator(self.eval_collator, get_protocol(self.args.metric_protocol)),
+                collate_fn=self.evaluators.batch,
                 num_workers=self.args.dataloader_num_workers,
             )
         )
@@ -192,45 +215,17 @@ class ReferringSegmentationTrainer(Trainer):
     def evaluation_loop(
         self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
     ) -> EvalLoopOutput:
-        """Compare every sentence's mask with its target at the original size, each row once over all processes."""
-        protocol = get_protocol(self.args.metric_protocol)
-        model = self.accelerator.unwrap_model(self.model_wrapped)
-        model.eval()
+        """Let the evaluators ask the model about each row, once over all processes."""
+        model = self.accelerator.unwrap_model(self.model_wrapped).eval()
         self.callback_handler.eval_dataloader = dataloader
-        samples, losses = [], []
         for batch in dataloader:
-            inputs = self._prepare_inputs(batch["inputs"])
-            with torch.no_grad(), self.compute_loss_context_manager():
-                outputs = model(**inputs)
-            results = self.processing_class.post_process_referring_segmentation(
-                outputs,
-                target_sizes=inputs["original_sizes"],
-                threshold=protocol.probability_threshold,
-                interpolation=self.args.interpolation,
-            )
-            samples += batch_samples(results, batch, protocol)
-            if outputs.loss is not None:  # a system that chooses among regions has no loss of masks
-                losses.append((outputs.loss.item(), len(results)))
+            batch = {**batch, "inputs": self._prepare_inputs(batch["inputs"])}
+            with self.compute_loss_context_manager():
+                self.evaluators.add(model, batch)
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-
-        metric = RefSegMetric(protocol.name)
-        for of_row in dict(gather_object(samples)).values():
-            for sample in of_row:
-                metric.add_sample(sample)
-        losses = gather_object(losses)
-        numbers = metric.compute()
-        if losses:
-            numbers["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in numbers.items()}
-        return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=numbers["num"])
-
-    @staticmethod
-    def summary(metrics: dict) -> str:
-        """The result of an evaluation in one line."""
-        return (
-            f"oIoU {metrics['eval_oIoU']:.3f}, mIoU {metrics['eval_mIoU']:.3f} "
-            f"({metrics['eval_protocol']}, {metrics['eval_num']} expressions)"
-        )
+        self.last_metrics = self.evaluators.compute()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.last_metrics.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=self.last_metrics["num"])
 
 
 def _paper_optimizer(args: RefSegTrainingArguments):

@@ -2,11 +2,12 @@
 
 Sentences alone teach a random network slowly: until its features tell a star from a moon no word helps, and until words
 matter no feature is asked for. Rows with `instances` say category and attributes of every object, so backbone, visual
-projection and word embeddings are first fitted to make (normalised feature) . (embedding of a word) large in the cells
+projection and word embeddings are first fitted to make (normalized feature) . (embedding of a word) large in the cells
 of the objects which that word names. The study behind the photo checkpoint does the same with COCO's categories.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,21 +24,40 @@ logger = logging.get_logger(__name__)
 WORD_NORM = 4.0
 
 
+@dataclass
+class WordNaming:
+    """
+    `stages.naming` of a recipe.
+
+    Args:
+        steps: number of optimizer steps; a few hundred.
+        batch_size: images of a step.
+        learning_rate: the highest of the one-cycle schedule.
+    """
+
+    steps: int = 300
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+
+
+def named_parameters(model) -> set[str]:
+    """The names of the parameters that the stage trains."""
+    embeddings = model.get_input_embeddings().weight
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if name.startswith(("backbone.", "visual_projection.")) or parameter is embeddings
+    }
+
+
 def name_words(
-    model,
-    processor,
-    rows: Sequence[dict],
-    steps: int,
-    batch_size: int = 16,
-    learning_rate: float = 3e-3,
-    seed: int = 0,
-    channels_last: bool = False,
+    model, processor, rows: Sequence[dict], naming: WordNaming, seed: int = 0, channels_last: bool = False
 ) -> list[str]:
     """Fit `model.backbone`, `model.visual_projection` and the embeddings to the instances of `rows`.
 
     Args:
         rows: of one size each image and not resized by the processor; with the optional field `instances`.
-        steps: number of optimiser steps; a few hundred.
+        naming: how long and how fast.
         channels_last: layout of the images, see `RefSegTrainingArguments`.
 
     Returns:
@@ -62,14 +82,16 @@ def name_words(
     is_category = torch.tensor([word in categories for word in words])
     bias = nn.Parameter(torch.zeros(len(words)))
     parameters = [*model.backbone.parameters(), *model.visual_projection.parameters(), embeddings.weight, bias]
-    optimizer = torch.optim.AdamW([p for p in parameters if p.requires_grad], lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    optimizer = torch.optim.AdamW(
+        [p for p in parameters if p.requires_grad], lr=naming.learning_rate, weight_decay=0.01
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, naming.learning_rate, total_steps=naming.steps)
     rng = np.random.default_rng(seed)
-    normalise_embeddings(model)
+    normalize_embeddings(model)
     model.train()
-    progress = tqdm(range(steps), "naming words")
+    progress = tqdm(range(naming.steps), "naming words")
     for _ in progress:
-        batch = [rows[int(index)] for index in rng.integers(len(rows), size=batch_size)]
+        batch = [rows[int(index)] for index in rng.integers(len(rows), size=naming.batch_size)]
         pixels = processor.image_processor([row["image"] for row in batch], return_tensors="pt")["pixel_values"]
         if channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -84,7 +106,7 @@ def name_words(
         schedule.step()
         progress.set_postfix(loss=f"{loss.item():.3f}")
     logger.info(f"named {len(words)} words, last loss {loss.item():.3f}")
-    normalise_embeddings(model)
+    normalize_embeddings(model)
     return words
 
 
@@ -125,7 +147,7 @@ def naming_loss(logits: torch.Tensor, target: torch.Tensor, is_category: torch.T
 
 
 @torch.no_grad()
-def normalise_embeddings(model) -> None:
+def normalize_embeddings(model) -> None:
     """Give every embedding the length `WORD_NORM`, but the padding's, which stays as it is."""
     embeddings = model.get_input_embeddings()
     padding = embeddings.weight[model.config.pad_token_id].clone()

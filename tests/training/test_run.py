@@ -1,6 +1,5 @@
 """A run killed with SIGKILL in the middle gives, once resumed, the parameters of a run that was never killed."""
 
-import json
 import os
 import shutil
 import signal
@@ -11,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import ReferringSegmentationCollator, RefShapes
+from hf_refseg.evaluation.evaluators import referring_evaluators
+from hf_refseg.evaluation.results import read_eval_results
 from hf_refseg.training import ReferringSegmentationTrainer, RefSegTrainingArguments
 from hf_refseg.training.checkpointing import last_complete_checkpoint, missing_files
 
+RECIPE = "tiny_refshapes"
 ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 # With running statistics, which must be resumed too.
@@ -32,7 +35,7 @@ SETTINGS = {
     "image_size": 48, "processor.size": 48, "flip_probability": 0.5, "hidden_size": 8, "use_cpu": True,
     "model.backbone_config": BACKBONE, "detail_size": 0, "load_best_model_at_end": False,
     "eval_strategy": "no", "save_total_limit": 3, "warmup_steps": 3, "logging_steps": 10, "disable_tqdm": True,
-    "report_to": "none", "naming_steps": 2, "freeze": "none", "context_size": 0,
+    "report_to": "none", "naming.steps": 2, "freeze": "null", "context_size": 0,
 }  # fmt: skip
 
 
@@ -72,8 +75,8 @@ def test_resume_after_kill_equals_an_uninterrupted_run(train, tmp_path):
     (half / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:1000])
     assert last_complete_checkpoint(killed) == str(checkpoint)
 
-    train([*overrides(killed), "--resume"])
-    train(overrides(whole))
+    train([RECIPE, *overrides(killed), "--resume"])
+    train([RECIPE, *overrides(whole)])
     expected, resumed = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
@@ -81,8 +84,8 @@ def test_resume_after_kill_equals_an_uninterrupted_run(train, tmp_path):
     assert (killed / "curve.png").stat().st_size > 1000
     assert not [folder for folder in killed.glob("checkpoint-*") if missing_files(folder)]
 
-    with pytest.raises(SystemExit, match="--resume"):
-        train(overrides(killed))
+    with pytest.raises(FileExistsError, match="--resume"):
+        train([RECIPE, *overrides(killed)])
 
 
 @pytest.mark.slow
@@ -94,16 +97,39 @@ def test_two_processes_evaluate_every_sentence_once(tmp_path):
     finished = subprocess.run(launch, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
     assert finished.returncode == 0, finished.stderr[-3000:]
 
-    reported = json.loads((tmp_path / "two" / "eval_results.json").read_text())
+    reported = read_eval_results(tmp_path / "two")
     processor = AutoProcessor.from_pretrained(tmp_path / "two")
-    collator = ReferringSegmentationCollator(processor, sentence="all")
     rows = RefShapes("val", size=48, num_samples=7)
     alone = ReferringSegmentationTrainer(
         model=AutoModel.from_pretrained(tmp_path / "two"), processing_class=processor, eval_dataset=rows,
         args=RefSegTrainingArguments(output_dir=str(tmp_path / "one"), report_to="none", use_cpu=True),
-        data_collator=collator, eval_collator=collator,
+        data_collator=ReferringSegmentationCollator(processor), evaluators=referring_evaluators(processor),
     )  # fmt: skip
     metrics = alone.evaluate()
-    assert reported["eval_num"] == sum(len(row["sentences"]) for row in rows)
-    for name in ("eval_oIoU", "eval_mIoU", "eval_Pr@0.5"):
-        assert reported[name] == metrics[name]
+    assert reported["counts"] == {"rows": 7, "expressions": sum(len(row["sentences"]) for row in rows)}
+    for name in ("oIoU", "mIoU", "Pr@0.5"):
+        assert reported["metrics"][name] == metrics[f"eval_{name}"]
+
+
+def test_a_stage_is_past_when_a_training_resumes(train, tmp_path, monkeypatch):
+    from hf_refseg.training import dense
+
+    named = []
+    monkeypatch.setattr(dense, "name_words", lambda *args, **kwargs: named.append(args))
+    settings = {"max_steps": 1, "save_steps": 1, "train_samples": 4}
+    train([RECIPE, *overrides(tmp_path / "run", **settings), "--resume"])
+    assert len(named) == 1, "there was no checkpoint to resume from"
+    train([RECIPE, *overrides(tmp_path / "run", **{**settings, "max_steps": 2}), "--resume"])
+    assert len(named) == 1
+
+
+def test_what_a_run_leaves_behind(train, tmp_path):
+    metrics = train([RECIPE, *overrides(tmp_path / "run", max_steps=2, save_steps=2, logging_steps=1)])
+    results = read_eval_results(tmp_path / "run")
+    assert results["metrics"]["oIoU"] == metrics["oIoU"] and results["protocol"] == "hu2016"
+    assert (results["dataset"], results["split"]) == ("refshapes/refcoco", "val")
+    assert results["counts"] == {"rows": 4, "expressions": metrics["num"]}
+    assert "loss" in metrics and "loss" not in results["metrics"], "a loss is no fraction"
+    said = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert said["stages"] == {"naming": {"steps": 2}} and said["model"]["model_type"] == "refseg_rmi"
+    assert (tmp_path / "run" / "curve.png").stat().st_size > 1000

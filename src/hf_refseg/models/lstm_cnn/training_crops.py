@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..data.row_draws import RowDraws
+from ...data.row_draws import RowDraws
 
 POSITIVE_IOU = 0.7
 TRIES = 50
 
 
-class RegionCollator(RowDraws):
+class CropCollator(RowDraws):
     """Turns rows into crops with an expression each, one that shows the referent and one that shows none of it.
 
     The original takes both from EdgeBoxes proposals: the referent's box and those of IoU >= 0.7 with it against those

@@ -6,8 +6,8 @@ from tiny import tiny_lstm_cnn, tiny_vgg_fcn_config
 
 from hf_refseg import LstmCnnImageProcessor, LstmCnnProcessor
 from hf_refseg.data import RefShapes
+from hf_refseg.models.lstm_cnn.training_crops import CropCollator, draw_boxes, iou
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from hf_refseg.training.regions import RegionCollator, draw_boxes, iou
 
 ROWS = [RefShapes(size=64)[index] for index in range(6)]
 
@@ -44,7 +44,7 @@ def test_a_referent_that_fills_the_image_has_no_negative_and_a_missing_one_is_an
 
 
 def test_batches_train_the_region_classifier_and_repeat_by_epoch(processor):
-    collator = RegionCollator(processor, seed=3)
+    collator = CropCollator(processor, seed=3)
     batch = collator(ROWS)
     count = len(batch["labels"])
     assert batch["pixel_values"].shape == (count, 3, 224, 224)
@@ -65,7 +65,7 @@ def test_crops_include_both_corners(processor):
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[20:30, 10:30] = 255
     row = {**ROWS[0], "image": Image.fromarray(pixels), "boxes": [[10, 20, 30, 30]]}
-    batch = RegionCollator(processor)([row])
+    batch = CropCollator(processor)([row])
     x0, y0, x1, y1 = (int(side) for side in batch["region_boxes"][0])
     white = torch.tensor(np.asarray(row["image"])[y0 : y1 + 1, x0 : x1 + 1] == 255).float().mean()
     mean = torch.tensor(processor.image_processor.image_mean)[:, None, None]
