@@ -15,8 +15,8 @@ class ImageReferences(Sequence):
     Args:
         rows: rows of a data set that knows the objects of its images (`instances_of`). RefShapes gives as many
             references to a scene as its `refs_per_scene` says; their dialect should mean one object, as "refcoco" does.
-        attributes: attribute words of each ref_id, e.g. of [`hf_refseg.models.mattnet.attribute_words`]; where it is
-            not given, those that the instances carry.
+        attributes: attribute words of each ref_id, e.g. of [`hf_refseg.models.mattnet.training_attributes`]; where it
+            is not given, those that the instances carry.
 
     Raises (on access):
         ValueError: a reference means an object that the image does not list, or the data set does not know the objects.

@@ -14,7 +14,7 @@ from accelerate.utils import gather_object, send_to_device
 from tqdm import tqdm
 
 from ..data.collator import ReferringSegmentationCollator
-from ..data.object_labels import object_labels
+from ..data.objects import object_boxes, object_labels
 from ..metrics import RefSegMetric, Sample, get_protocol
 from ..processing.resizing import check_interpolation
 from .average_precision import average_precision, detections_of
@@ -183,11 +183,10 @@ class ComprehensionEvaluator(Evaluator):
     def batch(self, rows: Sequence[dict]) -> dict[str, Any]:
         objects = []
         for row in rows:
-            labels, things = object_labels(row, self.labels), row["instances"]
-            ids = [thing["ann_id"] for thing in things]
+            labels, ids = object_labels(row, self.labels), [thing["ann_id"] for thing in row["instances"]]
             objects.append(
                 {
-                    "boxes": torch.tensor([one_pixel_at_least(thing["box"]) for thing in things], dtype=torch.float64),
+                    "boxes": object_boxes(row),
                     "labels": torch.tensor(labels),
                     "right": ids.index(row["ann_ids"][0]) if len(row["ann_ids"]) == 1 else None,
                 }
@@ -279,9 +278,3 @@ def referring_evaluators(
     collator = ReferringSegmentationCollator(processor, sentence="all", labels=labels)
     evaluators = [SegmentationEvaluator(processor, protocol, interpolation), *others]
     return Evaluators(EvaluationCollator(collator, get_protocol(protocol)), evaluators, share)
-
-
-def one_pixel_at_least(box: Sequence[float]) -> list[float]:
-    """A box xyxy; where it has no width or height, as a few of COCO's annotations have none, it gets one pixel."""
-    x0, y0, x1, y1 = box
-    return [x0, y0, x1 + (x1 == x0), y1 + (y1 == y0)]

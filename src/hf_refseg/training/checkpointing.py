@@ -1,4 +1,4 @@
-"""Checkpoints that are either complete or recognisably not: a run killed at any moment resumes from the last whole one.
+"""Checkpoints that are either complete or recognizably not: a run killed at any moment resumes from the last whole one.
 
 A checkpoint folder is written file by file, so a killed run can leave half of one. The manifest, names and sizes of all
 files, is written last and appears under its name in one step; a folder without it, or that does not match it, is not a
@@ -59,6 +59,6 @@ def require_fresh(output_dir: str | Path) -> None:
     old = sorted(path.name for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
     if old:
         raise FileExistsError(
-            f"{output_dir} holds the checkpoints of an earlier training ({', '.join(old)}): go on with it (--resume), "
+            f"{output_dir} holds the checkpoints of an earlier training ({', '.join(old)}): resume it (--resume), "
             "choose another --output_dir, or delete the folder"
         )

@@ -32,7 +32,7 @@ class TrainingRun:
         recipe: says everything.
         args: its section `training`.
         task: the parts, made by the family.
-        resume: whether to go on from the last complete checkpoint of `output_dir`.
+        resume: whether to resume from the last complete checkpoint of `output_dir`.
     """
 
     recipe: Recipe
@@ -107,7 +107,7 @@ def prepare(
     Args:
         name_or_path: a YAML file, or the name of a recipe that comes with the package.
         overrides: `["--key", "value", ...]`, see `hf_refseg.training.recipe`.
-        resume: go on from the last complete checkpoint of `output_dir`.
+        resume: resume from the last complete checkpoint of `output_dir`.
 
     Raises:
         FileExistsError: without `resume`, `output_dir` holds the checkpoints of an earlier training.

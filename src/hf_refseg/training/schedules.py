@@ -1,4 +1,4 @@
-"""The learning-rate schedules of the papers, as functions of the number of finished optimiser steps."""
+"""The learning-rate schedules of the papers, as functions of the number of finished optimizer steps."""
 
 from collections.abc import Callable
 

@@ -69,5 +69,5 @@ def test_crops_include_both_corners(processor):
     x0, y0, x1, y1 = (int(side) for side in batch["region_boxes"][0])
     white = torch.tensor(np.asarray(row["image"])[y0 : y1 + 1, x0 : x1 + 1] == 255).float().mean()
     mean = torch.tensor(processor.image_processor.image_mean)[:, None, None]
-    grey = (batch["pixel_values"][0] + mean).mean() / 255
-    assert grey.item() == pytest.approx(white.item(), abs=0.02)
+    gray = (batch["pixel_values"][0] + mean).mean() / 255
+    assert gray.item() == pytest.approx(white.item(), abs=0.02)

@@ -9,7 +9,8 @@ from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
 from hf_refseg.losses import attribute_weights
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mattnet.training_mattnet import attribute_options, read_references
-from tests.tiny import tiny_mask_rcnn, tiny_mattnet_config, tiny_rmi
+from hf_refseg.training.run import prepare
+from tests.tiny import tiny_mask_rcnn, tiny_mattnet, tiny_mattnet_config, tiny_rmi
 
 NAMES = {"id2label": dict(enumerate(CATEGORIES)), "num_labels": len(CATEGORIES)}
 
@@ -91,6 +92,27 @@ def test_the_recipe_trains_a_tiny_mattnet_and_resumes(train, detector, tmp_path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.detector.state_dict().items())
     train([*words(tmp_path / "run", detector=detector, max_steps=4), "--resume"])
     assert (tmp_path / "run" / "checkpoint-4").is_dir()
+
+
+def test_nothing_in_the_detector_is_trained_however_the_model_is_made(tmp_path):
+    model = tiny_mattnet()
+    model.save_pretrained(tmp_path)
+    loaded, parts = AutoModel.from_pretrained(tmp_path), type(model).from_parts(tiny_mask_rcnn(), model.matching)
+    for one in (tiny_mattnet(), loaded, parts, loaded.train()):
+        trained = {name for name, parameter in one.named_parameters() if parameter.requires_grad}
+        assert trained == {name for name, _ in one.named_parameters() if not name.startswith("detector.")}
+        assert not one.detector.training
+
+
+def test_evaluation_encodes_every_image_once(detector, tmp_path):
+    task = prepare("mattnet_refshapes", words(tmp_path, detector=detector, eval_samples=5)[1:]).task
+    calls = []
+    task.model.detector.backbone.register_forward_hook(lambda *args: calls.append(1))
+    metrics = task.evaluators.evaluate(task.model, task.eval_rows, batch_size=2)
+    assert len(calls) == 3, "batches"
+    task.evaluators.share = None
+    assert task.evaluators.evaluate(task.model, task.eval_rows, batch_size=2) == metrics
+    assert len(calls) == 3 + 2 * 3
 
 
 def test_a_row_of_the_ablation_has_no_attributes(train, detector, tmp_path):

@@ -1,4 +1,4 @@
-"""Crops for the first stage of Hu et al. (ECCV 2016): is this box what the expression means?"""
+"""Crops for the first stage of Hu et al. (ECCV 2016): is this box what the expression refers to?"""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoModel, set_seed
 
 from ...data import ReferringRows
 from ...data.augment import flip_row
-from ...data.object_labels import object_labels
+from ...data.objects import object_labels
 from ...data.row_draws import RowDraws
 from ...data.schema import decode_mask
 from ...evaluation.evaluators import DetectionEvaluator, Evaluators

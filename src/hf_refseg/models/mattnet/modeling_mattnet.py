@@ -23,6 +23,7 @@ from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
 from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMatches, MAttNetTextFeatures
@@ -65,6 +66,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             )
         self.matching = MAttNetMatching(config)
         self.post_init()
+        self.train()
 
     @classmethod
     def from_parts(
@@ -90,22 +92,23 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         self.matching.language.encoder.embeddings = value
 
     def train(self, mode: bool = True) -> "MAttNetForReferringSegmentation":
-        """The detector stays as it is, also its batch normalisations: in the paper nothing in it is trained."""
+        """The detector stays as it is, also its batch normalizations: in the paper nothing in it is trained."""
         super().train(mode)
-        self.detector.eval()
+        self.detector.eval().requires_grad_(False)
         return self
 
     # ---- Images and words, each by itself ----
 
     def get_image_features(
         self,
-        pixel_values: torch.Tensor,
+        pixel_values: torch.Tensor | None = None,
         pixel_mask: torch.Tensor | None = None,
         original_sizes: torch.Tensor | None = None,
         image_scales: torch.Tensor | None = None,
         region_boxes: torch.Tensor | Sequence | None = None,
         region_labels: torch.Tensor | Sequence | None = None,
         region_masks: torch.Tensor | Sequence | None = None,
+        detector_features: MaskRcnnImageFeatures | None = None,
         **kwargs,
     ) -> MAttNetImageFeatures:
         """
@@ -113,17 +116,17 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         processor returned, `get_image_features(**inputs)`: without the sizes and scales of the photos the boxes and
         masks are those of the network's input.
         """
-        with torch.no_grad():
-            images = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
-            regions, crops, head_maps = self.detector.find_regions(
-                images, region_boxes, region_labels, region_masks, at_least_one=True
-            )
-        sizes = images.geometry.original_sizes
+        if detector_features is None:
+            detector_features = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+        regions, crops, head_maps = self.detector.find_regions(
+            detector_features, region_boxes, region_labels, region_masks, at_least_one=True
+        )
+        geometry = detector_features.geometry
         return MAttNetImageFeatures(
             regions=regions,
-            matching=self.matching.encode_regions(regions, crops, head_maps, sizes),
+            matching=self.matching.encode_regions(regions, crops, head_maps, geometry.original_sizes),
             head_maps=head_maps,
-            geometry=images.geometry,
+            geometry=geometry,
         )
 
     def get_text_features(
@@ -190,6 +193,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         region_boxes: torch.Tensor | Sequence | None = None,
         region_labels: torch.Tensor | Sequence | None = None,
         region_masks: torch.Tensor | Sequence | None = None,
+        detector_features: MaskRcnnImageFeatures | None = None,
         region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,
@@ -211,6 +215,8 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
                 which regions are of the same kind, and which of the detector's masks is drawn.
             region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size, or SAM's list of dicts. With
                 them alone, the boxes are drawn around them; without them, the detector draws masks in the boxes.
+            detector_features: what `detector.get_image_features` returned, in place of the images: to ask about the
+                detector's regions and about others without encoding the images twice.
             region_index: to train, (3P,) the region of each pair, counted over all images: P right ones, P wrong ones,
                 and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong expressions.
             attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
@@ -242,9 +248,11 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         if attribute_labels is not None:
             raise ValueError("attribute_labels are those of a training step: give region_index too")
         if image_features is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, **images, **brought)
+            if pixel_values is None and detector_features is None:
+                raise ValueError("give pixel_values, image_features or detector_features")
+            image_features = self.get_image_features(
+                pixel_values, **images, **brought, detector_features=detector_features
+            )
         elif brought:
             raise ValueError(
                 f"image_features hold their regions already; give {', '.join(brought)} to get_image_features instead"
@@ -279,9 +287,8 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         attribute_labels: torch.Tensor | None,
     ) -> ReferringSegmentationOutput:
         """The losses of P right pairs; `images` and `brought` are arguments of `forward`, by name."""
-        with torch.no_grad():
-            features = self.detector.get_image_features(**images)
-            regions, crops, head_maps = self.detector.find_regions(features, **brought)
+        features = self.detector.get_image_features(**images)
+        regions, crops, head_maps = self.detector.find_regions(features, **brought)
         num_expressions, num_regions = len(text.module_weights), len(regions.boxes)
         if len(region_index) != num_expressions or len(region_index) % 3:
             raise ValueError(

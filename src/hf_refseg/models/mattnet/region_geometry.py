@@ -15,12 +15,6 @@ from ...layers.regions import Regions
 Kinds = Literal["same", "different", "different_then_same"]
 
 
-def with_area(boxes: torch.Tensor) -> torch.Tensor:
-    """(..., 4) xyxy, in which annotated boxes of no width or height (COCO has some) become one pixel wide or high."""
-    flat = boxes[..., 2:] == boxes[..., :2]
-    return torch.cat([boxes[..., :2], boxes[..., 2:] + flat], -1)
-
-
 def location_features(boxes: torch.Tensor, image_sizes: torch.Tensor) -> torch.Tensor:
     """
     [x1 / W, y1 / H, (x2 - 1) / W, (y2 - 1) / H, w h / (W H)] of each region.

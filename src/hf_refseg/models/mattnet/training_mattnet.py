@@ -25,11 +25,11 @@ from ...training.sections import (
 from ...training.task import TrainingTask
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
-from .attribute_words import attribute_vocabulary, load_tagger, ref_attributes
 from .configuration_mattnet import MAttNetConfig
 from .modeling_mattnet import MAttNetForReferringSegmentation
 from .processing_mattnet import MAttNetProcessor
-from .region_collator import MAttNetCollator
+from .training_attributes import attribute_vocabulary, load_tagger, ref_attributes
+from .training_pairs import MAttNetCollator
 
 COUNTED_IMAGES = 2000  # from which the frequency of attributes is taken
 
@@ -95,7 +95,6 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         references = read_references(rows, model.config)
     else:
         processor, model, references = new_model(recipe, args, rows)
-    model.detector.requires_grad_(False)
     labels = model.config.attribute_labels if model.config.attributes else None
     categories = {name: label for label, name in model.config.detector_config.id2label.items()}
     protocol, interpolation = recipe.evaluation.protocol, recipe.evaluation.interpolation
@@ -106,9 +105,16 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         train_rows=references.items,
         collator=MAttNetCollator(processor, labels, recipe.data.sentences_per_ref, seed=args.seed),
         eval_rows=recipe.data.eval_rows().with_instances(),
-        evaluators=referring_evaluators(processor, protocol, interpolation, others=[comprehension]),
+        evaluators=referring_evaluators(
+            processor, protocol, interpolation, others=[comprehension], share=encode_images_once
+        ),
         pretrained={name for name, _ in model.named_parameters() if name.startswith("detector.")},
     )
+
+
+def encode_images_once(model: MAttNetForReferringSegmentation, inputs: dict) -> dict:
+    """The inputs with the detector's features, for its own regions and for the annotated objects alike."""
+    return {**inputs, "detector_features": model.detector.get_image_features(**inputs)}
 
 
 def new_model(
@@ -165,7 +171,7 @@ def read_references(rows: ReferringRows, config: MAttNetConfig) -> References:
     The references to the images of `rows`, and the attributes of `config.attribute_labels`, or else of the data set.
 
     RefShapes knows its attributes, of which those that no scene has are left out; for other data sets they are read out
-    of the sentences (`attribute_words`), as the paper does.
+    of the sentences (`training_attributes`), as the paper does.
     """
     wanted, labels = config.attributes and "subject" in config.modules, config.attribute_labels
     if rows.attribute_names:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_refseg.models.mattnet.attribute_words import (
+from hf_refseg.models.mattnet.training_attributes import (
     attribute_vocabulary,
     load_tagger,
     ref_attributes,

@@ -11,7 +11,7 @@ from hf_refseg.data import RefShapes
 from hf_refseg.data.image_references import ImageReferences
 from hf_refseg.layers.regions import Regions
 from hf_refseg.models.mattnet.matching import MAttNetMatching
-from hf_refseg.models.mattnet.region_collator import MAttNetCollator
+from hf_refseg.models.mattnet.training_pairs import MAttNetCollator
 from hf_refseg.processing.tokenization import build_blank_split_tokenizer
 
 WORDS = {"<PAD>": 0, "<UNK>": 1, **{f"{who}{n}": 2 + 5 * i + n for i, who in enumerate("abcd") for n in range(5)}}

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from ...data.objects import object_boxes
 from ...data.row_draws import RowDraws
-from .region_geometry import with_area
 
 
 class MAttNetCollator(RowDraws):
@@ -80,7 +80,7 @@ class MAttNetCollator(RowDraws):
         )
         batch = dict(self.processor(images=[item["image"] for item in items], return_tensors="pt"))
         batch |= {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"]}
-        batch |= region_lists([item["instances"] for item in items])
+        batch |= region_lists(items)
         batch["region_index"] = torch.tensor([*right, *wrong, *right])
         if self.attribute_labels:
             batch["attribute_labels"] = torch.tensor(labels, dtype=torch.float32)
@@ -104,13 +104,9 @@ class MAttNetCollator(RowDraws):
         return choices[rng.integers(len(choices))]
 
 
-def region_lists(instances: Sequence[list[dict]]) -> dict[str, list[torch.Tensor]]:
+def region_lists(items: Sequence[dict]) -> dict[str, list[torch.Tensor]]:
     """Per image region_boxes (R_i, 4) xyxy float64 and region_labels (R_i,) of its objects."""
-    names = sorted({instance["category"] for of_image in instances for instance in of_image})
+    names = sorted({thing["category"] for item in items for thing in item["instances"]})
     numbers = {name: number for number, name in enumerate(names)}
-    boxes, labels = [], []
-    for of_image in instances:
-        corners = torch.tensor([instance["box"] for instance in of_image], dtype=torch.float64)
-        boxes.append(with_area(corners.reshape(-1, 4)))
-        labels.append(torch.tensor([numbers[instance["category"]] for instance in of_image], dtype=torch.long))
-    return {"region_boxes": boxes, "region_labels": labels}
+    labels = [torch.tensor([numbers[thing["category"]] for thing in item["instances"]]) for item in items]
+    return {"region_boxes": [object_boxes(item) for item in items], "region_labels": [row.long() for row in labels]}

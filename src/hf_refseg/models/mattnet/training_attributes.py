@@ -1,8 +1,8 @@
 """
-Attributes read out of expressions, for data sets that do not list them: what the object is called, its colours, and
+Attributes read out of expressions, for data sets that do not list them: what the object is called, its colors, and
 other adjectives.
 
-The original parsed sentences with Stanford's CoreNLP and took from refer-parser2 the head noun (r1), colours (r2) and
+The original parsed sentences with Stanford's CoreNLP and took from refer-parser2 the head noun (r1), colors (r2) and
 generic adjectives (r7). Here a part-of-speech tagger and the order of words do: the head is the last noun of the first
 noun phrase, and what stands before it belongs to it. HanTa tags (`pip install hf-refseg[attributes]`), which is pure
 Python and brings its English model along.
@@ -11,7 +11,7 @@ Python and brings its English model along.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-COLOURS = frozenset(
+COLORS = frozenset(
     "white green blue red yellow black brown pink dark darker orange gray grey purple beige bright".split()
 )
 # What the original's parser files under other headings (size, place, order) or refuses as a head.
@@ -43,14 +43,14 @@ def load_tagger() -> Tagger:
 
 
 def sentence_attributes(words: list[str], tagger: Tagger) -> set[str]:
-    """Head noun, colours and other adjectives of the first noun phrase of a sentence.
+    """Head noun, colors and other adjectives of the first noun phrase of a sentence.
 
     "the man in the red shirt" gives man; "blue plaid shirt lady" gives lady and blue.
     """
     words = [word.lower() for word in words]
     found, head = set(), None
     for word, (lemma, tag) in zip(words, tagger(words) if words else (), strict=True):
-        if word in COLOURS:
+        if word in COLORS:
             found.add(word)
         elif tag.startswith(NOUN):
             if word not in REFUSED:

@@ -1,6 +1,8 @@
-"""The objects of a row in the labels of a detector."""
+"""The annotated objects of a row, as detectors and systems over regions take them."""
 
 from collections.abc import Mapping
+
+import torch
 
 
 def object_labels(row: dict, labels: Mapping[str, int]) -> list[int]:
@@ -22,3 +24,13 @@ def object_labels(row: dict, labels: Mapping[str, int]) -> list[int]:
     if unknown:
         raise ValueError(f"image {row['image_id']} holds {sorted(unknown)}; the detector knows {list(labels)}")
     return [labels[thing["category"]] for thing in row["instances"]]
+
+
+def object_boxes(row: dict) -> torch.Tensor:
+    """The boxes of the annotated objects of a row: (R, 4) float64, xyxy in pixels of the image, exclusive end.
+
+    A box of no width or height, as a few of COCO's annotations have, becomes one pixel wide or high.
+    """
+    boxes = torch.tensor([thing["box"] for thing in row["instances"]], dtype=torch.float64).reshape(-1, 4)
+    flat = boxes[:, 2:] == boxes[:, :2]
+    return torch.cat([boxes[:, :2], boxes[:, 2:] + flat], 1)
