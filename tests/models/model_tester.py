@@ -156,6 +156,20 @@ class ModelTester:
         assert loss.dtype == torch.float32
         assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
 
+    def test_every_part_has_the_precision_that_is_asked_for(self, model, tmp_path):
+        """Also parts of parts whose configuration says another one: that in which they were trained."""
+
+        def trained_in_float32(config):
+            config.dtype = torch.float32
+            for name in config.sub_configs:
+                trained_in_float32(getattr(config, name))
+
+        trained_in_float32(model.config)
+        model.save_pretrained(tmp_path)
+        half = AutoModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        others = [name for name, parameter in half.named_parameters() if parameter.dtype != torch.bfloat16]
+        assert not others, f"{others} are not in bfloat16"
+
     def test_autocast(self, model, inputs, labels):
         with torch.no_grad():
             exact = model(**inputs).logits

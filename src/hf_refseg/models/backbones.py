@@ -1,11 +1,13 @@
 """The backbone that a configuration describes: one of the papers' own, or any other of transformers or timm."""
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def load_backbone(config: PreTrainedConfig) -> PreTrainedModel:
     """
-    A new backbone with random weights.
+    A new backbone with random weights, in the precision in which the model around it is being built. Its configuration
+    may say another one: that of the checkpoint it was saved in.
 
     Ours are found by the name of their type: in a folder with remote code every file has classes of its own, so that
     `AutoBackbone` would not recognize the class of their configuration.
@@ -13,7 +15,7 @@ def load_backbone(config: PreTrainedConfig) -> PreTrainedModel:
     Args:
         config: of the model around it; `config.backbone_config` describes the backbone.
     """
-    backbone_config = config.backbone_config
+    backbone_config, dtype = config.backbone_config, torch.get_default_dtype()
     if backbone_config.model_type == "refseg_caffe_resnet":
         from .caffe_resnet.modeling_caffe_resnet import CaffeResNetBackbone as Backbone
     elif backbone_config.model_type == "refseg_vgg_fcn":
@@ -23,5 +25,5 @@ def load_backbone(config: PreTrainedConfig) -> PreTrainedModel:
     else:
         from transformers.models.auto.modeling_auto import AutoBackbone
 
-        return AutoBackbone.from_config(backbone_config)
-    return Backbone._from_config(backbone_config)
+        return AutoBackbone.from_config(backbone_config, dtype=dtype)
+    return Backbone._from_config(backbone_config, dtype=dtype)

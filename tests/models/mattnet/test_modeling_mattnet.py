@@ -319,6 +319,19 @@ def test_attentions_are_what_the_paper_draws(model, image):
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@torch.no_grad()
+def test_the_whole_way_in_other_precisions(model, image, dtype, tmp_path):
+    exact = model(image, WORDS).region_scores
+    model.save_pretrained(tmp_path)
+    other = MAttNetForReferringSegmentation.from_pretrained(tmp_path, dtype=dtype)
+    outputs = other(image, WORDS)
+    assert outputs.pred_boxes.dtype == outputs.region_scores.dtype == torch.float32
+    assert outputs.region_scores.shape[0] == 2 and outputs.region_scores.isfinite().all()
+    if dtype == torch.float64:
+        torch.testing.assert_close(outputs.region_scores, exact, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("modules", [["subject"], ["subject", "location"], ["location", "relationship"]])
 @torch.no_grad()
 def test_every_row_of_the_ablation_runs(image, modules):
