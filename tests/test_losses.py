@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from hf_refseg.losses import (
     attribute_loss,
     attribute_weights,
-    dice_and_cross_entropy,
     ranking_loss,
     segmentation_loss,
     sum_over_cells,
@@ -44,32 +43,11 @@ def test_hu_weighs_foreground_and_background_and_averages_over_cells():
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_dice_is_of_each_expression():
-    expected = sum(cross_entropy(p, y) for _, p, y in cells()) / 8
-    for expression in (0, 1):
-        own = [(1 / (1 + math.exp(-p)), y) for n, p, y in cells() if n == expression]
-        overlap, sizes = sum(p * y for p, y in own), sum(p + y for p, y in own)
-        expected += (1 - (2 * overlap + 1) / (sizes + 1)) / 2
-    assert dice_and_cross_entropy(torch.tensor(LOGITS), torch.tensor(TARGET)).item() == pytest.approx(
-        expected, rel=1e-6
-    )
-
-
-def test_dice_of_an_empty_mask_is_finite_and_falls_with_what_is_painted():
-    nothing = torch.zeros(1, 4, 4)
-    painted = [dice_and_cross_entropy(torch.full((1, 4, 4), logit), nothing).item() for logit in (-20.0, -2.0, 2.0)]
-    assert painted[0] == pytest.approx(0, abs=1e-6) and painted == sorted(painted)
-
-
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [("sum_over_cells", sum_over_cells), ("dice_and_cross_entropy", dice_and_cross_entropy)],
-)
-def test_a_configuration_names_its_loss_which_is_computed_in_float32(name, function):
+def test_a_configuration_names_its_loss_which_is_computed_in_float32():
     logits, target = torch.tensor(LOGITS), torch.tensor(TARGET)
-    loss = segmentation_loss(SimpleNamespace(loss=name), logits.bfloat16(), target)
+    loss = segmentation_loss(SimpleNamespace(loss="sum_over_cells"), logits.bfloat16(), target)
     assert loss.dtype == torch.float32
-    assert loss == function(logits.bfloat16().float(), target)
+    assert loss == sum_over_cells(logits.bfloat16().float(), target)
 
 
 def test_the_weights_of_the_configuration_reach_the_loss():

@@ -6,6 +6,8 @@ from hf_refseg.layers.regions import Regions
 from hf_refseg.models.cac.configuration_cac import CacConfig
 from hf_refseg.models.cac.modeling_cac import CacForReferringSegmentation
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from hf_refseg.models.context_rmi.configuration_context_rmi import ContextRmiConfig
+from hf_refseg.models.context_rmi.modeling_context_rmi import ContextRmiForReferringSegmentation
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
 from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation
 from hf_refseg.models.lstm_cnn.configuration_lstm_cnn import LstmCnnConfig
@@ -34,6 +36,16 @@ def tiny_rmi(**kwargs) -> RmiForReferringSegmentation:
     sizes = {"word_embedding_size": 10, "lstm_hidden_size": 12, "visual_size": 14, "hidden_size": 16}
     defaults = {"backbone_config": tiny_caffe_resnet_config(), "vocab_size": VOCAB_SIZE, **sizes}
     return RmiForReferringSegmentation(RmiConfig(**{**defaults, **kwargs})).eval()
+
+
+def tiny_context_rmi(**kwargs) -> ContextRmiForReferringSegmentation:
+    """RMI with context for inputs of any size, words at stride 8 and masks at stride 4."""
+    sizes = {"word_embedding_size": 10, "lstm_hidden_size": 12, "visual_size": 10, "hidden_size": 16}
+    sizes |= {"context_size": 8, "detail_size": 6, "vocab_size": VOCAB_SIZE}
+    backbone = tiny_caffe_resnet_config(out_features=["stage1", "stage4"])
+    return ContextRmiForReferringSegmentation(
+        ContextRmiConfig(**{"backbone_config": backbone, **sizes, **kwargs})
+    ).eval()
 
 
 def tiny_lstm_cnn(**kwargs) -> LstmCnnForReferringSegmentation:

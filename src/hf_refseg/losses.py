@@ -32,30 +32,11 @@ def weighted_mean(
     return F.binary_cross_entropy_with_logits(logits, target, weight=weight)
 
 
-def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    r"""
-    Mean cross-entropy plus the Dice loss of Milletari et al. 2016, 1 - (2 \sum p y + 1) / (\sum p + \sum y + 1).
-
-    Dice weighs small and large masks alike; the 1 keeps it defined, and a brake on every painted cell, where nothing is
-    meant.
-
-    Args:
-        logits, target: (N, h, w); the target in [0, 1].
-    """
-    target = target.to(logits)
-    probability = logits.sigmoid()
-    overlap = (probability * target).sum((1, 2))  # (N, h, w) -> (N,)
-    dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
-    return F.binary_cross_entropy_with_logits(logits, target) + dice.mean()
-
-
 def segmentation_loss(config, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The loss that `config.loss` names, with the weights of the configuration, in float32."""
     logits = logits.float()
     if config.loss == "sum_over_cells":
         return sum_over_cells(logits, target)
-    if config.loss == "dice_and_cross_entropy":
-        return dice_and_cross_entropy(logits, target)
     return weighted_mean(logits, target, config.foreground_weight, config.background_weight)
 
 

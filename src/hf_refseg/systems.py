@@ -84,6 +84,7 @@ SYSTEMS = (
     System("hulanet", "HulaNet", "referring", image_processor="mask_rcnn"),
     System("mattnet", "MAttNet", "referring", image_processor="mask_rcnn"),
     System("rmi", "Rmi", "referring"),
+    System("context_rmi", "ContextRmi", "referring", image_processor="rmi"),
 )
 
 

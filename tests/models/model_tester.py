@@ -92,7 +92,8 @@ class ModelTester:
             loaded, report = auto_class.from_pretrained(tmp_path, output_loading_info=True)
             assert type(loaded) is type(model)
             assert not any(report.values()), report
-            torch.testing.assert_close(loaded(**inputs).logits, expected, rtol=0, atol=0)
+            # Copied, for the file's memory is not aligned, and there some kernels round the last bit differently.
+            torch.testing.assert_close(copy.deepcopy(loaded)(**inputs).logits, expected, rtol=0, atol=0)
 
     @torch.no_grad()
     def test_batch_equals_single(self, model, inputs):

@@ -81,9 +81,8 @@ def run(case: GoldenCase) -> list[Comparison]:
         mean_state = resize_bilinear_tf1(outputs.explanation.word_maps[-1][:, None], size)[:, 0]
         check("mult_state_s4", mean_state[:, ::4, ::4])
         with torch.no_grad():
-            features = model.get_image_features(pixel_values)
-            states = model.multimodal_states(features, input_ids, input_ids != 0, torch.arange(len(input_ids)))
-            for step, (hidden, cell) in enumerate(states):
+            features, words = model.get_image_features(**inputs), model.get_text_features(**inputs)
+            for step, (hidden, cell) in enumerate(model.multimodal_lstm.read(features.visual_gates, words)):
                 if f"h_a_{step}_s" in expected:
                     hidden, cell = (nhwc(state).flatten(0, 2) for state in (hidden, cell))  # (N, D, h, w) -> (Nhw, D)
                     check(f"h_a_{step}_s", hidden[::37, ::10])

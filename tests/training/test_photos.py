@@ -17,7 +17,7 @@ from hf_refseg.training.photos import PhotoRecipe, build, draw_expressions, trai
 from hf_refseg.training.pixel_naming import CATEGORIES, IGNORE, WORD_NORM, PixelNames, name_map, name_words
 
 SIZES = {"word_embedding_size": 12, "lstm_hidden_size": 8, "visual_size": 12, "hidden_size": 8}
-ADDITIONS = {"word_similarity": True, "context_size": 8, "detail_size": 4, "loss": "dice_and_cross_entropy"}
+ADDITIONS = {"context_size": 8, "detail_size": 4, "loss": "dice_and_cross_entropy"}
 
 
 @pytest.fixture(scope="module")

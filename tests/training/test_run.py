@@ -35,7 +35,7 @@ SETTINGS = {
     "image_size": 48, "processor.size": 48, "flip_probability": 0.5, "hidden_size": 8, "use_cpu": True,
     "model.backbone_config": BACKBONE, "detail_size": 0, "load_best_model_at_end": False,
     "eval_strategy": "no", "save_total_limit": 3, "warmup_steps": 3, "logging_steps": 10, "disable_tqdm": True,
-    "report_to": "none", "naming.steps": 2, "freeze": "null", "context_size": 0,
+    "report_to": "none", "naming.steps": 2, "freeze": "null", "context_size": 8,
 }  # fmt: skip
 
 

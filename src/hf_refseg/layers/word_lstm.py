@@ -36,7 +36,7 @@ class WordLstm(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.empty(4 * hidden_size))
 
-    def initialise(self):
+    def initialize(self):
         """Glorot uniform over the whole kernel, of which BasicLSTMCell stores both parts as one matrix."""
         limit = (6 / (self.weight_ih.shape[1] + self.hidden_size + 4 * self.hidden_size)) ** 0.5
         init.uniform_(self.weight_ih, -limit, limit)

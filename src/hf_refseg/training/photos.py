@@ -30,11 +30,11 @@ from ..data.coco_categories import NOUNS, PERSON_WORDS
 from ..data.photo_views import pastable_objects, random_view
 from ..data.photos import Photo, View, read_photos
 from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expressions
+from ..models.context_rmi.configuration_context_rmi import ContextRmiConfig
+from ..models.context_rmi.modeling_context_rmi import ContextRmiForReferringSegmentation
+from ..models.context_rmi.processing_context_rmi import ContextRmiProcessor
 from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
-from ..models.rmi.configuration_rmi import RmiConfig
 from ..models.rmi.image_processing_rmi import RmiImageProcessor
-from ..models.rmi.modeling_rmi import RmiForReferringSegmentation
-from ..models.rmi.processing_rmi import RmiProcessor
 from ..processing.tokenization import tokenizer_from_sentences
 from .evaluate_photos import evaluate_photos, write_photo_results
 from .moving_average import moving_average
@@ -84,7 +84,9 @@ class PhotoRecipe:
     naming: dict = field(default_factory=dict)
 
 
-def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForReferringSegmentation, RmiProcessor]:
+def build(
+    recipe: PhotoRecipe, data: Path, photos: list[Photo]
+) -> tuple[ContextRmiForReferringSegmentation, ContextRmiProcessor]:
     """The model on its published trunk, and the processor with a vocabulary of all words that training can meet."""
     sentences = [text for photo in photos for texts in photo.sentences.values() for text in texts]
     nouns = [noun for nouns in NOUNS.values() for noun in nouns]
@@ -94,9 +96,11 @@ def build(recipe: PhotoRecipe, data: Path, photos: list[Photo]) -> tuple[RmiForR
     image_processor = RmiImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
     trunk = RefSegMobileNetV2Config.from_json_file(data / recipe.trunk_config)
     trunk.set_output_features_output_indices(out_features=["stage2", "deeplab"], out_indices=None)
-    model = RmiForReferringSegmentation(RmiConfig(backbone_config=trunk, vocab_size=len(tokenizer), **recipe.model))
+    model = ContextRmiForReferringSegmentation(
+        ContextRmiConfig(backbone_config=trunk, vocab_size=len(tokenizer), **recipe.model)
+    )
     model.backbone.load_state_dict({name: tensor.float() for name, tensor in load_file(data / recipe.trunk).items()})
-    return model, RmiProcessor(image_processor, tokenizer)
+    return model, ContextRmiProcessor(image_processor, tokenizer)
 
 
 def draw_expressions(view: View, recipe: PhotoRecipe, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:

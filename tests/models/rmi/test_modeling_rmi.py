@@ -48,14 +48,40 @@ class TestRmi(ModelTester):
         assert not outputs.explanation.word_maps[0][0].any(), "nothing has been read yet at the first sample's padding"
         assert outputs.explanation.word_maps[0][2].any()
         with torch.no_grad():
-            states = model.multimodal_states(
-                model.get_image_features(inputs["pixel_values"]),
-                inputs["input_ids"],
-                inputs["attention_mask"].bool(),
-                inputs["image_index"],
-            )
+            features, words = model.get_image_features(**inputs), model.get_text_features(**inputs)
+            states = model.multimodal_lstm.read(features.visual_gates[inputs["image_index"]], words)
             for attention, (hidden, _) in zip(outputs.explanation.word_maps, states, strict=True):
                 torch.testing.assert_close(attention, safe_atanh(hidden).mean(1), rtol=1e-4, atol=1e-6)
+
+    @torch.no_grad()
+    def test_the_configuration_can_ask_for_the_explanation(self, model, inputs):
+        assert model(**inputs).explanation is None
+        model.config.output_attentions = True
+        assert model(**inputs).explanation.word_maps.shape == (4, 3, 8, 8)
+        assert model(**inputs, output_attentions=False).explanation is None
+
+    def test_word_maps_have_gradients(self, model, inputs):
+        maps = model(**inputs, output_attentions=True).explanation.word_maps
+        assert torch.autograd.grad(maps[1, 2].sum(), model.multimodal_lstm.word_gates.weight)[0].any()
+
+    def test_packed_words_equal_words_in_step_wherever_the_padding_lies(self, model):
+        words = torch.tensor([[5, 0, 6, 0], [7, 8, 9, 4], [0, 0, 0, 0], [0, 3, 0, 2], [6, 0, 0, 0]])
+        image_index, pixels = torch.tensor([0, 1, 1, 1, 0]), torch.randn(2, 3, 64, 64)
+        arguments = model.get_image_features(pixels), model.get_text_features(words), image_index, True
+        in_step, in_step_maps = model._segment(*arguments)
+        packed, packed_maps = model._segment_packed(*arguments)
+        with torch.no_grad():
+            in_place, in_place_maps = model._segment_packed(*arguments)
+        for logits, maps in ((packed, packed_maps), (in_place, in_place_maps)):
+            torch.testing.assert_close(logits, in_step, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(maps, in_step_maps, rtol=1e-4, atol=1e-6)
+        for name in ("multimodal_lstm.state_gates.weight", "word_embeddings.weight", "visual_projection.weight"):
+            gradients = [
+                torch.autograd.grad((logits**2).sum(), model.get_parameter(name), retain_graph=True)[0]
+                for logits in (packed, in_step)
+            ]
+            assert gradients[0].abs().sum() > 0
+            torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
     def test_the_embedding_of_padding_is_never_read(self, model, inputs, labels):
         model(**inputs, labels=labels).loss.backward()
@@ -109,5 +135,16 @@ def test_any_backbone(backbone, tmp_path):
 def test_config_refuses_what_it_cannot_mean():
     with pytest.raises(StrictDataclassFieldValidationError, match="loss"):
         RmiConfig(loss="mean")
+    with pytest.raises(ValueError, match="RmiConfig has no 'hiden_size'; did you mean 'hidden_size'"):
+        RmiConfig(hiden_size=3)
+    with pytest.raises(ValueError, match="RmiConfig has no 'detail'; it has backbone_config, vocab_size"):
+        RmiConfig(detail=3)
     with pytest.raises(StrictDataclassClassValidationError, match="output_stride must be 8, 16 or 32, got 4"):
         RmiConfig(backbone_config={"model_type": "refseg_caffe_resnet", "output_stride": 4})
+
+
+def test_saturated_state_stays_finite_in_bfloat16():
+    state = torch.tensor([-1.0, 1.0], dtype=torch.bfloat16, requires_grad=True)
+    output = safe_atanh(state)
+    output.sum().backward()
+    assert output.isfinite().all() and state.grad.isfinite().all()

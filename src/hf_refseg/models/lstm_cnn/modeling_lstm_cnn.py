@@ -59,7 +59,7 @@ class LstmCnnPreTrainedModel(PreTrainedModel):
         if isinstance(module, nn.Embedding):
             init.uniform_(module.weight, -0.08, 0.08)
         elif isinstance(module, WordLstm):
-            module.initialise()
+            module.initialize()
         elif isinstance(module, nn.ConvTranspose2d):
             init.copy_(module.weight, bilinear_kernel(module.stride[0]))
         elif hasattr(module, "initial_std"):

@@ -1,8 +1,8 @@
 """
 Recurrent Multimodal Interaction (Liu, Lin, Shen, Yang, Lu, Yuille, ICCV 2017), in the paper's order.
 
-An LSTM reads the words; a second, convolutional LSTM shared by all cells of the feature map reads, word by word, the
-word, the first LSTM's state, the visual feature and the position of its cell. Its last state gives the mask.
+An LSTM reads the words. A second, convolutional LSTM, shared by all cells of the feature map, reads word by word: the
+word, the first LSTM's state, and the visual feature and the position of its cell. Its last state gives the mask.
 
 The kernel of the multimodal LSTM is kept as its three natural parts: what an image contributes is computed once per
 image, what a word contributes once per word, and only the recurrent part per cell and word. The original multiplies
@@ -12,17 +12,16 @@ B images, N expressions, T words, E embedding, D multimodal state, (H, W) input,
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from ...layers.image_index import resolve_image_index
-from ...layers.inputs import check_expressions, check_labels, check_pixel_values
+from ...layers.inputs import check_expressions, check_labels, check_pixel_values, values_are_readable
 from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
@@ -30,155 +29,81 @@ from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
 from ..backbones import load_backbone
 from .configuration_rmi import RmiConfig
-from .context_decoder import ContextDecoder
-
-
-@dataclass
-class RmiImageFeatures(ModelOutput):
-    """
-    Everything about B images that needs no words; reusable for any number of expressions.
-
-    Args:
-        visual_gates: (B, 4D, h, w), what image and position add to the gates of the multimodal LSTM.
-        input_size: (H, W) of the network's input.
-        visual: (B, V, h, w) normalised visual features; with `config.word_similarity`.
-        detail: (B, S, h', w') feature map of smaller stride; with `config.detail_size`.
-    """
-
-    visual_gates: torch.FloatTensor | None = None
-    input_size: tuple[int, int] | None = None
-    visual: torch.FloatTensor | None = None
-    detail: torch.FloatTensor | None = None
-
-
-@dataclass
-class RmiExplanation(ModelOutput):
-    """
-    What the paper draws (Fig. 5).
-
-    Args:
-        word_maps: (T, N, h, w), the mean multimodal state of each cell after each word.
-    """
-
-    word_maps: torch.FloatTensor | None = None
+from .outputs_rmi import RmiExplanation, RmiImageFeatures, RmiTextFeatures
 
 
 class MultimodalLstm(nn.Module):
     """The convolutional LSTM with 1x1 kernels of Eq. 6: one cell, shared by all positions (i, j)."""
 
-    def __init__(self, visual_size: int, word_size: int, hidden_size: int, word_similarity: bool = False):
+    def __init__(self, visual_size: int, word_size: int, hidden_size: int):
         super().__init__()
         self.visual_gates = nn.Conv2d(visual_size, 4 * hidden_size, 1)
         self.word_gates = nn.Linear(word_size, 4 * hidden_size, bias=False)
         self.state_gates = nn.Conv2d(hidden_size, 4 * hidden_size, 1, bias=False)
-        self.similarity_gates = nn.Conv2d(1, 4 * hidden_size, 1, bias=False) if word_similarity else None
 
-    def gates(self, visual_gates, word_gates, hidden, similarity=None) -> torch.Tensor:
-        """(N, 4D, h, w), (N, 4D), (N, D, h, w) and (N, h, w) to the gates (N, 4D, h, w) of one step."""
-        gates = visual_gates + word_gates[:, :, None, None]  # (N, 4D) -> (N, 4D, 1, 1)
-        if similarity is None:
-            return gates + self.state_gates(hidden)
-        # The similarity is one more input channel of the same product, which is cheaper than a product of its own.
-        state = torch.cat([hidden, similarity[:, None]], 1)  # (N, D, h, w) + (N, 1, h, w) -> (N, D + 1, h, w)
-        weight = torch.cat([self.state_gates.weight, self.similarity_gates.weight], 1)  # (4D, D + 1, 1, 1)
-        return gates + F.conv2d(state, weight)
+    def initialize(self):
+        """Glorot uniform over all parts of the kernel, one matrix in the original; biases of 1 on the forget gates."""
+        parts = [part.weight for part in self.children()]
+        limit = (6 / (sum(part.shape[1] for part in parts) + len(parts[0]))) ** 0.5
+        for part in parts:
+            init.uniform_(part, -limit, limit)
+        init.copy_(self.visual_gates.bias, forget_bias(self.state_gates.in_channels))
 
-    def forward(
-        self,
-        visual_gates: torch.Tensor,
-        word_gates: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        image_index: torch.Tensor,
-        similarity: torch.Tensor | None = None,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def read(self, visual_gates: torch.Tensor, words: RmiTextFeatures) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """
-        Yield the hidden and cell state (N, D, h, w) after each word; padded steps leave them as they are.
+        Yield the hidden and cell state (N, D, h, w) after each of the T words; padding leaves them as they are.
+
+        No step depends on the values of a tensor, as GPUs and compilation want it.
 
         Args:
-            visual_gates: (B, 4D, h, w).
-            word_gates: (N, T, 4D).
-            attention_mask: (N, T) bool; None where no step is padded.
-            image_index: (N,).
-            similarity: (N, T, h, w) of each word and cell, with `config.word_similarity`.
+            visual_gates: (N, 4D, h, w) of the image of each expression.
         """
-        visual_gates = visual_gates[image_index]  # (B, 4D, h, w) -> (N, 4D, h, w)
         batch, size, height, width = visual_gates.shape
         hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
-        for step in range(word_gates.shape[1]):
-            similar = None if similarity is None else similarity[:, step]
-            gates = self.gates(visual_gates, word_gates[:, step], hidden, similar)
+        for step in range(words.attention_mask.shape[1]):
+            gates = visual_gates + words.at(slice(None), step) + self.state_gates(hidden)  # (N, 4D, h, w)
             new_hidden, new_cell = lstm_cell(gates, cell)
-            if attention_mask is None:
-                hidden, cell = new_hidden, new_cell
-            else:
-                keep = attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
-                hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
+            keep = words.attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
+            hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             yield hidden, cell
 
     def read_packed(
-        self,
-        visual_gates: torch.Tensor,
-        word_gates: torch.Tensor,
-        num_reading: list[int],
-        image_index: torch.Tensor,
-        similarity: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        self, visual_gates: torch.Tensor, words: RmiTextFeatures, rows: torch.Tensor
+    ) -> Iterator[torch.Tensor]:
         """
-        The same for expressions sorted by falling length: step t reads a word of the first `num_reading[t]` only.
+        The same without the steps of padding, which cost as much as words: for CPUs.
+
+        Without gradients it works in place, since there the recurrence is bound by the memory's speed.
 
         Args:
-            visual_gates: (B, 4D, h, w).
-            word_gates: (N, T, 4D), every expression from step 0 on.
-            num_reading: T falling numbers of expressions.
-            image_index: (N,).
-            similarity: (N, T, h, w).
+            visual_gates: (n, 4D, h, w) of the image of each of the `rows`.
+            rows: (n,) the expressions to read, the longest first.
 
-        Returns:
-            (N, D, h, w) the hidden state after the last word of each.
+        Yields:
+            The hidden state (n', D, h, w) of the n' first rows, those that are not at their end: before the first word,
+            and after each. Without gradients the next step overwrites it.
         """
-        # Contiguous, for in the layout of a channels-last backbone the gates are slow to cut in four.
-        visual_gates = visual_gates[image_index].contiguous()  # (B, 4D, h, w) -> (N, 4D, h, w)
+        mask = words.attention_mask[rows]
+        steps = mask.int().argsort(dim=1, descending=True, stable=True)  # (n, T), those of words before padding
+        num_reading = mask.sum(1)[:, None] > torch.arange(mask.shape[1])  # (n, 1) > (T,) -> (n, T)
         batch, size, height, width = visual_gates.shape
-        hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
-        done = []  # states of the expressions that ended, the shortest first
-        for step, reading in enumerate([*num_reading, 0]):
-            if reading < len(hidden):
-                done.append(hidden[reading:])
-                visual_gates, hidden, cell = visual_gates[:reading], hidden[:reading], cell[:reading]
-            if reading:
-                similar = None if similarity is None else similarity[:reading, step]
-                gates = self.gates(visual_gates, word_gates[:reading, step], hidden, similar)
-                hidden, cell = lstm_cell(gates, cell)
-        return torch.cat(done[::-1])
-
-    def infer(
-        self, visual_gates: torch.Tensor, word_gates: torch.Tensor, similarity: torch.Tensor | None = None
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """
-        The same for one expression without padding and without gradient, in place: the yielded tensors are reused.
-
-        On a CPU the recurrence is bound by memory traffic, so every temporary of `forward` costs; and the state is
-        zero before the first word, which needs no product at all.
-
-        Args:
-            visual_gates: (1, 4D, h, w).
-            word_gates: (T, 4D).
-            similarity: (T, h, w).
-        """
-        _, size, height, width = visual_gates.shape
-        hidden = visual_gates.new_zeros(1, size // 4, height, width)
-        cell = torch.zeros_like(hidden)
-        for step, words in enumerate(word_gates):
-            if step == 0:
-                gates = visual_gates + words[:, None, None]  # (4D,) -> (4D, 1, 1), over (1, 4D, h, w)
+        hidden, cell = visual_gates.new_zeros(2, batch, size // 4, height, width)
+        yield hidden
+        for number, reading in enumerate(num_reading.sum(0).tolist()):  # (n, T) -> (T,), falling
+            if not reading:
+                return
+            hidden, cell = hidden[:reading], cell[:reading]
+            gates = visual_gates[:reading] + words.at(rows[:reading], steps[:reading, number])  # (n', 4D, h, w)
+            if torch.is_grad_enabled():
+                hidden, cell = lstm_cell(gates + self.state_gates(hidden), cell)
             else:
-                gates = F.conv2d(hidden, self.state_gates.weight, words).add_(visual_gates)  # (1, D, ..) -> (1, 4D, ..)
-            if similarity is not None:
-                gates.add_(self.similarity_gates(similarity[None, step, None]))  # (T, h, w) -> (1, 4D, h, w)
-            input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)  # (1, 4D, h, w) -> 4 x (1, D, h, w)
-            cell.mul_(forget_gate.sigmoid_()).addcmul_(input_gate.sigmoid_(), candidate.tanh_())
-            torch.tanh(cell, out=hidden).mul_(output_gate.sigmoid_())
-            yield hidden, cell
+                if number:  # before the first word the state is zero
+                    weight = self.state_gates.weight[None, :, :, 0, 0].to(gates.dtype)  # (4D, D, 1, 1) -> (1, 4D, D)
+                    gates.flatten(2).baddbmm_(weight.expand(reading, -1, -1), hidden.flatten(2))
+                input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)  # -> 4 x (n', D, h, w)
+                cell.mul_(forget_gate.sigmoid_()).addcmul_(input_gate.sigmoid_(), candidate.tanh_())
+                torch.tanh(cell, out=hidden).mul_(output_gate.sigmoid_())
+            yield hidden
 
 
 def safe_atanh(state: torch.Tensor) -> torch.Tensor:
@@ -192,11 +117,12 @@ class RmiPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image", "text")
+    _input_embed_layer = "word_embeddings"
     _no_split_modules = ["CaffeResNetUnit"]  # not MultimodalLstm: FSDP would shard its parts, which we call one by one
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        """Glorot uniform kernels, zero biases but 1 on forget gates, embedding U(-0.08, 0.08)."""
+        """Glorot uniform kernels, zero biases except for the forget gates, embedding U(-0.08, 0.08)."""
         super()._init_weights(module)
         if isinstance(module, nn.Embedding):
             init.uniform_(module.weight, -0.08, 0.08)
@@ -204,15 +130,8 @@ class RmiPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, WordLstm):
-            module.initialise()
-        elif isinstance(module, MultimodalLstm):
-            parts = [module.visual_gates, module.word_gates, module.state_gates]
-            gates = module.visual_gates.out_channels
-            limit = (6 / (sum(part.weight.shape[1] for part in parts) + gates)) ** 0.5
-            for part in parts if module.similarity_gates is None else [*parts, module.similarity_gates]:
-                init.uniform_(part.weight, -limit, limit)
-            init.copy_(module.visual_gates.bias, forget_bias(gates // 4))
+        elif isinstance(module, (WordLstm, MultimodalLstm)):
+            module.initialize()
 
 
 class RmiForReferringSegmentation(RmiPreTrainedModel):
@@ -226,83 +145,65 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             config.vocab_size, config.word_embedding_size, padding_idx=config.pad_token_id
         )
         self.word_lstm = WordLstm(config.word_embedding_size, config.lstm_hidden_size)
-        self.multimodal_lstm = MultimodalLstm(
-            visual_size=config.visual_size + NUM_COORDINATES,
-            word_size=config.word_embedding_size + config.lstm_hidden_size,
-            hidden_size=config.hidden_size,
-            word_similarity=config.word_similarity,
-        )
-        if config.context_size:
-            self.classifier = ContextDecoder(
-                config.hidden_size, config.context_size, self.backbone.channels[0], config.detail_size
-            )
-        else:
-            self.classifier = nn.Conv2d(config.hidden_size, 1, 1)
+        visual_size = config.visual_size + NUM_COORDINATES
+        word_size = config.word_embedding_size + config.lstm_hidden_size
+        self.multimodal_lstm = MultimodalLstm(visual_size, word_size, config.hidden_size)
+        self.classifier = nn.Conv2d(config.hidden_size, 1, 1)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.word_embeddings
+    def get_text_features(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
+    ) -> RmiTextFeatures:
+        """
+        The LSTM over the words, and what each word adds to the gates of the multimodal LSTM.
 
-    def set_input_embeddings(self, value: nn.Embedding):
-        self.word_embeddings = value
+        Args:
+            input_ids: (N, T), padded anywhere; every expression skips its own padding.
+            attention_mask: (N, T), 0 on padding; made from `config.pad_token_id` when absent.
+        """
+        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
+        if attention_mask is None:
+            attention_mask = input_ids != self.config.pad_token_id
+        attention_mask = attention_mask.bool()
+        words = self.word_embeddings(input_ids)  # (N, T) -> (N, T, E)
+        sentence, _ = self.word_lstm(words, attention_mask)  # (N, T, E) -> (N, T, L); h_t of Eq. 3
+        words = torch.cat([words, F.normalize(sentence, dim=-1, eps=1e-6)], -1)  # (N, T, E + L); l_t
+        return RmiTextFeatures(self.multimodal_lstm.word_gates(words), attention_mask)  # (N, T, E + L) -> (N, T, 4D)
 
     def get_image_features(self, pixel_values: torch.Tensor, **kwargs) -> RmiImageFeatures:
         """
-        All that needs no words: backbone, projection, and the visual and spatial part of the multimodal gates.
+        The visual features of the cells, and what they and the positions add to the gates of the multimodal LSTM.
 
         Args:
             pixel_values: (B, 3, H, W) as the processor returns them; brought to the model's dtype.
         """
+        _, visual = self.encode_image(pixel_values)
+        return RmiImageFeatures(self.get_visual_gates(visual), tuple(pixel_values.shape[-2:]))
+
+    def encode_image(self, pixel_values: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """The backbone's feature maps, and the visual feature of each cell: (B, 3, H, W) -> (B, V, h, w)."""
         check_pixel_values(pixel_values)
-        pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
-        maps = self.backbone(pixel_values).feature_maps  # (B, 3, H, W) -> (B, C, h, w) each
-        visual = F.normalize(self.visual_projection(maps[-1]), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
+        maps = self.backbone(pixel_values.to(self.visual_projection.weight.dtype)).feature_maps  # each (B, C, h, w)
+        return maps, F.normalize(self.visual_projection(maps[-1]), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
+
+    def get_visual_gates(self, visual: torch.Tensor) -> torch.Tensor:
+        """What visual feature and position add to the gates of each cell: (B, V, h, w) -> (B, 4D, h, w)."""
         batch, _, height, width = visual.shape
         position = spatial_coordinates(height, width, visual.device, visual.dtype).expand(batch, -1, -1, -1)
         cells = torch.cat([visual, position], 1)  # (B, V, h, w) + (B, 8, h, w) -> (B, V + 8, h, w)
-        return RmiImageFeatures(
-            visual_gates=self.multimodal_lstm.visual_gates(cells),  # (B, V + 8, h, w) -> (B, 4D, h, w)
-            input_size=tuple(pixel_values.shape[-2:]),
-            visual=visual if self.config.word_similarity else None,
-            detail=maps[0] if self.config.detail_size else None,
-        )
+        return self.multimodal_lstm.visual_gates(cells)  # (B, V + 8, h, w) -> (B, 4D, h, w)
 
-    def get_word_gates(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """What each word and the sentence up to it add to the gates of every cell: (N, T) -> (N, T, 4D)."""
-        words = self.word_embeddings(input_ids)  # (N, T) -> (N, T, E)
-        sentence, _ = self.word_lstm(words, attention_mask)  # (N, T, E) -> (N, T, L); h_t of Eq. 3
-        sentence = F.normalize(sentence, dim=-1, eps=1e-6)
-        return self.multimodal_lstm.word_gates(torch.cat([words, sentence], -1))  # (N, T, E + L) -> (N, T, 4D)
-
-    def get_word_similarity(
-        self, image_features: RmiImageFeatures, input_ids: torch.Tensor, image_index: torch.Tensor
-    ) -> torch.Tensor | None:
-        """Product of each word and each cell's visual feature (N, T, h, w), where the config asks for it."""
-        if not self.config.word_similarity:
-            return None
-        words = self.word_embeddings(input_ids)  # (N, T) -> (N, T, V)
-        return torch.einsum("ntv,nvhw->nthw", words, image_features.visual[image_index])  # (N, T, h, w)
-
-    def multimodal_states(
-        self,
-        image_features: RmiImageFeatures,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        image_index: torch.Tensor,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Hidden and cell state (N, D, h, w) of the multimodal LSTM after each of the T words."""
-        word_gates = self.get_word_gates(input_ids, attention_mask)
-        similarity = self.get_word_similarity(image_features, input_ids, image_index)
-        return self.multimodal_lstm(image_features.visual_gates, word_gates, attention_mask, image_index, similarity)
+    def words_in_cells(
+        self, image_features: RmiImageFeatures, text_features: RmiTextFeatures, image_index: torch.Tensor
+    ) -> RmiTextFeatures:
+        """What the cells read, word by word through `at`; in the paper a word is the same in all of them."""
+        return text_features
 
     def classify(
         self, hidden: torch.Tensor, image_features: RmiImageFeatures, image_index: torch.Tensor
     ) -> torch.Tensor:
         """Mask logits on the grid from the last multimodal state: (N, D, h, w) -> (N, h, w)."""
-        state = F.relu(safe_atanh(hidden))
-        if self.config.detail_size:
-            return self.classifier(state, image_features.detail[image_index])[:, 0]  # (N, D, h, w) -> (N, h', w')
-        return self.classifier(state)[:, 0]
+        return self.classifier(F.relu(safe_atanh(hidden)))[:, 0]  # (N, D, h, w) -> (N, h, w)
 
     @can_return_tuple
     def forward(
@@ -319,110 +220,78 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         """
         Args:
             pixel_values: (B, 3, H, W); or `image_features` from [`get_image_features`].
-            input_ids: (N, T), padded anywhere; every sample skips its own padding.
-            attention_mask: (N, T), 0 on padding; made from `config.pad_token_id` when absent.
+            input_ids, attention_mask: (N, T), see [`get_text_features`].
             image_index: (N,) the image of each expression; needed unless B = 1 or B = N.
             labels: (N, H, W) target masks in [0, 1] at the size of the network's input.
             output_attentions: return an [`RmiExplanation`]; None: as `config.output_attentions` says.
 
         Raises:
             ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
-                one means, or labels of another shape.
+                an expression refers to, or labels of another shape.
         """
         if input_ids is None or (pixel_values is None and image_features is None):
             raise ValueError("RMI needs input_ids, and pixel_values or image_features (from get_image_features)")
-        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
+        text_features = self.get_text_features(input_ids, attention_mask)
         if image_features is None:
             image_features = self.get_image_features(pixel_values)
-        if attention_mask is None:
-            attention_mask = input_ids != self.config.pad_token_id
-        attention_mask = attention_mask.bool()
         if output_attentions is None:
             output_attentions = self.config.output_attentions
         num_images = len(image_features.visual_gates)
         image_index = resolve_image_index(image_index, num_images, len(input_ids), input_ids.device)
 
-        on_cpu = input_ids.device.type == "cpu" and not torch.compiler.is_compiling()
-        word_maps = None
-        if on_cpu and not torch.is_grad_enabled():
-            grid_logits, word_maps = self._segment_each(
-                image_features, input_ids, attention_mask, image_index, output_attentions
-            )
-        elif on_cpu and not output_attentions:
-            grid_logits = self._segment_packed(image_features, input_ids, attention_mask, image_index)
-        else:
-            grid_logits, word_maps = self._segment_batch(
-                image_features, input_ids, attention_mask, image_index, output_attentions
-            )
+        words = self.words_in_cells(image_features, text_features, image_index)
+        segment = self._segment_packed if values_are_readable(input_ids) else self._segment
+        grid_logits, word_maps = segment(image_features, words, image_index, output_attentions)
         logits = resize_bilinear_tf1(grid_logits[:, None], image_features.input_size)[:, 0]  # (N, h, w) -> (N, H, W)
-
-        loss = losses = None
-        if labels is not None:
-            check_labels(labels, logits)
-            if self.config.loss_size == "input":
-                loss = segmentation_loss(self.config, logits, labels)
-            else:
-                grid_size = tuple(grid_logits.shape[-2:])
-                target = resize_bilinear_tf1(labels[:, None].float(), grid_size)[:, 0]  # (N, H, W) -> (N, h, w)
-                loss = segmentation_loss(self.config, grid_logits, target)
-            losses = {"segmentation": loss}
+        loss = None if labels is None else self.compute_loss(logits, grid_logits, labels)
         return ReferringSegmentationOutput(
             loss=loss,
             logits=logits,
             grid_logits=grid_logits,
             image_index=image_index,
-            explanation=None if word_maps is None else RmiExplanation(word_maps=word_maps),
-            losses=losses,
+            explanation=RmiExplanation(word_maps) if output_attentions else None,
+            losses=None if loss is None else {"segmentation": loss},
         )
 
-    def _segment_batch(self, image_features, input_ids, attention_mask, image_index, output_attentions):
-        """All expressions at once: GPUs, compilation. No step depends on the data."""
+    def _segment(self, image_features, words, image_index, output_attentions):
+        """Grid logits (N, h, w), and (T, N, h, w) the mean state after each word: all expressions in step."""
         word_maps = []
-        for hidden, _ in self.multimodal_states(image_features, input_ids, attention_mask, image_index):
+        for hidden, _ in self.multimodal_lstm.read(image_features.visual_gates[image_index], words):
             if output_attentions:
                 word_maps.append(safe_atanh(hidden).mean(1))  # (N, D, h, w) -> (N, h, w)
         return self.classify(hidden, image_features, image_index), torch.stack(word_maps) if word_maps else None
 
-    def _segment_packed(self, image_features, input_ids, attention_mask, image_index):
-        """Every expression over its own words only, the longest first, so that those still read are the first rows.
-
-        For training on a CPU, where a padded step would cost as much as a word.
-        """
-        word_gates = self.get_word_gates(input_ids, attention_mask)
-        similarity = self.get_word_similarity(image_features, input_ids, image_index)
-        lengths = attention_mask.sum(1)  # (N, T) -> (N,)
-        order = lengths.argsort(descending=True)  # (N,)
-        # The words of each expression before its padding, wherever that was: (N, T) -> (N, longest)
-        words = attention_mask[order].int().argsort(dim=1, descending=True, stable=True)[:, : int(lengths.max())]
-        num_reading = (lengths[:, None] > torch.arange(words.shape[1])).sum(0).tolist()  # (T',), falling
-        states = self.multimodal_lstm.read_packed(
-            image_features.visual_gates,
-            word_gates[order[:, None], words],  # (N, T, 4D) -> (N, T', 4D)
-            num_reading,
-            image_index[order],
-            None if similarity is None else similarity[order[:, None], words],  # (N, T, h, w) -> (N, T', h, w)
-        )
-        hidden = states[order.argsort()]  # (N, D, h, w), as the expressions came
-        return self.classify(hidden, image_features, image_index)
-
-    def _segment_each(self, image_features, input_ids, attention_mask, image_index, output_attentions):
-        """One expression after the other, each over its own words only: inference on a CPU."""
-        num_expressions, num_steps = input_ids.shape
-        height, width = image_features.visual_gates.shape[-2:]
-        word_gates = self.get_word_gates(input_ids, attention_mask)
-        similarity = self.get_word_similarity(image_features, input_ids, image_index)
-        grid_logits, word_maps = [], word_gates.new_zeros(num_steps, num_expressions, height, width)
-        for expression, image in enumerate(image_index.tolist()):
-            steps = attention_mask[expression].nonzero()[:, 0]  # (T,) -> (words of this expression,)
-            hidden = word_gates.new_zeros(1, self.config.hidden_size, height, width)
-            visual_gates = image_features.visual_gates[image : image + 1]
-            similar = None if similarity is None else similarity[expression, steps]  # (N, T, h, w) -> (T', h, w)
-            states = self.multimodal_lstm.infer(visual_gates, word_gates[expression, steps], similar)
-            for step, (hidden, _) in zip(steps.tolist(), states, strict=True):
+    def _segment_packed(self, image_features, words, image_index, output_attentions):
+        """The same, each expression over its own words only; without gradients one after the other, to save memory."""
+        order = words.attention_mask.sum(1).argsort(descending=True)  # (N, T) -> (N,), the longest first
+        grid_logits, word_maps = [], []
+        for rows in order.split(len(order) if torch.is_grad_enabled() else 1):
+            images = image_index[rows] if len(rows) > 1 else slice(image_index[rows], image_index[rows] + 1)  # no copy
+            # Contiguous, for in the layout of a channels-last backbone the gates are slow to cut in four.
+            visual_gates = image_features.visual_gates[images].contiguous()  # (B, 4D, h, w) -> (n, 4D, h, w)
+            states, maps = [], []
+            for hidden in self.multimodal_lstm.read_packed(visual_gates, words, rows):
+                states.append(hidden)
                 if output_attentions:
-                    word_maps[step:, expression] = safe_atanh(hidden).mean(1)[0]  # (1, D, h, w) -> (h, w)
-            grid_logits.append(self.classify(hidden, image_features, image_index[expression, None]))
-        return torch.cat(grid_logits), word_maps if output_attentions else None  # N x (1, h, w) -> (N, h, w)
+                    mean = safe_atanh(hidden).mean(1)  # (n', D, h, w) -> (n', h, w)
+                    maps.append(F.pad(mean, (0, 0, 0, 0, 0, len(rows) - len(hidden))))  # (n', h, w) -> (n, h, w)
+            ends = [*map(len, states[1:]), 0]  # the rows from here on read no further word
+            last = torch.cat([state[end:] for state, end in zip(states, ends, strict=True)][::-1])  # (n, D, h, w)
+            grid_logits.append(self.classify(last, image_features, image_index[rows]))
+            if output_attentions:
+                num_read = words.attention_mask[rows].cumsum(1).T  # (n, T) -> (T, n)
+                word_maps.append(torch.stack(maps)[num_read, torch.arange(len(rows))])  # (T' + 1, n, ..) -> (T, n, ..)
+        as_given = order.argsort()
+        word_maps = torch.cat(word_maps, 1)[:, as_given] if output_attentions else None  # (T, n, ..) -> (T, N, h, w)
+        return torch.cat(grid_logits)[as_given], word_maps  # (n, h, w) -> (N, h, w)
+
+    def compute_loss(self, logits: torch.Tensor, grid_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of the grid logits (N, h, w) against the labels (N, H, W), made as small."""
+        check_labels(labels, logits)
+        target = resize_bilinear_tf1(
+            labels[:, None].float(), tuple(grid_logits.shape[-2:])
+        )  # (N, H, W) -> (N, 1, h, w)
+        return segmentation_loss(self.config, grid_logits, target[:, 0])
 
 
-__all__ = ["RmiExplanation", "RmiForReferringSegmentation", "RmiImageFeatures", "RmiPreTrainedModel"]
+__all__ = ["MultimodalLstm", "RmiForReferringSegmentation", "RmiPreTrainedModel"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...plotting import map_on_image, overlay
 from ...processing.images import ImageSource, load_image
-from .modeling_rmi import RmiExplanation
+from .outputs_rmi import RmiExplanation
 
 PANELS_PER_ROW = 5
 
