@@ -73,4 +73,4 @@ def test_train_py_is_the_same_command():
     words = [sys.executable, str(ROOT / "train.py"), "--no_such_key", "1"]
     finished = subprocess.run(words, capture_output=True, text=True)
     assert finished.returncode == 2
-    assert "error: unknown key 'no_such_key' on the command line: a training of refseg_rmi" in finished.stderr
+    assert "error: unknown key 'no_such_key' on the command line: a training of refseg_context_rmi" in finished.stderr

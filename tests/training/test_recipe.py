@@ -179,9 +179,9 @@ def test_unknown_keys_name_the_nearest_known(tmp_path):
         load_recipe(write(tmp_path, "model: {model_type: refseg_rmi}\ndata: {datasett: refshapes}\n"))
     with pytest.raises(ValueError, match="unknown key stages.naming.stepz; there are steps"):
         load_recipe("tiny_refshapes", ["--naming.stepz", "1"])
-    with pytest.raises(ValueError, match="unknown freeze 'everything': the scopes of refseg_rmi are backbone"):
+    with pytest.raises(ValueError, match="unknown freeze 'everything': the scopes of refseg_context_rmi are backbone"):
         load_recipe("tiny_refshapes", ["--freeze", "everything"])
-    with pytest.raises(ValueError, match="unknown rate_factors 'new': the scopes of refseg_rmi are backbone"):
+    with pytest.raises(ValueError, match="unknown rate_factors 'new': the scopes of refseg_context_rmi are backbone"):
         load_recipe("tiny_refshapes", ["--rate_factors.new", "10"])
 
 

@@ -8,11 +8,10 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
-from ..configuration import RefSegConfig
 
 
 @strict
-class RmiConfig(RefSegConfig):
+class RmiConfig(PreTrainedConfig):
     r"""
     Defaults are the published R+RMI and D+RMI.
 

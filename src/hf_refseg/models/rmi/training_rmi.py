@@ -40,10 +40,10 @@ KEYS = RecipeKeys(
 )
 
 
-def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
+def build(recipe: Recipe, args: RefSegTrainingArguments, processor_class: type = RmiProcessor) -> TrainingTask:
     """The parts of a training of RMI."""
     rows = recipe.data.train_rows()
-    processor = build_processor(recipe, RmiProcessor, rows.vocabulary_texts())
+    processor = build_processor(recipe, processor_class, rows.vocabulary_texts())
     set_seed(args.seed)  # the same initial weights whatever was read before
     model, pretrained = build_model(recipe, processor.tokenizer)
     stages, named = build_stages(recipe, args, model, processor, rows)
