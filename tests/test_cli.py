@@ -85,7 +85,7 @@ def test_half_precision_checkpoints_run(photo, tmp_path):
 
 
 def test_demo_runs_on_a_photo_of_an_installed_package(rmi, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "resolve_checkpoint", lambda name: rmi)
+    monkeypatch.setattr(cli, "DEFAULT_CHECKPOINT", rmi)
     assert cli.main(["demo", "--output", str(tmp_path / "demo.png")]) == 0
     output = capsys.readouterr().out
     assert output.startswith("the cat: ") and f"wrote {tmp_path / 'demo.png'}" in output
@@ -218,18 +218,48 @@ def test_word_maps_of_a_model_without_them(lstm_cnn, photo, tmp_path, capsys):
     assert not path.exists()
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_text("old")
+def test_a_folder_of_photos_is_segmented_one_by_one(rmi, photo, tmp_path, capsys):
+    folder, out = tmp_path / "photos [1]", tmp_path / "new" / "masks"
+    folder.mkdir()
+    image = Image.open(photo)
+    for name in ("b.jpg", "a photo.png", "c.tiff", "\N{CAT FACE}.webp"):
+        image.save(folder / name)
+    (folder / "d.png").write_bytes(Path(photo).read_bytes()[:500])
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "more").mkdir()
+    arguments = ["segment", str(folder), "the dog", "the cat", "--model", rmi]
+    assert cli.main([*arguments, "--output", str(out)]) == 1
+    captured = capsys.readouterr()
+    assert [line.split(":")[0] for line in captured.out.splitlines()] == [
+        str(folder / name) for name in ("a photo.png", "b.jpg", "c.tiff", "\N{CAT FACE}.webp") for _ in range(2)
+    ]
+    assert "left out: " in captured.err and "d.png is damaged or truncated" in captured.err
+    assert captured.err.endswith(f"wrote 4 pictures into {out}\n1 of 5 pictures could not be read\n")
+    assert sorted(path.name for path in out.iterdir()) == ["a photo.png", "b.jpg", "c.tiff.png", "\N{CAT FACE}.webp"]
+    assert Image.open(out / "c.tiff.png").width == 70
+    (folder / "d.png").unlink()
+    assert cli.main([*arguments, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["photo"]).name for line in lines][:2] == ["a photo.png", "b.jpg"]
+    assert [result["label"] for result in lines[0]["results"]] == ["the dog", "the cat"]
+    for options, message in (
+        (["--output", str(folder)], "exists, and what is in it could be lost; name a new folder"),
+        (["--output", str(out)], "exists, and what is in it could be lost"),
+        (["--word-maps", "a.png"], "--word-maps draws one photo"),
+    ):
+        assert cli.main([*arguments, *options]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["segment", str(folder / "more"), "the dog", "--model", rmi]) == 2
+    assert "more has no pictures, files that end in .png" in capsys.readouterr().err
 
-    def fail(temporary):
-        with open(temporary, "w") as file:
-            file.write("half")
-        raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
-        cli.write_whole(path, fail)
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+def test_words_beyond_the_model_s_length_are_told_and_can_be_read(rmi, photo, capsys):
+    text = " ".join(["the red dog"] * 7 + ["cat"])
+    command = [sys.executable, "-m", "hf_refseg.cli", "segment", photo, text, "--model", rmi]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "the last 2 words were not read: dog cat" in finished.stderr
+    finished = subprocess.run([*command, "--max-length", "22"], capture_output=True, text=True, check=True)
+    assert "were not read" not in finished.stderr
 
 
 def test_help_loads_nothing_beyond_the_package_itself():

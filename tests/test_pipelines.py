@@ -1,14 +1,24 @@
 """The pipeline on a miniature model: every way to call it, and equality with the long way round."""
 
+import base64
+import errno
+import io
 import logging
+import os
+import shutil
 import subprocess
 import sys
+import types
+from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers.pipelines.pt_utils import KeyDataset
 
 import hf_refseg
 import hf_refseg.pipelines as referring_pipeline
@@ -97,7 +107,7 @@ def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypa
     monkeypatch.setattr(checkpoints, "FOLDER", checkpoint.parent)
     pipe = hf_refseg.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
     assert pipe(picture(), "the dog")["label"] == "the dog"
-    with pytest.raises(ValueError, match="no checkpoint 'refseg-photos-rmi' ships"):
+    with pytest.raises(ValueError, match="there is no model 'refseg-photos-rmi'"):
         hf_refseg.pipeline()
     monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
     (tmp_path / checkpoints.DEFAULT_CHECKPOINT).symlink_to(checkpoint)
@@ -133,6 +143,152 @@ def test_fresh_process_needs_the_package_imported_and_nothing_else(checkpoint, i
     assert finished.stdout.strip() == "(7, 9)", finished.stderr[-500:]
 
 
+def test_one_text_is_asked_of_every_image(pipe):
+    images = [picture(), picture(40, 90, 1)]
+    expected = [pipe(image, "the dog") for image in images]
+    for answers in (
+        pipe(images, "the dog"),
+        pipe(np.stack([np.asarray(image.resize((9, 9))) for image in images]), "red"),
+    ):
+        assert len(answers) == 2
+    assert all(same(one, other) for one, other in zip(pipe(images, "the dog", batch_size=2), expected, strict=True))
+
+
+def test_data_sets_and_iterators_are_read_while_they_are_asked(pipe):
+    images, texts = [picture(), picture(40, 90, 1)], ["the dog", ["a cat", "red"]]
+    rows = [{"image": image, "text": text} for image, text in zip(images, texts, strict=True)]
+    expected = pipe(rows)
+    data = io.BytesIO()
+    images[0].save(data, "PNG")
+    table = datasets.Dataset.from_dict({"image": [data.getvalue()] * 2, "text": ["the dog", "red"]})
+    decoded = table.cast_column("image", datasets.Image())
+    for dataset in (table, decoded, decoded.cast_column("image", datasets.Image(decode=False))):
+        answers = pipe(dataset, batch_size=2)
+        assert len(answers) == 2
+        for _ in range(2):  # it can be read again
+            assert [answer["label"] for answer in answers] == ["the dog", "red"]
+        assert same(next(iter(answers)), expected[0])
+    answers = pipe(KeyDataset(table, "image"), "the dog")
+    assert len(answers) == 2 and all(same(answer, expected[0]) for answer in answers)
+    read = []
+    for stream in (iter(rows), map(lambda row: read.append(1) or row, rows), (row for row in rows)):
+        for answer, other in zip(pipe(stream), expected, strict=True):
+            assert same(answer, other) if isinstance(answer, dict) else all(map(same, answer, other))
+    stream = pipe(read.append(1) or row for row in rows * 50)
+    next(iter(stream))
+    assert len(read) < 10, "an iterator is not read ahead"
+    assert [answer["label"] for answer in pipe(iter(images), "a cat", batch_size=2)] == ["a cat", "a cat"]
+
+
+def test_base64_and_data_uris(pipe):
+    data = io.BytesIO()
+    picture().save(data, "PNG")
+    encoded = base64.b64encode(data.getvalue()).decode()
+    expected = pipe(picture(), "the dog")
+    for source in (encoded, f"data:image/png;base64,{encoded}", {"bytes": data.getvalue(), "path": None}):
+        assert same(pipe(source, "the dog"), expected)
+
+
+def test_words_beyond_the_model_s_length_are_told_and_can_be_read(pipe, caplog):
+    stem = " ".join(["the red dog"] * 7)  # 21 words, of which 20 are read
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
+        cut = pipe([picture()] * 2, f"{stem} a cat")
+    assert caplog.text.count("the last 3 words were not read: dog a cat; max_length=... lets") == 1
+    assert same({**cut[0], "label": ""}, {**pipe(picture(), stem), "label": ""})
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
+        whole = pipe(picture(), f"{stem} a cat", max_length=23)
+    assert not caplog.records and whole["score"] != cut[0]["score"]
+    inputs = pipe.processor(picture(), f"{stem} a cat", max_length=23)
+    assert inputs["input_ids"].shape == (1, 23)
+
+
+def test_saved_pipelines_load_again(pipe, tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "pipeline"
+    pipe.save_pretrained(folder)
+    pipe.save_pretrained(str(folder))  # over itself
+    expected = pipe(picture(), "the dog")
+    for again in (transformers.pipeline(referring_pipeline.TASK, model=str(folder)), hf_refseg.pipeline(model=folder)):
+        assert same(again(picture(), "the dog"), expected)
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= names
+    assert not any(name.endswith(".py") for name in names)
+    assert [path.name for path in folder.parent.iterdir()] == ["pipeline"]
+    with pytest.raises(NotADirectoryError, match="config.json is a file; give the name of a folder"):
+        pipe.save_pretrained(folder / "config.json")
+
+
+def test_a_pipeline_whose_saving_fails_leaves_nothing(pipe, tmp_path, monkeypatch):
+    def fail(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pipe.processor, "save_pretrained", fail)
+    with pytest.raises(OSError, match="pipeline cannot be written: no space left on device .* free on the disk of"):
+        pipe.save_pretrained(tmp_path / "pipeline")
+    assert not any(tmp_path.iterdir())
+
+
+def test_pushing_uploads_what_is_saved(pipe, tmp_path, monkeypatch):
+    uploaded = {}
+
+    class Hub:
+        def create_repo(self, repo_id, **_):
+            return types.SimpleNamespace(repo_id=repo_id)
+
+    def upload(self, working_dir, repo_id, *args, **kwargs):
+        uploaded[repo_id] = {path.name for path in Path(working_dir).iterdir()}
+
+    monkeypatch.setattr(transformers.utils.hub, "hf_api", lambda *a, **k: Hub())
+    monkeypatch.setattr(type(pipe), "_upload_modified_files", upload)
+    pipe.push_to_hub("me/one")
+    pipe.save_pretrained(tmp_path / "two", push_to_hub=True, repo_id="me/two")
+    for files in uploaded.values():
+        assert {"README.md", "config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= files
+    assert set(uploaded) == {"me/one", "me/two"}
+
+
+def test_other_methods_that_users_inherit(pipe):
+    row = {"image": picture(), "text": "the dog"}
+    expected = pipe(row)
+    assert same(pipe.predict(row), expected) and same(pipe.transform([row])[0], expected)
+    assert pipe.dtype == torch.float32 and "RmiForReferringSegmentation" in repr(pipe)
+    with pipe.device_placement():
+        assert same(pipe.run_single(referring_pipeline.as_batch([row]), {}, {}, {})[0], expected)
+
+
+def test_checkpoints_that_are_not_whole_or_not_finite_are_refused(checkpoint, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    name = sorted(tensors)[0]
+    loaders = (
+        lambda: hf_refseg.pipeline(model=str(folder)),
+        lambda: transformers.pipeline(referring_pipeline.TASK, model=str(folder)),
+        lambda: transformers.AutoModel.from_pretrained(folder),
+    )
+    without = {key: value for key, value in tensors.items() if key != name}
+    spoiled = tensors | {name: torch.full_like(tensors[name], torch.nan)}
+    for content, message in ((without, f"1 missing tensors .{name}"), (spoiled, f"nan or inf in 1 of .*{name}")):
+        save_file(content, folder / "model.safetensors", {"format": "pt"})
+        for load in loaders:
+            with pytest.raises(ValueError, match=message):
+                load()
+        model, report = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
+        assert report["missing_keys"] == (set() if name in content else {name})
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    (folder / "processor_config.json").unlink()
+    with pytest.raises(ValueError, match="the processor of .*model cannot be loaded"):
+        hf_refseg.pipeline(model=str(folder))
+
+
+def test_numbers_that_are_not_finite_are_no_answer(pipe, monkeypatch):
+    weight = next(parameter for parameter in pipe.model.parameters() if parameter.ndim > 1)
+    monkeypatch.setattr(weight, "data", torch.full_like(weight, torch.nan))
+    with pytest.raises(
+        ValueError, match="the logits of expression 0 are not finite .2 of 2 expressions.: the weights or"
+    ):
+        pipe(picture(), ["the dog", "a cat"])
+
+
 def test_unknown_words_are_warned_about(pipe, caplog):
     with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
         pipe(picture(), "the purple dog")
@@ -141,21 +297,45 @@ def test_unknown_words_are_warned_about(pipe, caplog):
 
 def test_bad_calls(pipe, tmp_path):
     with pytest.raises(ValueError, match="2 images but 1 texts"):
-        pipe([picture()] * 2, "the dog")
+        pipe([picture()] * 2, ["the dog"])
     with pytest.raises(ValueError, match="2 images but 3 texts"):
         pipe([picture()] * 2, ["the dog"] * 3)
-    with pytest.raises(ValueError, match=r"no expression in .*pipe\(image, text\)"):
+    with pytest.raises(ValueError, match=r"no expression in input 0, .*pipe\(image, text\)"):
         pipe(picture())
-    with pytest.raises(ValueError, match="do not pass text beside it"):
-        pipe((row for row in [{"image": picture(), "text": "the dog"}]), "the dog")
+    row = {"image": picture(), "text": "the dog"}
+    with pytest.raises(ValueError, match="the fields .'image', 'text'., and a text was given beside it"):
+        list(pipe((row for _ in range(2)), "the dog"))
+    with pytest.raises(ValueError, match="with an iterator give a single string"):
+        pipe(iter([picture()]), ["the dog"])
+    with pytest.raises(TypeError, match="text is a set, which has no order"):
+        pipe(picture(), {"the dog", "a cat"})
+    with pytest.raises(TypeError, match="inputs is a set, which has no order"):
+        pipe({"photo.png"}, "the dog")
+    with pytest.raises(TypeError, match="inputs is a int; give an image"):
+        pipe(3, "the dog")
+    with pytest.raises(ValueError, match="holds half of a character"):
+        pipe(picture(), "the \ud83d dog")
+    with pytest.raises(ValueError, match="image 1 is not an image"):
+        pipe([picture(), b"nothing"], "the dog")
     with pytest.raises(ValueError, match="has no words"):
         pipe(picture(), "")
     with pytest.raises(ValueError, match="list of expressions is empty"):
         pipe([picture()] * 2, [["the dog"], []], batch_size=2)
+    assert len(pipe([picture()] * 2, (text for text in ["the dog", "red"]))) == 2
     with pytest.raises(TypeError, match="text is a int; give an expression"):
         pipe(picture(), 3)
-    with pytest.raises(ValueError, match="batch_size is 0; give the number of images"):
-        pipe([picture()], ["the dog"], batch_size=0)
+    for size in (0, "2", True, 1.5):
+        with pytest.raises(ValueError, match="batch_size is .*; give the number of images"):
+            pipe([picture()], ["the dog"], batch_size=size)
+    for threshold in ("0.5", None, True):
+        with pytest.raises(TypeError, match="threshold is .*; give a number"):
+            pipe(picture(), "the dog", threshold=threshold)
+    for length in (0, "40", 2.0):
+        with pytest.raises(ValueError, match="max_length is .*; give a number of words"):
+            pipe(picture(), "the dog", max_length=length)
+    with pytest.raises(FileNotFoundError) as caught:
+        pipe("QUJD" * 5000, "the dog")
+    assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match=r"unknown options \['treshold'\]; use threshold"):
         pipe(picture(), "the dog", treshold=0.3)
     with pytest.raises(FileNotFoundError, match="gone.jpg"):

@@ -8,39 +8,42 @@ import contextlib
 import importlib.util
 import inspect
 import json
-import os
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 from . import __version__
-from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path, resolve_checkpoint
+from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path
 from .evaluation import commands as evaluation
 from .systems import SYSTEMS, find_system
 from .training import commands as training
+from .writing import write_whole
 
 CONVERTER_OPTIONS = ("vocabulary", "detector", "infos", "network")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
 # Words that mean nothing by themselves: as whole expressions they tell of quotes that were forgotten.
 CONNECTING_WORDS = frozenset("the a an of in on at with to and by from under over behind next".split())
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # that overlays are written as
+READABLE_SUFFIXES = (*PICTURE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".ppm", ".pgm", ".tif", ".tiff")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, or 2 after an error of the user, told in one line on stderr."""
+    """
+    Runs one command.
+
+    Returns the exit status: 0; 1 where some of several photos could not be read; 2 after an error of the user, told in
+    one line on stderr.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a notebook's streams take every character
             stream.reconfigure(errors="replace")  # a console that lacks a character must not lose the answer
     words, overrides = training.split_overrides(sys.argv[1:] if arguments is None else list(arguments))
     options = build_parser().parse_args(words)
     try:
-        options.run(options, *([overrides] if words[:1] == ["train"] else []))
+        return options.run(options, *([overrides] if words[:1] == ["train"] else [])) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:
         print("error:", textwrap.shorten(str(error), 500), file=sys.stderr)
         return 2
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,13 +52,23 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True)
 
     segment = commands.add_parser("segment", help="segment what one or more expressions mean in a photo")
-    segment.add_argument("photo", help="path of a picture")
+    segment.add_argument("photo", help="path of a picture, or of a folder of pictures")
     segment.add_argument("expressions", nargs="+", metavar="EXPRESSION", help='such as "the dog on the left"')
     segment.add_argument("--model", default=DEFAULT_CHECKPOINT, help="shipped name, folder or Hub id (%(default)s)")
     segment.add_argument("--threshold", type=float, default=0.5, help="probability of the foreground (%(default)s)")
-    segment.add_argument("--refine", choices=["dense_crf"], help="sharpen the edges by the colours of the photo")
-    segment.add_argument("--output", type=Path, metavar="PICTURE", help="write the photo with the masks over it")
-    segment.add_argument("--json", action="store_true", help="print the results as JSON, masks as COCO run lengths")
+    segment.add_argument("--max-length", type=int, metavar="N", help="read up to N words (default: as in training)")
+    segment.add_argument("--refine", choices=["dense_crf"], help="sharpen the edges by the colors of the photo")
+    segment.add_argument(
+        "--output",
+        type=Path,
+        metavar="PICTURE",
+        help="write the photo with the masks over it; of a folder: a new folder",
+    )
+    segment.add_argument(
+        "--json",
+        action="store_true",
+        help="print the results as JSON, masks as COCO run lengths; of a folder: one line of JSON per photo",
+    )
     segment.add_argument(
         "--word-maps",
         type=Path,
@@ -101,9 +114,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_segment(options: argparse.Namespace) -> None:
+def run_segment(options: argparse.Namespace) -> int:
     if not 0 < options.threshold < 1:
         raise ValueError(f"--threshold is {options.threshold}; it is a probability between 0 and 1")
+    check_expressions(options.expressions)
+    if Path(options.photo).is_dir():
+        return segment_folder(options)
     if options.word_maps and len(options.expressions) > 1:
         raise ValueError(f"--word-maps draws one expression, not {len(options.expressions)}")
     if options.output and options.output == options.word_maps:
@@ -112,10 +128,10 @@ def run_segment(options: argparse.Namespace) -> None:
         check_picture_path(path)
         if path and path.exists() and path.samefile(options.photo):
             raise ValueError(f"{path} is the photo itself, which would be lost; write to another file")
-    check_expressions(options.expressions)
-    image, answers, pipe = segment(
-        options.photo, options.expressions, options.model, threshold=options.threshold, refine=options.refine
-    )
+    from .processing.images import load_image
+
+    image, pipe = load_image(options.photo), load_pipeline(options.model)
+    answers = pipe(image, options.expressions, **pipeline_options(options))
     explained = [explain(expression, pipe) for expression in options.expressions] if options.explain else []
     if options.json:
         print(json.dumps([as_json(answer) for answer in answers], indent=2))
@@ -127,10 +143,55 @@ def run_segment(options: argparse.Namespace) -> None:
     if options.output:
         write_overlay(image, answers, options.output)
     if options.word_maps:
-        write_explanation(image, answers[0], pipe, options.word_maps)
+        write_explanation(image, answers[0], pipe, options)
     for path in (options.output, options.word_maps):
         if path:
             print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
+def segment_folder(options: argparse.Namespace) -> int:
+    """Every picture of a folder, one by one; those that cannot be read are told on stderr and left out."""
+    photos = pictures_in(Path(options.photo))
+    if options.word_maps:
+        raise ValueError("--word-maps draws one photo; give the path of one instead of a folder")
+    if options.output and options.output.exists() and (not options.output.is_dir() or any(options.output.iterdir())):
+        raise ValueError(f"{options.output} exists, and what is in it could be lost; name a new folder")
+    from .processing.images import load_image
+
+    pipe, failed = load_pipeline(options.model), 0
+    for line in [explain(expression, pipe) for expression in options.expressions] if options.explain else []:
+        print(line, file=sys.stderr)
+    for photo in photos:
+        try:
+            image = load_image(photo)
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"left out: {textwrap.shorten(str(error), 300)}", file=sys.stderr)
+            continue
+        answers = pipe(image, options.expressions, **pipeline_options(options))
+        if options.json:
+            print(json.dumps({"photo": str(photo), "results": [as_json(answer) for answer in answers]}))
+        else:
+            for answer in answers:
+                print(f"{photo}: {describe(answer)}")
+        if options.output:
+            options.output.mkdir(parents=True, exist_ok=True)
+            name = photo.name if photo.suffix.lower() in PICTURE_SUFFIXES else f"{photo.name}.png"
+            write_overlay(image, answers, options.output / name)
+    if options.output:
+        print(f"wrote {len(photos) - failed} pictures into {options.output}", file=sys.stderr)
+    if failed:
+        print(f"{failed} of {len(photos)} pictures could not be read", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder by name, without those of the folders in it; raises ValueError for none."""
+    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE_SUFFIXES and path.is_file())
+    if not photos:
+        raise ValueError(f"the folder {folder} has no pictures, files that end in {', '.join(READABLE_SUFFIXES)}")
+    return photos
 
 
 def run_demo(options: argparse.Namespace) -> None:
@@ -139,7 +200,10 @@ def run_demo(options: argparse.Namespace) -> None:
     photo = Path(spec.origin).parent / "data" / DEMO_PHOTO if spec else None
     if photo is None or not photo.is_file():
         raise FileNotFoundError(f"the demo's photo {DEMO_PHOTO} comes with scikit-image: pip install scikit-image")
-    image, answers, _ = segment(photo, DEMO_EXPRESSIONS, DEFAULT_CHECKPOINT)
+    from .processing.images import load_image
+
+    image = load_image(photo)
+    answers = load_pipeline(DEFAULT_CHECKPOINT)(image, DEMO_EXPRESSIONS)
     for answer in answers:
         print(describe(answer))
     write_overlay(image, answers, options.output)
@@ -172,20 +236,14 @@ def run_checkpoints(options: argparse.Namespace) -> None:
         print(f"{name}  {size / 1e6:.1f} MB  {folder}")
 
 
-def segment(photo: str | Path, expressions: list[str], model: str, **post_processing):
-    """The upright photo, one answer of the pipeline per expression, and the pipeline, which takes the other options."""
-    from .checkpoints.loading import load_model
-    from .processing.images import load_image
+def load_pipeline(model: str):
+    from .pipelines import pipeline
 
-    image = load_image(photo)
-    folder = resolve_checkpoint(model)
-    loaded = load_model(folder)
-    from transformers import AutoProcessor, pipeline
+    return pipeline(model=model)
 
-    from .pipelines import TASK
 
-    pipe = pipeline(TASK, model=loaded, processor=AutoProcessor.from_pretrained(folder))
-    return image, pipe(image, expressions, **post_processing), pipe
+def pipeline_options(options: argparse.Namespace) -> dict:
+    return {"threshold": options.threshold, "refine": options.refine, "max_length": options.max_length}
 
 
 def describe(answer: dict) -> str:
@@ -236,7 +294,9 @@ def check_expressions(expressions: list[str]) -> None:
     """Raises ValueError for what was not meant as an expression: another photo, or words without their quotes."""
     for expression in expressions:
         if Path(expression).suffix.lower() in PICTURE_SUFFIXES and Path(expression).is_file():
-            raise ValueError(f"{expression} is a file, not an expression; segment one photo at a time")
+            raise ValueError(
+                f"{expression} is a file, not an expression; segment one photo at a time, or give their folder"
+            )
     if len(expressions) > 1 and not CONNECTING_WORDS.isdisjoint(expressions):
         raise ValueError(
             f"{expressions[0]!r}, {expressions[1]!r} ... are {len(expressions)} expressions: put quotes around an "
@@ -251,7 +311,7 @@ def write_overlay(image, answers: list[dict], path: Path) -> None:
     write_whole(path, picture.save)
 
 
-def write_explanation(image, answer: dict, pipe, path: Path) -> None:
+def write_explanation(image, answer: dict, pipe, options: argparse.Namespace) -> None:
     import torch
 
     from .processing.tokenization import split_words
@@ -260,25 +320,13 @@ def write_explanation(image, answer: dict, pipe, path: Path) -> None:
     if not system.has("plotting"):
         raise ValueError(f"--word-maps draws what the words did, of which {system.model_type} keeps nothing")
     plotting = system.module("plotting")
-    inputs = pipe.processor(image, answer["label"]).to(pipe.device)
+    length = {} if options.max_length is None else {"max_length": options.max_length}
+    inputs = pipe.processor(image, answer["label"], **length).to(pipe.device)
     with torch.no_grad():
         explanation = pipe.model(**inputs, output_attentions=True).explanation
     words = split_words(pipe.processor.tokenizer, answer["label"])[: inputs["input_ids"].shape[1]]
     figure = plotting.plot_explanation(image, words, explanation, mask=answer["mask"])
-    write_whole(path, lambda file: figure.savefig(file, dpi=120))
-
-
-def write_whole(path: Path, save: Callable[[str], None]) -> None:
-    """Writes beside `path` and renames, so that a picture is there whole or not at all."""
-    handle, temporary = tempfile.mkstemp(suffix=path.suffix, dir=path.absolute().parent)
-    os.close(handle)
-    try:
-        save(temporary)
-        os.chmod(temporary, 0o644)  # mkstemp lets only its owner read
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(options.word_maps, lambda file: figure.savefig(file, dpi=120))
 
 
 if __name__ == "__main__":

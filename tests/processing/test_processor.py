@@ -69,7 +69,7 @@ def test_pairing(processor, num_images, text, image_index):
 @pytest.mark.parametrize(
     ("num_images", "text", "message"),
     [
-        (2, "the dog", "2 images but 1 expressions"),
+        (2, ["the dog"], "2 images but 1 expressions"),
         (2, ["a cat"] * 3, "2 images but 3 expressions"),
         (3, [["a cat"], ["the dog"]], "3 images but 2 lists of expressions"),
         (2, [["a cat"], "the dog"], "mixes strings and lists"),

@@ -1,24 +1,22 @@
 """Which image each expression refers to: one image and many expressions, as many of both, or a list per image."""
 
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Mapping, Set
 
 import torch
 
 
 def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor | None]:
     """Flattens the expressions and says which image each refers to: N strings and (N,) int64; None where there are no
-    images and the text is not nested.
+    images and the text is not nested. A single string is asked of every image.
 
-    Raises ValueError printing both numbers where they do not fit, TypeError for what is not text.
+    Raises ValueError printing both numbers where they do not fit, TypeError for what is not text or has no order.
     """
-    if isinstance(text, bytes) or not isinstance(text, Iterable):
-        raise TypeError(f"text is a {type(text).__name__}; give an expression or a list of them")
-    rows = [text] if isinstance(text, str) else list(text)
+    rows = [text] * (num_images or 1) if isinstance(text, str) else list_of_texts(text)
     nested = [isinstance(row, (list, tuple)) for row in rows]
     expressions = [expression for row in rows for expression in (row if isinstance(row, (list, tuple)) else [row])]
     for index, expression in enumerate(expressions):
-        if not isinstance(expression, str):
-            raise TypeError(f"expression {index} is a {type(expression).__name__}; expressions are strings")
+        check_expression(expression, index)
     if not expressions:
         raise ValueError("the list of expressions is empty; give at least one")
     if any(nested):
@@ -35,5 +33,33 @@ def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tup
         return expressions, torch.arange(len(expressions))
     raise ValueError(
         f"{num_images} images but {len(expressions)} expressions; give one image, as many expressions as images, "
-        "or one list of expressions per image"
+        "one list of expressions per image, or a single string for all images"
     )
+
+
+def list_of_texts(text) -> list:
+    """What is not a single string, as a list; raises TypeError for what is not text or has no order."""
+    if isinstance(text, (bytes, Set, Mapping)) or not isinstance(text, Iterable):
+        order = ", which has no order" if isinstance(text, Set) else ""
+        raise TypeError(f"text is a {type(text).__name__}{order}; give an expression or a list of them")
+    return list(text)
+
+
+def check_expression(expression: str, index: int) -> None:
+    """Raises TypeError for what is not text, ValueError for text that no file can hold."""
+    if not isinstance(expression, str):
+        raise TypeError(f"expression {index} is a {type(expression).__name__}; expressions are strings")
+    try:
+        expression.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"expression {index}, {quoted(expression)}, holds half of a character ({error.reason}): it was read in "
+            "another encoding than it was written in"
+        ) from error
+
+
+def quoted(expression: str) -> str:
+    """An expression as messages show it: in quotes, and only its ends where it is long."""
+    shorten = reprlib.Repr()
+    shorten.maxstring = 120
+    return shorten.repr(expression)

@@ -7,10 +7,11 @@ from transformers import BatchFeature, ProcessorMixin, TokenizersBackend
 from transformers.processing_utils import ProcessingKwargs, Unpack
 
 from ..layers.image_index import resolve_image_index
+from .answer_checks import check_finite, check_threshold, image_sizes
 from .image_processing import CanvasImageProcessor
 from .images import image_list
 from .masks import check_mask_sizes, mask_box, read_masks
-from .pairing import pair
+from .pairing import pair, quoted
 from .refinement import REFINEMENTS, dense_crf_parameters, sharpen
 from .resizing import check_interpolation
 from .tokenization import build_tokenizer, split_words, tokenizer_from_vocabulary_file
@@ -100,14 +101,15 @@ class ReferringSegmentationProcessor(ProcessorMixin):
 
         Args:
             images: one image or a list of B, each anything that `load_image` reads. None: text only.
-            text: one expression or many: N for one image, N for N images, or one list of expressions per image.
-                None: images only.
+            text: one expression or many: N for one image, N for N images, or one list of expressions per image. A
+                single string with several images is asked of each. None: images only.
             segmentation_maps: one mask or a list of N, one per expression, each (H, W) at the size of its image, of
                 bool or of 0 and one other value. A mask object that is given several times is resized once. None: no
                 labels.
             allow_unknown: accept an expression of which no word is known, instead of raising; each word becomes
                 <unk>. Data sets need it: the originals train on and score such sentences too.
-            kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`).
+            kwargs: options of the tokenizer and the image processor, and `return_tensors` (default `"pt"`). Words
+                beyond `max_length` (default: the tokenizer's `model_max_length`) are not read, see `unread_words`.
 
         Returns a `BatchFeature` of
             `pixel_values (B, 3, H, W)` float32; `original_sizes (B, 2)` int64, (height, width) in pixels;
@@ -122,6 +124,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         """
         if images is None and text is None:
             raise ValueError("neither images nor text is given; give at least one of them")
+        check_length(kwargs.get("max_length"))
         options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
         return_tensors = kwargs.get("return_tensors") or "pt"
         images = None if images is None else image_list(images)
@@ -151,11 +154,12 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         encoded = self.tokenizer(expressions, **{**options, "return_tensors": None, "padding": False})
         for index, (expression, ids) in enumerate(zip(expressions, encoded["input_ids"], strict=True)):
             if not ids:
-                raise ValueError(f"expression {index} has no words: {expression!r}; describe what to segment")
+                raise ValueError(f"expression {index} has no words: {quoted(expression)}; describe what to segment")
             if set(ids) == {self.tokenizer.unk_token_id} and not allow_unknown:
+                unknown = ", ".join(self.unknown_words(expression)[:10]) or "it has only punctuation"
                 raise ValueError(
-                    f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(self.tokenizer)} "
-                    f"words ({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
+                    f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
+                    f"{len(self.tokenizer)} words ({unknown}); use other words"
                 )
         padding, length = options["padding"], options.get("max_length")
         side = options.get("padding_side")
@@ -176,6 +180,14 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         vocabulary = self.tokenizer.get_vocab()
         words = split_words(self.tokenizer, expression)
         return [word for word in words if word not in vocabulary and any(c.isalnum() for c in word)]
+
+    def unread_words(self, expression: str, max_length: int | None = None) -> list[str]:
+        """The words at the end of `expression` that the model does not see, because it reads only so many.
+
+        Args:
+            max_length: as given to the call; None: the tokenizer's `model_max_length`.
+        """
+        return split_words(self.tokenizer, expression)[max_length or self.tokenizer.model_max_length :]
 
     def post_process_referring_segmentation(
         self,
@@ -207,19 +219,20 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's
             own where it has one, else that of the mask, None for an empty one; `image_index` int.
 
-        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is not a probability, and
-            where `target_sizes` or `images` do not fit the `outputs` or each other.
+        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is not a probability, for
+            `target_sizes` that are none, where `target_sizes` or `images` do not fit the `outputs` or each other, and
+            where numbers of the outputs are not finite.
         """
         sizes = image_sizes(outputs, target_sizes)
         check_interpolation(interpolation)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
+        check_threshold(threshold)
         if interpolation == "paper" and sizes is None:
             raise ValueError("interpolation='paper' is a way back to the image's size; it needs target_sizes")
         if refine is not None and refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {refine!r}; use one of {', '.join(map(repr, (None, *REFINEMENTS)))}")
         if outputs.logits is None:
             raise ValueError("the outputs have no mask logits; post-processing needs a model that segments")
+        check_finite(outputs)
         logits = outputs.logits.detach()
         scores, boxes = outputs.scores, outputs.pred_boxes
         images = None if refine is None or images is None else image_list(images)
@@ -255,19 +268,7 @@ class ReferringSegmentationProcessor(ProcessorMixin):
         return results
 
 
-def image_sizes(outputs, target_sizes: torch.Tensor | list[tuple[int, int]] | None) -> list[tuple[int, int]] | None:
-    """(height, width) of each image, from `target_sizes` or else from the outputs; None where neither says it.
-
-    Raises ValueError where both say it and differ: the boxes of the outputs are in pixels of their own sizes.
-    """
-    given, known = (
-        None if sizes is None else [tuple(int(side) for side in size) for size in sizes]
-        for sizes in (target_sizes, outputs.original_sizes)
-    )
-    if given is not None and known is not None and given != known:
-        raise ValueError(
-            f"target_sizes are {given}, but the boxes of the outputs are in pixels of images of {known} (height, "
-            "width); leave target_sizes out, and give the model all that the processor returned: model(**inputs), or "
-            "get_image_features(**inputs)"
-        )
-    return known if given is None else given
+def check_length(max_length: int | None) -> None:
+    """Raises ValueError for what is no number of words."""
+    if max_length is not None and (type(max_length) is not int or max_length < 1):
+        raise ValueError(f"max_length is {max_length!r}; give a number of words, 1 or more")

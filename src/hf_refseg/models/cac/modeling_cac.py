@@ -31,6 +31,7 @@ from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
+from ..whole_checkpoint import WholeCheckpoint
 from .captioner import Captioner, caption_words
 from .configuration_cac import CacConfig
 from .coverage import cover_by_boxes, cover_by_masks
@@ -42,7 +43,7 @@ from .spatial_filters import SpatialFilters
 LEAST_PROBABILITY = 1e-6
 
 
-class CacPreTrainedModel(PreTrainedModel):
+class CacPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: CacConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -19,10 +19,11 @@ from transformers.utils import can_return_tuple
 from ...layers.caffe_resnet_unit import residual_stage
 from ...layers.frozen_convolution import FrozenBatchNorm2d, NormalizedConvolution
 from ...layers.same_padding import pad_same
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_caffe_resnet import CaffeResNetConfig
 
 
-class CaffeResNetPreTrainedModel(PreTrainedModel):
+class CaffeResNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: CaffeResNetConfig
     base_model_prefix = "backbone"
     main_input_name = "pixel_values"

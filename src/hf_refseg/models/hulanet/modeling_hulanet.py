@@ -29,6 +29,7 @@ from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_hulanet import MODULES, HulaNetConfig
 from .hulanet_head import HulaNetHead, HulaNetMaps
 from .losses_hulanet import instance_attribute_loss, map_loss
@@ -40,7 +41,7 @@ from .phrase_structure import WordRole
 LEAST_PROBABILITY = 1e-6
 
 
-class HulaNetPreTrainedModel(PreTrainedModel):
+class HulaNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: HulaNetConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

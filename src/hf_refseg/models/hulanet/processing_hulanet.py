@@ -9,6 +9,7 @@ from transformers import BatchFeature, TokenizersBackend
 from transformers.processing_utils import ProcessingKwargs
 from transformers.utils import logging
 
+from ...processing.images import image_list
 from ...processing.mask_pasting import paste_masks
 from ...processing.masks import mask_box
 from ...processing.pairing import pair
@@ -99,6 +100,8 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
             images, text = None, images
         if text is None:
             return super().__call__(images, text, segmentation_maps, allow_unknown, **kwargs)
+        if isinstance(text, str) and images is not None:
+            text = [text] * len(image_list(images))  # one phrase is asked of every image
         phrases = self.read_phrases(pair(text, None)[0], phrase_structure)
         said = iter(" ".join(words) for words, _, _ in phrases)
         rows = [text] if isinstance(text, str) else text
@@ -146,6 +149,11 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
                 structure, roles = parse(words, self.vocabulary)
             phrases.append((words, structure, roles))
         return phrases
+
+    def unread_words(self, expression: str, max_length: int | None = None) -> list[str]:
+        """Of the words that PhraseCut makes of the phrase, behind <BOS>."""
+        words, _, _ = self.read_phrases([expression])[0]
+        return words[(max_length or self.tokenizer.model_max_length) - 1 :]
 
     def _known_categories(self, roles: Sequence[WordRole], structure: PhraseStructure) -> list[int]:
         """The category of every word of a name or an object, -1 of one that no list knows and of other words."""

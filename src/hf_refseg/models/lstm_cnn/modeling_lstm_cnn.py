@@ -28,6 +28,7 @@ from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
 from ..backbones import load_backbone
 from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_lstm_cnn import LstmCnnConfig
 
 
@@ -45,7 +46,7 @@ class LstmCnnImageFeatures(ModelOutput):
     input_size: tuple[int, int] | None = None
 
 
-class LstmCnnPreTrainedModel(PreTrainedModel):
+class LstmCnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: LstmCnnConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -29,6 +29,7 @@ from ...layers.inputs import check_pixel_values, values_are_readable
 from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
 from ..backbones import load_backbone
+from ..whole_checkpoint import WholeCheckpoint
 from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
 from .configuration_mask_rcnn import MaskRcnnConfig
 from .detector_modules import MaskBranch, RegionHead, RegionProposalNetwork
@@ -38,7 +39,7 @@ from .training_targets import detection_losses, proposal_losses, sample_regions
 SCORE_STEP = 0.1  # by which the threshold goes down for an image without detections
 
 
-class MaskRcnnPreTrainedModel(PreTrainedModel):
+class MaskRcnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: MaskRcnnConfig
     base_model_prefix = "detector"
     main_input_name = "pixel_values"

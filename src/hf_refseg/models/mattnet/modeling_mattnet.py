@@ -24,6 +24,7 @@ from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
 from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMatches, MAttNetTextFeatures
@@ -32,7 +33,7 @@ from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMa
 LEAST_PROBABILITY = 1e-6
 
 
-class MAttNetPreTrainedModel(PreTrainedModel):
+class MAttNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: MAttNetConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -15,13 +15,14 @@ from transformers.models.mobilenet_v2.modeling_mobilenet_v2 import (
 )
 from transformers.utils import can_return_tuple
 
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mobilenet_v2 import RefSegMobileNetV2Config
 
 # The inverted residual block that ends each stage: the last one before the stride (or the dilation) changes.
 STAGE_ENDS = {1: "stage1", 4: "stage2", 11: "stage3", 15: "stage4"}
 
 
-class RefSegMobileNetV2Backbone(BackboneMixin, MobileNetV2PreTrainedModel):
+class RefSegMobileNetV2Backbone(WholeCheckpoint, BackboneMixin, MobileNetV2PreTrainedModel):
     """Feature maps of MobileNetV2, TensorFlow padding included (`tf_padding=True` in the config).
 
     Batch norm always uses its stored statistics: published segmentation trunks come with batch norm folded into the

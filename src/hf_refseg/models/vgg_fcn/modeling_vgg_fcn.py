@@ -9,6 +9,7 @@ from transformers.backbone_utils import BackboneMixin, filter_output_hidden_stat
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import can_return_tuple
 
+from ..whole_checkpoint import WholeCheckpoint
 from .configuration_vgg_fcn import VggFcnConfig
 
 
@@ -27,7 +28,7 @@ class VggFcnStage(nn.Module):
         return F.max_pool2d(maps, 2, ceil_mode=True)  # (B, D, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))
 
 
-class VggFcnPreTrainedModel(PreTrainedModel):
+class VggFcnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     config: VggFcnConfig
     base_model_prefix = "backbone"
     main_input_name = "pixel_values"

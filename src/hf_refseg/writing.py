@@ -1,0 +1,91 @@
+"""Files and folders that appear whole or not at all, even where the disk is full or the power fails."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def write_whole(path: str | Path, save: Callable[[str], None]) -> None:
+    """
+    Write a file beside `path` and rename it: whoever reads `path` sees the old file or the whole new one.
+
+    Args:
+        path: the file; one that is there is replaced.
+        save: writes the file whose name it is given, which ends as `path` does.
+
+    Raises:
+        OSError: it cannot be written; where the disk is full, the message names it.
+    """
+    path = Path(path)
+    with naming_the_disk(path):
+        handle, temporary = tempfile.mkstemp(suffix=path.suffix, dir=path.absolute().parent)
+        os.close(handle)
+        try:
+            save(temporary)
+            _flush(temporary)
+            os.chmod(temporary, 0o644)  # mkstemp lets only its owner read
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """A text file in UTF-8, as [`write_whole`] writes."""
+    write_whole(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+
+def write_folder(folder: str | Path, save: Callable[[Path], None]) -> None:
+    """
+    Write files into a new folder and move them to `folder`, where files of the same names are replaced.
+
+    Args:
+        folder: made where it is not there.
+        save: writes files into the folder that it is given.
+
+    Raises:
+        NotADirectoryError: there is a file of this name.
+        OSError: as [`write_whole`].
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give the name of a folder")
+    with naming_the_disk(folder):
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as temporary:
+            save(Path(temporary))
+            files = [path for path in sorted(Path(temporary).rglob("*")) if path.is_file()]
+            for path in files:
+                _flush(path)
+            for path in files:
+                target = folder / path.relative_to(temporary)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+
+
+@contextlib.contextmanager
+def naming_the_disk(path: str | Path) -> Iterator[None]:
+    """Errors of a full disk, which say neither the file nor the disk, say both."""
+    try:
+        yield
+    except Exception as error:
+        # libraries that write through Rust or C raise a class of their own with the system's words in it
+        full = [code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(code) in str(error)]
+        if not full:
+            raise
+        place = next(parent for parent in (Path(path).absolute(), *Path(path).absolute().parents) if parent.exists())
+        free = os.statvfs(place)
+        raise OSError(
+            full[0],
+            f"{path} cannot be written: {os.strerror(full[0]).lower()} ({free.f_bavail * free.f_frsize / 1e6:,.0f} MB "
+            f"are free on the disk of {place}); make room, or write elsewhere",
+        ) from error
+
+
+def _flush(path: str | Path) -> None:
+    """To the disk itself: after a power cut a file that was renamed may be empty otherwise."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
