@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel, set_seed
 from transformers.utils import logging
 
-from ..data import ReferringSegmentationCollator
-from ..evaluation.evaluators import Evaluators, referring_evaluators
+from ..data import ReferringRows, ReferringSegmentationCollator
+from ..evaluation.evaluators import referring_evaluators
 from .arguments import RefSegTrainingArguments
 from .initial_weights import load_backbone_weights, load_embeddings, load_processor, load_whole_model
 from .recipe import Recipe
+from .task import TrainingTask
 from .word_naming import WordNaming, name_words, named_parameters
 
 logger = logging.get_logger(__name__)
@@ -58,23 +59,38 @@ def build_model(recipe: Recipe, tokenizer) -> tuple[PreTrainedModel, set[str]]:
     return model, pretrained
 
 
-def build_collator(recipe: Recipe, args: RefSegTrainingArguments, processor) -> ReferringSegmentationCollator:
-    """Training batches of one expression (or all) of each row, flipped now and then."""
-    return ReferringSegmentationCollator(processor, recipe.data.flip_probability, recipe.data.sentence, seed=args.seed)
+def build_task(recipe: Recipe, args: RefSegTrainingArguments, processor_class: type) -> TrainingTask:
+    """The parts of a training with a new model, or with that of `weights.all`."""
+    rows = recipe.data.train_rows()
+    processor = build_processor(recipe, processor_class, rows.vocabulary_texts())
+    set_seed(args.seed)  # the same initial weights whatever was read before
+    model, pretrained = build_model(recipe, processor.tokenizer)
+    return assemble(recipe, args, rows, processor, model, pretrained)
 
 
-def build_evaluators(recipe: Recipe, processor) -> Evaluators:
-    """Masks, and their loss."""
-    evaluation = recipe.evaluation
-    return referring_evaluators(processor, evaluation.protocol, evaluation.interpolation, labels=True)
-
-
-def build_stages(
-    recipe: Recipe, args: RefSegTrainingArguments, model: PreTrainedModel, processor, rows
-) -> tuple[list, set[str]]:
-    """The stages of the recipe, and the names of the parameters that they train."""
-    naming = recipe.stages.naming
-    if naming is None:
-        return [], set()
-    stage = partial(name_words, model, processor, rows, naming, seed=args.seed, channels_last=args.channels_last)
-    return [stage], named_parameters(model)
+def assemble(
+    recipe: Recipe,
+    args: RefSegTrainingArguments,
+    rows: ReferringRows,
+    processor,
+    model: PreTrainedModel,
+    pretrained: set[str],
+) -> TrainingTask:
+    """The parts of a training of a model that is there already; `pretrained` as of [`TrainingTask`]."""
+    data, evaluation, naming, stages = recipe.data, recipe.evaluation, recipe.stages.naming, []
+    if naming is not None:
+        if data.streaming:
+            raise ValueError("stages.naming picks rows at random, which a stream can't: leave it or data.streaming out")
+        options = {"seed": args.seed, "channels_last": args.channels_last, "device": args.device}
+        stages = [partial(name_words, model, processor, rows, naming, **options)]
+        pretrained = pretrained | named_parameters(model)
+    return TrainingTask(
+        model=model,
+        processor=processor,
+        train_rows=rows,
+        collator=ReferringSegmentationCollator(processor, data.flip_probability, data.sentence, seed=args.seed),
+        eval_rows=data.eval_rows(),
+        evaluators=referring_evaluators(processor, evaluation.protocol, evaluation.interpolation, labels=True),
+        pretrained=pretrained,
+        stages=stages,
+    )

@@ -51,7 +51,13 @@ def named_parameters(model) -> set[str]:
 
 
 def name_words(
-    model, processor, rows: Sequence[dict], naming: WordNaming, seed: int = 0, channels_last: bool = False
+    model,
+    processor,
+    rows: Sequence[dict],
+    naming: WordNaming,
+    seed: int = 0,
+    channels_last: bool = False,
+    device: torch.device | str = "cpu",
 ) -> list[str]:
     """Fit `model.backbone`, `model.visual_projection` and the embeddings to the instances of `rows`.
 
@@ -59,6 +65,7 @@ def name_words(
         rows: of one size each image and not resized by the processor; with the optional field `instances`.
         naming: how long and how fast.
         channels_last: layout of the images, see `RefSegTrainingArguments`.
+        device: where the model is trained, and stays.
 
     Returns:
         The words that were learned: those of the vocabulary among the categories and attributes of the instances.
@@ -77,10 +84,11 @@ def name_words(
     vocabulary = processor.tokenizer.get_vocab()
     instances = [instance for index in range(min(len(rows), 200)) for instance in rows[index]["instances"]]
     words = sorted({word for instance in instances for word in names_of(instance)} & vocabulary.keys())
-    ids = torch.tensor([vocabulary[word] for word in words])
+    model.to(device)
+    ids = torch.tensor([vocabulary[word] for word in words], device=device)
     categories = {instance["category"] for instance in instances}
-    is_category = torch.tensor([word in categories for word in words])
-    bias = nn.Parameter(torch.zeros(len(words)))
+    is_category = torch.tensor([word in categories for word in words], device=device)
+    bias = nn.Parameter(torch.zeros(len(words), device=device))
     parameters = [*model.backbone.parameters(), *model.visual_projection.parameters(), embeddings.weight, bias]
     optimizer = torch.optim.AdamW(
         [p for p in parameters if p.requires_grad], lr=naming.learning_rate, weight_decay=0.01
@@ -92,14 +100,15 @@ def name_words(
     progress = tqdm(range(naming.steps), "naming words")
     for _ in progress:
         batch = [rows[int(index)] for index in rng.integers(len(rows), size=naming.batch_size)]
-        pixels = processor.image_processor([row["image"] for row in batch], return_tensors="pt")["pixel_values"]
+        images = processor.image_processor([row["image"] for row in batch], return_tensors="pt")
+        pixels = images["pixel_values"].to(device)
         if channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         maps = model.visual_projection(model.backbone(pixels).feature_maps[-1])  # (B, 3, H, W) -> (B, V, h, w)
         visual = F.normalize(maps, dim=1).movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
         logits = visual @ embeddings.weight[ids].T + bias  # (B, h, w, V) -> (B, h, w, W)
         target = torch.stack([word_map(row, words, pixels.shape[-1] // maps.shape[-1]) for row in batch])
-        loss = naming_loss(logits, target, is_category)
+        loss = naming_loss(logits, target.to(device), is_category)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

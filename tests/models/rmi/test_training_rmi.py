@@ -106,6 +106,11 @@ def test_a_training_starts_from_a_whole_model(train, recipe, tmp_path):
             prepare(recipe, words(tmp_path, **{**settings, **wrong, "output_dir": tmp_path / "third"}))
 
 
+def test_words_are_not_named_out_of_a_stream(recipe, tmp_path):
+    with pytest.raises(ValueError, match="stages.naming picks rows at random, which a stream can't"):
+        prepare(recipe, words(tmp_path, streaming=True, shuffle_buffer=0, **{"naming.steps": 2}))
+
+
 @pytest.mark.parametrize("key", ["detector", "previous_stage", "sentences_per_ref", "exclude_images"])
 def test_keys_that_only_other_families_read_are_refused(recipe, tmp_path, key):
     with pytest.raises(ValueError, match=f"unknown key '{key}' .*a training of refseg_rmi does not read it"):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ...training.arguments import RefSegTrainingArguments
+from ...training.dense import build_task
 from ...training.recipe import Recipe
 from ...training.task import TrainingTask
 from ..rmi import training_rmi
@@ -15,4 +16,4 @@ KEYS = replace(training_rmi.KEYS, parameter_scopes={name: training_rmi.KEYS.para
 
 def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     """The parts of a training of RMI with context."""
-    return training_rmi.build(recipe, args, ContextRmiProcessor)
+    return build_task(recipe, args, ContextRmiProcessor)

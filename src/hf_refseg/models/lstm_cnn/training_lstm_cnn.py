@@ -5,14 +5,7 @@ from dataclasses import dataclass
 from transformers import set_seed
 
 from ...training.arguments import RefSegTrainingArguments
-from ...training.dense import (
-    NamingStages,
-    build_collator,
-    build_evaluators,
-    build_model,
-    build_processor,
-    build_stages,
-)
+from ...training.dense import NamingStages, assemble, build_task
 from ...training.initial_weights import find_weights, require_same_config
 from ...training.recipe import Recipe
 from ...training.sections import (
@@ -79,38 +72,25 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     Raises:
         ValueError: a key that the region classifier does not read.
     """
-    rows, previous = recipe.data.train_rows(), recipe.weights.previous_stage
-    if previous is None:
-        processor = build_processor(recipe, LstmCnnProcessor, rows.vocabulary_texts())
-        set_seed(args.seed)  # the same initial weights whatever was read before
-        model, pretrained = build_model(recipe, processor.tokenizer)
-    else:
-        folder = find_weights("previous_stage", previous, recipe.system.model_type)
-        processor = next_processor(recipe, folder)
-        set_seed(args.seed)
-        model = LstmCnnForReferringSegmentation.from_previous_stage(folder, recipe.config().stage)
-        require_same_config(recipe.model, model.config, previous)
-        pretrained = {name for name, _ in model.named_parameters()}
-    stages, named = build_stages(recipe, args, model, processor, rows)
-    parts = {"collator": build_collator(recipe, args, processor), "evaluators": build_evaluators(recipe, processor)}
-    if model.config.stage == "region":
+    is_first = recipe.weights.previous_stage is None
+    task = build_task(recipe, args, LstmCnnProcessor) if is_first else next_stage(recipe, args)
+    if task.model.config.stage == "region":
         unread = {"evaluation": ("protocol", "interpolation"), "data": ("flip_probability", "sentence")}
         recipe.require_unsaid(unread, "the region classifier draws no masks, and learns from crops")
-        parts = {"collator": CropCollator(processor, seed=args.seed), "evaluators": None}
-    return TrainingTask(
-        model=model,
-        processor=processor,
-        train_rows=rows,
-        eval_rows=recipe.data.eval_rows(),
-        pretrained=pretrained | named,
-        stages=stages,
-        **parts,
-    )
+        task.collator, task.evaluators = CropCollator(task.processor, seed=args.seed), None
+    return task
 
 
-def next_processor(recipe: Recipe, folder: str) -> LstmCnnProcessor:
-    """The vocabulary of the stage before, and images as this stage has them."""
-    recipe.processor.require_unsaid(f"weights.previous_stage: {folder}")
+def next_stage(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
+    """The parts of a stage that takes over the weights and the vocabulary of the stage before."""
+    previous = recipe.weights.previous_stage
+    recipe.processor.require_unsaid(f"weights.previous_stage: {previous}")
+    folder = find_weights("previous_stage", previous, recipe.system.model_type)
     image_processor_class = LstmCnnProcessor.default_image_processor
     image_processor = image_processor_class(**recipe.processor.image_options(image_processor_class))
-    return LstmCnnProcessor(image_processor, LstmCnnProcessor.from_pretrained(folder).tokenizer)
+    processor = LstmCnnProcessor(image_processor, LstmCnnProcessor.from_pretrained(folder).tokenizer)
+    set_seed(args.seed)
+    model = LstmCnnForReferringSegmentation.from_previous_stage(folder, recipe.config().stage)
+    require_same_config(recipe.model, model.config, previous)
+    pretrained = {name for name, _ in model.named_parameters()}
+    return assemble(recipe, args, recipe.data.train_rows(), processor, model, pretrained)

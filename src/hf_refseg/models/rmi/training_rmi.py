@@ -1,16 +1,7 @@
 """What a training of RMI (Liu et al., ICCV 2017) is made of."""
 
-from transformers import set_seed
-
 from ...training.arguments import RefSegTrainingArguments
-from ...training.dense import (
-    NamingStages,
-    build_collator,
-    build_evaluators,
-    build_model,
-    build_processor,
-    build_stages,
-)
+from ...training.dense import NamingStages, build_task
 from ...training.recipe import Recipe
 from ...training.sections import (
     EvaluationSection,
@@ -40,20 +31,6 @@ KEYS = RecipeKeys(
 )
 
 
-def build(recipe: Recipe, args: RefSegTrainingArguments, processor_class: type = RmiProcessor) -> TrainingTask:
+def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     """The parts of a training of RMI."""
-    rows = recipe.data.train_rows()
-    processor = build_processor(recipe, processor_class, rows.vocabulary_texts())
-    set_seed(args.seed)  # the same initial weights whatever was read before
-    model, pretrained = build_model(recipe, processor.tokenizer)
-    stages, named = build_stages(recipe, args, model, processor, rows)
-    return TrainingTask(
-        model=model,
-        processor=processor,
-        train_rows=rows,
-        collator=build_collator(recipe, args, processor),
-        eval_rows=recipe.data.eval_rows(),
-        evaluators=build_evaluators(recipe, processor),
-        pretrained=pretrained | named,
-        stages=stages,
-    )
+    return build_task(recipe, args, RmiProcessor)
