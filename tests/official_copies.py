@@ -1,6 +1,6 @@
 """Small copies of the official files of every data set, exact in names, layout and types, pictures included.
 
-Two images per split; each has a red box on the left and a blue one on the right of a grey photo of 40 x 30.
+Two images per split; each has a red box on the left and a blue one on the right of a gray photo of 40 x 30.
 """
 
 import json
@@ -51,8 +51,8 @@ def python2_pickle(content, file: Path, protocol: int = 2) -> None:
 
 def photo(file: Path) -> None:
     pixels = np.full((HEIGHT, WIDTH, 3), 128, dtype=np.uint8)
-    for (x0, y0, x1, y1), colour in ((LEFT, (220, 30, 30)), (RIGHT, (30, 60, 220))):
-        pixels[y0:y1, x0:x1] = colour
+    for (x0, y0, x1, y1), color in ((LEFT, (220, 30, 30)), (RIGHT, (30, 60, 220))):
+        pixels[y0:y1, x0:x1] = color
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file, quality=95)
 

@@ -72,7 +72,7 @@ def test_outside_of_the_map_there_are_zeros(maps):
 
 
 def test_ends_are_included():
-    """A box from the centre of the first cell to that of the last reads the corners of the map."""
+    """A box from the center of the first cell to that of the last reads the corners of the map."""
     ramp = torch.arange(4.0)[:, None] * 10 + torch.arange(5.0)
     crop = crops_of(ramp[None, None], [torch.tensor([[0.0, 0, 64, 48]])], 16, 3)[0, 0]
     torch.testing.assert_close(crop, torch.tensor([[0.0, 2, 4], [15, 17, 19], [30, 32, 34]]))
@@ -81,7 +81,7 @@ def test_ends_are_included():
 def test_a_map_of_one_cell():
     maps = torch.full((1, 3, 1, 1), 2.0)
     crop = crops_of(maps, [torch.tensor([[0.0, 0, 0, 0], [0, 0, 16, 16], [-8, 0, 8, 0]])], 16, 3)
-    assert (crop[0] == 2).all(), "a point at the centre of the cell"
+    assert (crop[0] == 2).all(), "a point at the center of the cell"
     torch.testing.assert_close(crop[1, 0], torch.tensor([[2.0, 1, 0], [1, 0.5, 0], [0, 0, 0]]))
     torch.testing.assert_close(crop[2, 0], torch.tensor([[1.0, 2, 1]] * 3))
 

@@ -49,7 +49,7 @@ def test_stride_lies_on_the_first_convolution():
 
 
 @torch.no_grad()
-def test_folded_normalisation_equals_the_normalisation():
+def test_folded_normalization_equals_the_normalization():
     torch.manual_seed(0)
     layer = CaffeResNetBackbone(tiny_caffe_resnet_config()).stem
     for buffer in layer.normalization.buffers():
@@ -89,7 +89,7 @@ def test_statistics_stay_when_frozen_and_move_when_not():
 
 @torch.no_grad()
 def test_padding_is_tensorflows():
-    """At stride 2 the odd row of padding lies at the bottom: an impulse shows where the kernel's centre falls."""
+    """At stride 2 the odd row of padding lies at the bottom: an impulse shows where the kernel's center falls."""
     backbone = CaffeResNetBackbone(tiny_caffe_resnet_config())
     backbone.stem.convolution.weight.zero_()
     backbone.stem.convolution.weight[:, :, 2, 2] = 1  # two rows of padding before: output 0 looks at input 0 here

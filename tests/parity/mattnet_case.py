@@ -15,7 +15,7 @@ from . import mattnet_pipeline_case
 from .golden_case import EXACT, TOLERANCE_AFTER_STEP, Checks, GoldenCase
 
 MODULE_COLUMN = {short: column for column, short in enumerate(SHORT_NAMES.values())}
-# Below this a gradient is analytically zero (a bias before a batch normalisation, the shift of a softmax), and its
+# Below this a gradient is analytically zero (a bias before a batch normalization, the shift of a softmax), and its
 # stored norm is rounding (manifest's note).
 ZERO_GRADIENT = 1e-5
 

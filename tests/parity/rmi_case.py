@@ -21,7 +21,7 @@ def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
     stem = model.backbone.stem
     scale, shift = stem.normalization.scale_and_shift()
-    # Ours folds the normalisation into the convolution, so the raw convolution is read back out of the folded one.
+    # Ours folds the normalization into the convolution, so the raw convolution is read back out of the folded one.
     stem.register_forward_hook(
         lambda module, args, output: seen.__setitem__(
             "conv1_raw", (output - shift[:, None, None]) / scale[:, None, None]

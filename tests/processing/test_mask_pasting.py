@@ -10,7 +10,7 @@ from hf_refseg.processing.mask_pasting import AT_ONCE, paste_masks, stretch_to_b
 
 
 def pasted_by_hand(mask: np.ndarray, box: list[float], size: tuple[int, int]) -> np.ndarray:
-    """Bilinear interpolation at the centre of each pixel, cells beyond the outermost repeated."""
+    """Bilinear interpolation at the center of each pixel, cells beyond the outermost repeated."""
     (x1, y1, x2, y2), cells = box, len(mask)
     result = np.zeros(size)
     for y, x in np.ndindex(size):
@@ -58,8 +58,8 @@ NOTHING = {
     "right of the photo": [30.0, 4, 40, 9],
     "above the photo": [3.0, -9, 10, -2],
     "no width": [6.0, 3, 6, 9],
-    "no width, at the centre of a pixel": [6.5, 3, 6.5, 9],
-    "no height, at the centre of a pixel": [3.0, 6.5, 9, 6.5],
+    "no width, at the center of a pixel": [6.5, 3, 6.5, 9],
+    "no height, at the center of a pixel": [3.0, 6.5, 9, 6.5],
     "turned around": [12.0, 12, 4, 4],
 }
 

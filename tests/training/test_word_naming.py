@@ -73,7 +73,7 @@ def test_colors_are_told_apart_after_a_hundred_steps_and_every_word_has_one_leng
         pixels = processor.image_processor([row["image"]])["pixel_values"]
         with torch.no_grad():
             visual = F.normalize(model.visual_projection(model.backbone(pixels).feature_maps[-1]), dim=1)[0]
-        scores = embeddings[[vocabulary[colour] for colour in colors]] @ visual.flatten(1)  # (8, V) x (V, h * w)
+        scores = embeddings[[vocabulary[color] for color in colors]] @ visual.flatten(1)  # (8, V) x (V, h * w)
         names = word_map(row, colors, 64 // visual.shape[-1]).flatten(0, 1)
         on_object = names.sum(-1) > 0
         right += (scores.argmax(0)[on_object] == names.argmax(-1)[on_object]).sum().item()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 # What training leaves beside the weights: Adam's and Momentum's slots, Adam's powers and the step counter.
-OPTIMISER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
+OPTIMIZER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Variable)$")
 
 
 # A file that unpacks to less than this is read whatever its compression; trained weights shrink to nine tenths at best,
@@ -65,11 +65,11 @@ def build_state_dict(
         unused: original names that the published graph builds but never uses.
 
     Raises:
-        ValueError: an array is missing, or one is neither used nor an optimiser slot; the names are listed.
+        ValueError: an array is missing, or one is neither used nor an optimizer slot; the names are listed.
     """
     wanted = {name for source in sources.values() for name in source.names}
     missing = sorted(wanted - set(arrays))
-    unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMISER_SLOTS.search(name))
+    unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMIZER_SLOTS.search(name))
     if missing or unknown:
         problems = [
             f"{len(names)} {kind} array{'s' if len(names) > 1 else ''}: {', '.join(names[:20])}"

@@ -1,4 +1,4 @@
-"""A convolution followed by batch normalisation with stored statistics, folded into one operation where possible."""
+"""A convolution followed by batch normalization with stored statistics, folded into one operation where possible."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from .same_padding import pad_same
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation whose statistics and scale never change: (B, C, H, W) -> (B, C, H, W)."""
+    """Batch normalization whose statistics and scale never change: (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, num_channels: int, eps: float):
         super().__init__()
@@ -19,13 +19,13 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
 
-    def initialise(self):
+    def initialize(self):
         """The identity, but for eps."""
         for buffer, value in ((self.weight, 1), (self.bias, 0), (self.running_mean, 0), (self.running_var, 1)):
             init.constant_(buffer, value)
 
     def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same normalisation as `x * scale + shift`, each (C,)."""
+        """The same normalization as `x * scale + shift`, each (C,)."""
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
@@ -36,11 +36,11 @@ class FrozenBatchNorm2d(nn.Module):
 
 class NormalizedConvolution(nn.Module):
     """
-    Convolution without bias, then batch normalisation.
+    Convolution without bias, then batch normalization.
 
     Padding is TensorFlow's SAME, or symmetric as Caffe and torch have it, which differs where the stride is 2.
 
-    With a frozen normalisation and no gradient to the weights, the two are folded into one convolution. On a CPU the
+    With a frozen normalization and no gradient to the weights, the two are folded into one convolution. On a CPU the
     folded kernel is kept until a weight changes (in place, or by another tensor; a change through `.data` is not seen
     before the next move or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
     """

@@ -14,7 +14,7 @@ class NormalizeScale(nn.Module):
         self.init_norm = init_norm
         self.weight = nn.Parameter(torch.full((size,), float(init_norm)))
 
-    def initialise(self):
+    def initialize(self):
         init.constant_(self.weight, self.init_norm)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

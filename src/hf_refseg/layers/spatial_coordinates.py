@@ -9,7 +9,7 @@ def spatial_coordinates(
     height: int, width: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """
-    Coordinates of each cell of a grid: [xmin, ymin, xmax, ymax, xcentre, ycentre, 1/width, 1/height].
+    Coordinates of each cell of a grid: [xmin, ymin, xmax, ymax, xcenter, ycenter, 1/width, 1/height].
 
     The first six run from -1 to 1 over the image. Returns (8, height, width).
     """
@@ -32,7 +32,7 @@ def box_coordinates(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
         sizes: (R, 2) (height, width) of the image of each box.
 
     Returns:
-        (R, 8) [xmin, ymin, xmax, ymax, xcentre, ycentre, width, height]. Width and height are differences of
+        (R, 8) [xmin, ymin, xmax, ymax, xcenter, ycenter, width, height]. Width and height are differences of
         coordinates that run from -1 to 1, so twice the scale of the 1/width of the grid: the paper's code has it so.
     """
     scale = sizes.flip(-1).repeat(1, 2).to(boxes)  # (R, 2) height, width -> (R, 4) width, height, width, height

@@ -1,4 +1,4 @@
-"""TensorFlow 1's bilinear resize: corners not aligned and no half-pixel centres, so `src = dst * in / out`."""
+"""TensorFlow 1's bilinear resize: corners not aligned and no half-pixel centers, so `src = dst * in / out`."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,7 @@
 """Stage 1 of the photo recipe: name pixels before reading sentences.
 
 The visual projection and one vector per COCO category are fitted to the instance masks: the category of a cell is that
-whose vector has the largest product with the cell's normalised visual feature. RMI then starts from that projection,
+whose vector has the largest product with the cell's normalized visual feature. RMI then starts from that projection,
 and its words for things from those vectors, so that "word times feature" already means "this cell may be one".
 """
 
@@ -40,7 +40,7 @@ class PixelNames(nn.Module):
         Cross-entropy over the labelled cells, rare categories weighted up by the inverse root of their share.
 
         Args:
-            visual: (..., V) normalised visual features.
+            visual: (..., V) normalized visual features.
             names: (...) int64, 0 for none, 1 + index in `CATEGORIES`, `IGNORE` for padding.
         """
         counts = torch.bincount(names[names >= 0].flatten(), minlength=len(CATEGORIES) + 1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Neighbours and offsets against the original's rule, written out object by object."""
+"""Neighbors and offsets against the original's rule, written out object by object."""
 
 import functools
 

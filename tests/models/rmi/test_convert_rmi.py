@@ -36,7 +36,7 @@ def test_convert_from_the_command_line(arrays, vocabulary, tmp_path):
     assert main(command) == 2, "an existing folder is not overwritten"
 
 
-def test_gates_biases_and_colours_are_reordered(arrays):
+def test_gates_biases_and_colors_are_reordered(arrays):
     arrays = dict(arrays)
     name = f"text_objseg/RNN/ALSTM/{CELL}/bias"
     arrays[name] = np.repeat(np.arange(4, dtype=np.float32), HIDDEN)  # input, candidate, forget, output
@@ -59,7 +59,7 @@ def test_deeplab_statistics_are_divided_by_their_factor():
     assert model.backbone.stages[3][2].expand.normalization.running_var[0] == 1.5
 
 
-def test_optimiser_slots_are_ignored_and_nothing_else(arrays):
+def test_optimizer_slots_are_ignored_and_nothing_else(arrays):
     slots = {f"text_objseg/text_objseg/embedding/{slot}": np.zeros(1) for slot in ("Adam", "Adam_1")}
     slots |= {"text_objseg/beta1_power": np.zeros(()), "text_objseg/Variable": np.zeros(())}
     load_original({**arrays, **slots})
@@ -70,7 +70,7 @@ def test_optimiser_slots_are_ignored_and_nothing_else(arrays):
         load_original(incomplete)
 
 
-def test_other_systems_are_recognised(arrays):
+def test_other_systems_are_recognized(arrays):
     baseline = {name: array for name, array in arrays.items() if "ALSTM" not in name}
     with pytest.raises(ValueError, match="convert it as lstm-cnn"):
         load_original({**baseline, "text_objseg/conv1/DW": np.zeros(1)})

@@ -20,7 +20,7 @@ class CaffeResNetConfig(BackboneConfigMixin, PreTrainedConfig):
         output_stride: 8, 16 or 32; stages that would go further are dilated instead, in every unit.
         batch_norm_eps: 1e-3 in TensorFlow (Caffe and torch use 1e-5).
         padding: "same" as TensorFlow pads at stride 2, or "symmetric" as Caffe and torch do.
-        freeze_batch_norm: use the stored statistics always; False trains batch normalisation from scratch.
+        freeze_batch_norm: use the stored statistics always; False trains batch normalization from scratch.
         out_features / out_indices: which of "stem", "stage1" ... "stage4" are returned; the last by default.
     """
 

@@ -16,7 +16,7 @@ def stem_convolution(kernel: np.ndarray) -> np.ndarray:
 
 def batch_norm_sources(prefix: str, scope: str, has_factor: bool) -> dict[str, Source]:
     """
-    Stored statistics of one batch normalisation.
+    Stored statistics of one batch normalization.
 
     DeepLab's Caffe model accumulates mean and variance times a moving-average factor, which they are divided by.
     """

@@ -2,7 +2,7 @@
 The Caffe-style ResNet (He et al. 2016) with dilation, as TensorFlow ran it for Liu et al. 2017.
 
 It is not torchvision's: the stride lies on the first 1x1 convolution of a unit, padding is TensorFlow's SAME (a shift
-of one pixel at stride 2), batch normalisation has eps 1e-3, and every unit of a dilated stage, the first too, has the
+of one pixel at stride 2), batch normalization has eps 1e-3, and every unit of a dilated stage, the first too, has the
 stage's dilation. Images come in RGB; the Caffe order BGR is folded into the first kernel by the converter. With
 `padding="symmetric"` and eps 1e-5 it is the trunk of the Mask R-CNN below MAttNet and CAC.
 """
@@ -36,7 +36,7 @@ class CaffeResNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, FrozenBatchNorm2d):
-            module.initialise()
+            module.initialize()
 
 
 class CaffeResNetBackbone(BackboneMixin, CaffeResNetPreTrainedModel):

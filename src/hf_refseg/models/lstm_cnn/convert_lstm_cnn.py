@@ -134,7 +134,7 @@ def liu_sources(config: LstmCnnConfig, scope: str) -> dict[str, Source]:
 
 def load_original(checkpoint: Mapping[str, np.ndarray] | str | Path) -> LstmCnnForReferringSegmentation:
     """
-    The model with the weights of an original checkpoint: Hu's three stages, R+LSTM or D+LSTM, recognised by its names.
+    The model with the weights of an original checkpoint: Hu's three stages, R+LSTM or D+LSTM, recognized by its names.
 
     Raises:
         ValueError: an array is missing or unknown; the names are listed.

@@ -130,7 +130,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
         self.word_embeddings = value
 
     def get_expression_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """The normalised last state of the LSTM (Sec. 3.2): (N, T) -> (N, L)."""
+        """The normalized last state of the LSTM (Sec. 3.2): (N, T) -> (N, L)."""
         mask = attention_mask if self.config.skip_padding else None
         states, _ = self.word_lstm(self.word_embeddings(input_ids), mask)  # (N, T) -> (N, T, L)
         return F.normalize(states[:, -1], dim=-1, eps=1e-6)  # (N, T, L) -> (N, L)

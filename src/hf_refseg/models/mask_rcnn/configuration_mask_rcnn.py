@@ -21,7 +21,7 @@ class MaskRcnnConfig(PreTrainedConfig):
         feature_stride: pixels of the network's input per cell of that feature map.
         head_depth: residual units of the head that reads each region's crop (ResNet's layer4 with stride 1).
         head_size: output channels of the head.
-        batch_norm_eps: of the head's batch normalisation.
+        batch_norm_eps: of the head's batch normalization.
         freeze_batch_norm: use the head's stored statistics always; False trains them, for training from scratch.
         crop_size: cells per side of a region's crop.
         crop: "grid" samples the map at `crop_size` points per side from edge to edge, both ends included (published);

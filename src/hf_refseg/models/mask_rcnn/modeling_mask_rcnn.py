@@ -54,7 +54,7 @@ class MaskRcnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, FrozenBatchNorm2d):
-            module.initialise()
+            module.initialize()
         for layer, std in self.small_layers():
             if module is layer:
                 init.normal_(module.weight, std=std)

@@ -42,7 +42,7 @@ class MAttNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        """PyTorch's defaults, as the original has them, but 1 for the batch normalisations (there U(0, 1))."""
+        """PyTorch's defaults, as the original has them, but 1 for the batch normalizations (there U(0, 1))."""
         super()._init_weights(module)
         if isinstance(module, nn.Linear | nn.LSTM):
             limit = (module.in_features if isinstance(module, nn.Linear) else module.hidden_size) ** -0.5
@@ -51,7 +51,7 @@ class MAttNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight)
         elif isinstance(module, NormalizeScale):
-            module.initialise()
+            module.initialize()
 
 
 class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):

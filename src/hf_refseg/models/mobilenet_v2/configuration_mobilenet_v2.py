@@ -28,7 +28,7 @@ class RefSegMobileNetV2Config(BackboneConfigMixin, PreTrainedConfig):
         tf_padding: TensorFlow's SAME padding.
         classifier_dropout_prob: dropout of the DeepLab head, which stays in evaluation mode.
         initializer_range: standard deviation of new weights.
-        layer_norm_eps: eps of batch normalisation.
+        layer_norm_eps: eps of batch normalization.
         out_features: names of the stages to return, in order; the last stage when omitted.
         out_indices: the same as positions; give one of the two.
     """

@@ -64,7 +64,7 @@ def rmi_sources(config: RmiConfig, scope: str) -> dict[str, Source]:
 
 def load_original(checkpoint: Mapping[str, np.ndarray] | str | Path) -> RmiForReferringSegmentation:
     """
-    The model with the weights of an original checkpoint (R+RMI or D+RMI, recognised by its names).
+    The model with the weights of an original checkpoint (R+RMI or D+RMI, recognized by its names).
 
     Raises:
         ValueError: an array is missing or unknown; the names are listed.
