@@ -8,11 +8,12 @@ import torch
 from transformers.testing_utils import torch_device
 from transformers.utils import ModelOutput
 
+from hf_refseg.models.cac.processing_cac import CacProcessor
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
 from hf_refseg.processing.processor import ReferringSegmentationProcessorKwargs
-from tests.tiny import tiny_mask_rcnn, tiny_mattnet
+from tests.tiny import tiny_cac, tiny_mask_rcnn, tiny_mattnet
 
 from .common_tests.test_configuration_common import ConfigTester
 from .common_tests.test_image_processing_common import ImageProcessingTester
@@ -41,7 +42,22 @@ class DetectorTester:
         return self.get_config(), {"pixel_values": floats_tensor(shape)}
 
 
-class MaskRcnnTest(ModelTesterMixin, unittest.TestCase):
+class DrawsSamples:
+    """A model whose training step draws anchors and regions."""
+
+    def test_model_outputs_equivalence(self):
+        """The calls that are compared must draw the same."""
+        draw = MaskRcnnForInstanceSegmentation.compute_losses
+
+        def seeded(model, *inputs):
+            torch.manual_seed(0)
+            return draw(model, *inputs)
+
+        with mock.patch.object(MaskRcnnForInstanceSegmentation, "compute_losses", seeded):
+            super().test_model_outputs_equivalence()
+
+
+class MaskRcnnTest(DrawsSamples, ModelTesterMixin, unittest.TestCase):
     has_attentions = False
     is_encoder_decoder = False
     pipeline_model_mapping = {}
@@ -70,17 +86,6 @@ class MaskRcnnTest(ModelTesterMixin, unittest.TestCase):
 
     def test_config(self):
         self.config_tester.run_common_tests()
-
-    def test_model_outputs_equivalence(self):
-        """A training step draws anchors and regions; the calls that are compared must draw the same."""
-        draw = MaskRcnnForInstanceSegmentation.compute_losses
-
-        def seeded(model, *inputs):
-            torch.manual_seed(0)
-            return draw(model, *inputs)
-
-        with mock.patch.object(MaskRcnnForInstanceSegmentation, "compute_losses", seeded):
-            super().test_model_outputs_equivalence()
 
     @unittest.skip("the output of a detector has no hidden states; those of the image are the backbone's")
     def test_hidden_states_output(self):
@@ -125,6 +130,28 @@ class MAttNetTest(SystemTest, unittest.TestCase):
         self.assertEqual(len(features.head_maps), sum(features.regions.counts))
 
 
+class CacTest(DrawsSamples, SystemTest, unittest.TestCase):
+    make_model = staticmethod(tiny_cac)
+    test_mismatched_shapes = False  # as of its detector
+    # the number of proposals depends on the values
+    test_torch_exportable = False
+
+    def _prepare_for_class(self, inputs_dict, model_class, return_labels=False):
+        inputs = super()._prepare_for_class(inputs_dict, model_class, return_labels)
+        if return_labels:
+            inputs["box_labels"] = torch.tensor([BOXES[0]] * 3, device=torch_device)
+            inputs["class_labels"] = torch.tensor([1, 3, 0], device=torch_device)
+        return inputs
+
+    def test_get_image_features_output(self):
+        """Features are those of the detector."""
+        config, inputs = self.model_tester.prepare_config_and_inputs_for_common()
+        model = self.all_model_classes[0](config).to(torch_device).eval()
+        features = model.get_image_features(**inputs)
+        self.assertIsInstance(features, ModelOutput)
+        self.assertEqual(len(features.images.maps), 3)
+
+
 for name in [name for name in dir(ModelTesterMixin) if name.startswith("test_get_image_features_output_")]:
     setattr(MaskRcnnTest, name, None)
 
@@ -147,3 +174,7 @@ class MAttNetProcessorTest(ProcessorTest, unittest.TestCase):
     def test_valid_processor_kwargs_set(self):
         """The common test wants a class of arguments in MAttNet's own file; it uses the one of all our systems."""
         self.assertIs(self.processor_class.valid_processor_kwargs, ReferringSegmentationProcessorKwargs)
+
+
+class CacProcessorTest(MAttNetProcessorTest):
+    processor_class = CacProcessor

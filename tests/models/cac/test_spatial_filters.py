@@ -52,7 +52,9 @@ def test_responses_are_products_inside_of_a_part_and_zero_outside():
     filters = SpatialFilters(config(), channels=8)
     sentence, maps = torch.randn(3, 12), torch.rand(2, 8, 5, 7)
     index = torch.tensor([1, 0, 1])
-    fused, responses, weights = filters(sentence, maps, [(5, 7)] * 2, index)
+    text = filters.make_filters(sentence)
+    fused, responses = filters(text, maps, [(5, 7)] * 2, index)
+    weights = text.weights
     made = torch.stack([torch.tanh(filters.filters[name](sentence)) for name in FILTERS], 1)
     for row, image in enumerate(index.tolist()):
         for number, name in enumerate(FILTERS):
@@ -69,8 +71,9 @@ def test_responses_are_products_inside_of_a_part_and_zero_outside():
 @torch.no_grad()
 def test_a_single_filter_has_nothing_to_fuse():
     filters = SpatialFilters(config(filters=["whole"]), channels=8)
-    fused, responses, weights = filters(torch.randn(2, 12), torch.rand(1, 8, 5, 7), [(5, 7)], torch.tensor([0, 0]))
-    assert filters.fusion is None and weights.tolist() == [[1.0], [1.0]]
+    text = filters.make_filters(torch.randn(2, 12))
+    fused, responses = filters(text, torch.rand(1, 8, 5, 7), [(5, 7)], torch.tensor([0, 0]))
+    assert filters.fusion is None and text.weights.tolist() == [[1.0], [1.0]]
     assert torch.equal(fused, responses[:, 0])
 
 
@@ -82,5 +85,5 @@ def test_coordinates_are_those_of_each_images_own_map():
     assert not coordinates[0, :, 4:].any() and not coordinates[1, :, :, 3:].any()
     filters = SpatialFilters(config(filters=["whole"], coordinates=True), channels=8)
     maps = torch.zeros(2, 8, 5, 6)  # a map that says nothing: places alone decide
-    fused, _, _ = filters(torch.randn(1, 12), maps, sizes, torch.tensor([0]))
+    fused, _ = filters(filters.make_filters(torch.randn(1, 12)), maps, sizes, torch.tensor([0]))
     assert fused[0, :4].unique().numel() > 20 and not fused[0, 4:].any()

@@ -36,7 +36,7 @@ from .captioner import Captioner, caption_words
 from .configuration_cac import CacConfig
 from .coverage import cover_by_boxes, cover_by_masks
 from .losses_cac import caption_loss, check_objects, response_loss
-from .outputs_cac import CacAnswer, CacCaptions, CacExplanation, CacImageFeatures
+from .outputs_cac import CacAnswer, CacCaptions, CacExplanation, CacImageFeatures, CacTextFeatures
 from .spatial_filters import SpatialFilters
 
 # What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
@@ -114,9 +114,10 @@ class CacForReferringSegmentation(CacPreTrainedModel):
 
     def get_text_features(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
-    ) -> torch.Tensor:
-        """F_ref, the states of both LSTMs after their last word: (N, T) -> (N, 2H)."""
-        return self.language(input_ids, self.word_mask(input_ids, attention_mask))[1]
+    ) -> CacTextFeatures:
+        """The filters that N expressions make, and the weights that fuse them; arguments as of `forward`."""
+        _, sentence, _ = self.language(input_ids, self.word_mask(input_ids, attention_mask))  # F_ref: (N, 2H)
+        return self.spatial_filters.make_filters(sentence)
 
     def word_mask(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         """(N, T) bool, False at padding."""
@@ -125,14 +126,14 @@ class CacForReferringSegmentation(CacPreTrainedModel):
     # ---- Words and map ----
 
     def respond(
-        self, images: MaskRcnnImageFeatures, sentence: torch.Tensor, image_index: torch.Tensor
+        self, images: MaskRcnnImageFeatures, text: CacTextFeatures, image_index: torch.Tensor
     ) -> CacExplanation:
-        """What the filters that an expression makes, `sentence` (N, 2H), find on the map of its image."""
-        fused, responses, weights = self.spatial_filters(sentence, images.maps, self.map_sizes(images), image_index)
+        """What the filters of N expressions find on the maps of their images."""
+        fused, responses = self.spatial_filters(text, images.maps, self.map_sizes(images), image_index)
         return CacExplanation(
             filters=self.spatial_filters.names,
             responses=responses,
-            weights=weights,
+            weights=text.weights,
             fused_response=fused,
             cell_sizes=self.detector.config.feature_stride / images.geometry.image_scales[image_index],
         )
@@ -381,14 +382,13 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales, **regions)
         images, regions = image_features.images, image_features.regions
         image_index = resolve_image_index(image_index, len(images.maps), len(input_ids), input_ids.device)
-        mask = self.word_mask(input_ids, attention_mask)
-        _, sentence, _ = self.language(input_ids, mask)
-        seen = self.respond(images, sentence, image_index)
+        seen = self.respond(images, self.get_text_features(input_ids, attention_mask), image_index)
         if labels is not None:
             shape = (len(input_ids), *images.geometry.canvas)
             check_objects(labels, box_labels, class_labels, shape, self.detector.config.num_labels)
             objects = (labels > 0.5, box_labels, class_labels)
-            losses = self.compute_losses(images, seen.fused_response, image_index, (input_ids, mask), *objects)
+            words = (input_ids, self.word_mask(input_ids, attention_mask))
+            losses = self.compute_losses(images, seen.fused_response, image_index, words, *objects)
             return ReferringSegmentationOutput(
                 loss=sum(losses.values()), losses=losses, grid_logits=seen.fused_response, image_index=image_index
             )

@@ -15,17 +15,31 @@ from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 
 
 @dataclass
-class CacImageFeatures:
+class CacImageFeatures(ModelOutput):
     """
     Everything about B images that needs no words; reusable for any number of expressions.
 
     Args:
-        images: the detector's feature maps, V, and where the images lie in the network's input.
         regions: those that the caller brought; None: the detector proposes some for every expression.
+        images: the detector's feature maps, V, and where the images lie in the network's input.
     """
 
-    images: MaskRcnnImageFeatures
     regions: Regions | None = None
+    images: MaskRcnnImageFeatures | None = None
+
+
+@dataclass
+class CacTextFeatures(ModelOutput):
+    """
+    Everything about N expressions that needs no image.
+
+    Args:
+        filters: (N, F, C) f_i of each part of the map.
+        weights: (N, F) g_i, by which their responses are fused; the weight of a single filter is 1.
+    """
+
+    filters: torch.FloatTensor | None = None
+    weights: torch.FloatTensor | None = None
 
 
 @dataclass
@@ -83,4 +97,4 @@ class CacCaptions(ModelOutput):
     image_index: torch.LongTensor | None = None
 
 
-__all__ = ["CacAnswer", "CacCaptions", "CacExplanation", "CacImageFeatures"]
+__all__ = ["CacAnswer", "CacCaptions", "CacExplanation", "CacImageFeatures", "CacTextFeatures"]

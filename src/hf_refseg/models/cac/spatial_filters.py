@@ -10,6 +10,7 @@ from torch import nn
 
 from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from .configuration_cac import CacConfig
+from .outputs_cac import CacTextFeatures
 
 
 def part_of_map(name: str, height: int, width: int) -> tuple[int, int, int, int]:
@@ -68,40 +69,35 @@ class SpatialFilters(nn.Module):
         self.filters = nn.ModuleDict({name: nn.Linear(2 * config.hidden_size, filter_size) for name in self.names})
         self.fusion = nn.Linear(2 * config.hidden_size, len(self.names)) if len(self.names) > 1 else None
 
-    def make_filters(self, sentence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def make_filters(self, sentence: torch.Tensor) -> CacTextFeatures:
         """
-        f_i = tanh(W_i s + b_i) of each part, and the weights that fuse their responses.
+        f_i = tanh(W_i s + b_i) for each part of the map, and the weights g = tanh(W s + b) that fuse their responses.
 
         Args:
             sentence: (N, 2H), s.
-
-        Returns:
-            (N, F, C) filters and (N, F) weights; the weight of a single filter is 1.
         """
-        filters = torch.stack([layer(sentence) for layer in self.filters.values()], 1).tanh()  # -> (N, F, C)
+        filters = torch.stack([layer(sentence) for layer in self.filters.values()], 1).tanh()  # F x (N, C) -> (N, F, C)
         weights = sentence.new_ones(len(sentence), 1) if self.fusion is None else self.fusion(sentence).tanh()
-        return filters, weights
+        return CacTextFeatures(filters=filters, weights=weights)
 
     def forward(
-        self, sentence: torch.Tensor, maps: torch.Tensor, sizes: list[tuple[int, int]], image_index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        self, text: CacTextFeatures, maps: torch.Tensor, sizes: list[tuple[int, int]], image_index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         R_i = f_i * V in the part i of the map, and zero outside of it; R = sum_i g_i R_i.
 
         Args:
-            sentence: (N, 2H).
+            text: of N expressions.
             maps: (B, C, h, w), V; zeros beyond the map of an image that is smaller than the batch.
             sizes: (height, width) of each image's map.
             image_index: (N,) image of each expression.
 
         Returns:
-            R (N, h, w) logits, R_i (N, F, h, w) and g (N, F).
+            R (N, h, w) logits and R_i (N, F, h, w).
         """
-        filters, weights = self.make_filters(sentence)
         canvas = tuple(maps.shape[-2:])
         if self.coordinates:
             maps = torch.cat([maps, map_coordinates(sizes, canvas, maps)], 1)  # -> (B, C + 8, h, w)
         parts = part_masks(self.names, sizes, canvas, maps.device)[image_index]  # (B, F, h, w) -> (N, F, h, w)
-        responses = torch.einsum("nfc,nchw->nfhw", filters, maps[image_index]) * parts
-        fused = torch.einsum("nf,nfhw->nhw", weights, responses)
-        return fused, responses, weights
+        responses = torch.einsum("nfc,nchw->nfhw", text.filters, maps[image_index]) * parts
+        return torch.einsum("nf,nfhw->nhw", text.weights, responses), responses
