@@ -204,6 +204,17 @@ def test_the_surest_of_all_proposals_is_the_answer(model, image):
 
 
 @torch.no_grad()
+def test_a_box_beside_the_photo_has_no_area(model, image):
+    """The paper cuts such a box at one side only, so that it would end before it begins."""
+    deltas = model.detector.head.box_deltas
+    deltas.weight.zero_()
+    deltas.bias.copy_(torch.tensor([0.0, 500, 0, 0]).repeat(len(deltas.bias) // 4))  # far below the photo
+    outputs = model(image, WORDS)
+    assert (outputs.pred_boxes[:, 1] == 80).all() and (outputs.pred_boxes[:, 3] == 80).all()
+    assert (outputs.pred_boxes[:, 2] > outputs.pred_boxes[:, 0]).all() and (outputs.logits < 0).all()
+
+
+@torch.no_grad()
 def test_only_the_chosen_box_gets_a_mask(model, image):
     drawn = []
     model.detector.mask_branch.register_forward_hook(lambda module, args, output: drawn.append(len(output)))

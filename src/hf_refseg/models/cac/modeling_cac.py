@@ -164,7 +164,10 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             scored = detector.score(modulated, detector.propose(modulated))
             scores, labels = scored.probabilities().max(1)  # (P, K) -> (P,)
             boxes = scored.boxes[torch.arange(len(labels), device=labels.device), labels + 1]  # (P, K + 1, 4) -> (P, 4)
-            return Regions(boxes, scored.counts, labels, scores)
+            found = Regions(boxes, scored.counts, labels, scores)
+            # the paper cuts its boxes only where they reach out: one beside the photo would end before it begins
+            limits = modulated.geometry.original_sizes[found.image_index].flip(1).repeat(1, 2)  # (P, 4)
+            return replace(found, boxes=boxes.clamp(min=0).minimum(limits))
         _, head_maps = detector.describe(modulated, regions)
         logits, _ = detector.head.predict(head_maps)
         probabilities = logits.float().softmax(-1)[:, 1:]  # (M, K + 1) -> (M, K), without the background
