@@ -40,9 +40,9 @@ class NormalizedConvolution(nn.Module):
 
     Padding is TensorFlow's SAME, or symmetric as Caffe and torch have it, which differs where the stride is 2.
 
-    With a frozen normalization and no gradient to the weights, the two are folded into one convolution. On a CPU the
-    folded kernel is kept until a weight changes (in place, or by another tensor; a change through `.data` is not seen
-    before the next move or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
+    With a frozen normalization the two are folded into one convolution. Where no gradient is wanted, the folded kernel
+    is kept on a CPU until a weight changes (in place, or by another tensor; a change through `.data` is not seen before
+    the next move or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(
@@ -75,8 +75,9 @@ class NormalizedConvolution(nn.Module):
             padding = self.dilation * (self.kernel - 1) // 2  # SAME is symmetric at stride 1; no copy is needed
         else:
             maps = pad_same(maps, self.kernel, self.stride, self.dilation)
-        if self._can_fold(maps):
-            weight, bias = self._fold()
+        if isinstance(self.normalization, FrozenBatchNorm2d):
+            # with a gradient too: a product with the kernel is less than one with every cell of the maps
+            weight, bias = self._fold() if self._can_fold(maps) else self._multiply()
             return F.conv2d(maps, weight, bias, self.stride, padding, self.dilation)
         maps = F.conv2d(maps, self.convolution.weight, None, self.stride, padding, self.dilation)
         return self.normalization(maps)
@@ -96,15 +97,18 @@ class NormalizedConvolution(nn.Module):
     def _fold(self) -> tuple[torch.Tensor, torch.Tensor]:
         sources = [self.convolution.weight, *self.normalization.buffers()]
         if sources[0].device.type != "cpu":  # costs nothing there, and sharded weights change without a new version
-            return self._multiply()
+            return self._multiply_for_later()
         key = tuple((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
         if self._folded is None or self._folded[0] != key:
             # The sources are kept too: as long as they live, no other tensor can have their address.
-            self._folded = key, [tensor.detach() for tensor in sources], *self._multiply()
+            self._folded = key, [tensor.detach() for tensor in sources], *self._multiply_for_later()
         return self._folded[2:]
 
     def _multiply(self) -> tuple[torch.Tensor, torch.Tensor]:
+        scale, shift = self.normalization.scale_and_shift()
+        return self.convolution.weight * scale[:, None, None, None], shift
+
+    def _multiply_for_later(self) -> tuple[torch.Tensor, torch.Tensor]:
         # `inference_mode(False)`: a kernel made inside inference mode could not be used in training later.
         with torch.inference_mode(False), torch.no_grad():
-            scale, shift = self.normalization.scale_and_shift()
-            return self.convolution.weight * scale[:, None, None, None], shift
+            return self._multiply()

@@ -120,7 +120,7 @@ def test_matrices_decay_and_biases_do_not():
         ({"detector": "null"}, "CAC modulates the feature map of a trained detector"),
         ({"previous_stage": "runs/x"}, "weights.previous_stage already gives the detector"),
         ({"vocab_size": 5}, "can't be chosen: it follows from the vocabulary"),
-        ({"detector": "refseg-photos-rmi"}, "holds a refseg_rmi, but a refseg_mask_rcnn is needed"),
+        ({"detector": "refseg-photos-rmi"}, "holds a refseg_context_rmi, but a refseg_mask_rcnn is needed"),
     ],
 )
 def test_what_does_not_fit_is_refused(train, tmp_path, settings, message):
