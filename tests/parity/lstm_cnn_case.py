@@ -1,13 +1,15 @@
 """Golden cases of Hu et al.: segmentation (low and high resolution) and the region classifier."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
 from hf_refseg.layers.spatial_coordinates import box_coordinates
 from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 
-from .golden_case import Comparison, GoldenCase, compare, nhwc, to_pixel_values
-from .training_step import compare_training_step
+from .golden_case import Checks, GoldenCase, nhwc, to_pixel_values
+from .training_step import check_training_step
 
 
 def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -39,8 +41,8 @@ def fused_features(seen: dict[str, torch.Tensor], visual_size: int) -> torch.Ten
     return torch.cat([words, visual[..., :visual_size], visual[..., visual_size:]], -1)
 
 
-def run(case: GoldenCase) -> list[Comparison]:
-    expected, is_region = case.outputs, case.manifest["variant"] == "det"
+def run(case: GoldenCase) -> Checks:
+    checks, is_region = Checks(case.outputs), case.manifest["variant"] == "det"
     arrays = case.checkpoint()
     model = convert_lstm_cnn.load_original(arrays)
     sources = convert_lstm_cnn.hu_sources(model.config, *convert_lstm_cnn.hu_lstm_names(arrays))
@@ -50,19 +52,13 @@ def run(case: GoldenCase) -> list[Comparison]:
         "pixel_values": to_pixel_values(images, case.config["channel_mean_rgb"]),
         "input_ids": torch.from_numpy(case.inputs["text_seq"]).long().T,  # (T, N) -> (N, T)
     }
-    results = []
-
-    def check(name: str, ours: torch.Tensor):
-        if name in expected:
-            results.append(compare(name, ours, expected[name]))
-
     if is_region:
         width, height = case.inputs["imsize_wh"].tolist()
         inputs["region_boxes"] = torch.from_numpy(case.inputs["boxes"])
         inputs["original_sizes"] = torch.tensor([[height, width]] * len(images))
         labels = torch.from_numpy(case.inputs["label"])
         ours = box_coordinates(inputs["region_boxes"].double(), inputs["original_sizes"])
-        results.append(compare("spatial", ours, case.inputs["spatial"]))
+        checks.compare("spatial", ours, case.inputs["spatial"])
     else:
         labels = torch.from_numpy(case.inputs["label_fine"][..., 0]).float()
 
@@ -71,27 +67,27 @@ def run(case: GoldenCase) -> list[Comparison]:
         outputs = model(**inputs)
     features = fused_features(seen, model.config.visual_size)
     if is_region:
-        check("fc8", seen["fc8"].flatten(1))
-        check("fc7", F.relu(seen["fc7"]).flatten(1))
-        check("pool5_s", nhwc(seen["pool5"])[..., ::8])
-        check("feat_all", features.flatten(1))
-        check("mlp_l1", seen["hidden"].flatten(1))
-        check("scores", outputs.scores[:, None])
+        checks.check("fc8", seen["fc8"].flatten(1))
+        checks.check("fc7", F.relu(seen["fc7"]).flatten(1))
+        checks.check("pool5_s", nhwc(seen["pool5"])[..., ::8])
+        checks.check("feat_all", features.flatten(1))
+        checks.check("mlp_l1", seen["hidden"].flatten(1))
+        checks.check("scores", outputs.scores[:, None])
     else:
-        check("fc8", nhwc(seen["fc8"])[..., ::4])
-        check("fc7_s", nhwc(F.relu(seen["fc7"]))[..., ::16])
-        check("fc6_s", nhwc(F.relu(seen["fc6"]))[..., ::16])
-        check("pool5_s", nhwc(seen["pool5"])[..., ::8])
-        check("conv3_3_s", nhwc(F.relu(seen["conv3_3"]))[:, ::8, ::8, ::16])
-        check("conv1_2_s", nhwc(F.relu(seen["conv1_2"]))[:, ::16, ::16, ::8])
-        check("feat_all_s", features[..., ::7])
-        check("feat_all_at_0_0", features[:, 0, 0])
-        check("mlp_l1", nhwc(seen["hidden"])[..., ::5])
-        check("lowres_scores", outputs.grid_logits[..., None])
-        if "scores" in expected:
-            scores = outputs.logits[..., None]
-            # The real 512x512 size is stored at every fourth pixel.
-            check("scores", scores if expected["scores"].shape == scores.shape else scores[:, ::4, ::4])
+        checks.check("fc8", nhwc(seen["fc8"])[..., ::4])
+        checks.check("fc7_s", nhwc(F.relu(seen["fc7"]))[..., ::16])
+        checks.check("fc6_s", nhwc(F.relu(seen["fc6"]))[..., ::16])
+        checks.check("pool5_s", nhwc(seen["pool5"])[..., ::8])
+        checks.check("conv3_3_s", nhwc(F.relu(seen["conv3_3"]))[:, ::8, ::8, ::16])
+        checks.check("conv1_2_s", nhwc(F.relu(seen["conv1_2"]))[:, ::16, ::16, ::8])
+        checks.check("feat_all_s", features[..., ::7])
+        checks.check("feat_all_at_0_0", features[:, 0, 0])
+        checks.check("mlp_l1", nhwc(seen["hidden"])[..., ::5])
+        checks.check("lowres_scores", outputs.grid_logits[..., None])
+        scores = outputs.logits[..., None]
+        if "scores" in checks.expected and checks.expected["scores"].shape != scores.shape:
+            scores = scores[:, ::4, ::4]  # the real 512x512 size is stored at every fourth pixel
+        checks.check("scores", scores)
 
     step = case.manifest.get("train_step")
     if step:
@@ -107,12 +103,6 @@ def run(case: GoldenCase) -> list[Comparison]:
             predicted = outputs.scores[:, None] if is_region else outputs.grid_logits[..., None]
             return outputs.loss, predicted
 
-        results += compare_training_step(
-            case,
-            model,
-            sources,
-            compute,
-            lambda groups: torch.optim.SGD(groups, lr=step["lr"], momentum=step["momentum"]),
-            f"{name}_after_1_momentum_step",
-        )
-    return results
+        optimizer = partial(torch.optim.SGD, lr=step["lr"], momentum=step["momentum"])
+        check_training_step(checks, case, model, sources, compute, optimizer, f"{name}_after_1_momentum_step")
+    return checks

@@ -1,5 +1,7 @@
 """Golden cases of Liu et al.: R+RMI, D+RMI, R+LSTM and D+LSTM."""
 
+from functools import partial
+
 import torch
 
 from hf_refseg.layers.tf1_resize import resize_bilinear_tf1
@@ -8,8 +10,8 @@ from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 from hf_refseg.models.rmi import convert_rmi
 from hf_refseg.training.tensorflow_adam import TensorFlowAdam
 
-from .golden_case import Comparison, GoldenCase, compare, nhwc, to_pixel_values
-from .training_step import compare_training_step
+from .golden_case import Checks, GoldenCase, nhwc, to_pixel_values
+from .training_step import check_training_step
 
 
 def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -37,8 +39,8 @@ def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return seen
 
 
-def run(case: GoldenCase) -> list[Comparison]:
-    expected, config = case.outputs, case.config
+def run(case: GoldenCase) -> Checks:
+    checks, config = Checks(case.outputs), case.config
     arrays = case.checkpoint()
     is_rmi = config["model"] == "RMI_model"
     converter = convert_rmi if is_rmi else convert_lstm_cnn
@@ -57,47 +59,40 @@ def run(case: GoldenCase) -> list[Comparison]:
     seen = watch(model)
     with torch.no_grad():
         outputs = model(**inputs, output_attentions=is_rmi)
-    results = []
 
-    def check(name: str, ours: torch.Tensor):
-        if name in expected:
-            results.append(compare(name, ours, expected[name]))
-
-    check("conv1_raw_s8", nhwc(seen["conv1_raw"])[:, ::8, ::8, ::4])
-    check("conv1_raw_last_row_col", nhwc(seen["conv1_raw"])[:, -2:, -4:, :16])
-    check("pool1_s8", nhwc(seen["pool1"])[:, ::8, ::8, ::4])
-    check("pool1_last", nhwc(seen["pool1"])[:, -2:, -4:, :16])
+    checks.check("conv1_raw_s8", nhwc(seen["conv1_raw"])[:, ::8, ::8, ::4])
+    checks.check("conv1_raw_last_row_col", nhwc(seen["conv1_raw"])[:, -2:, -4:, :16])
+    checks.check("pool1_s8", nhwc(seen["pool1"])[:, ::8, ::8, ::4])
+    checks.check("pool1_last", nhwc(seen["pool1"])[:, -2:, -4:, :16])
     for name in ("res2_2", "res3_3", "res4_22", "res5_2"):
-        check(f"{name}_s", nhwc(seen[name])[:, ::8, ::8, ::16])
+        checks.check(f"{name}_s", nhwc(seen[name])[:, ::8, ::8, ::16])
     projection = nhwc(seen["projection"])[:, ::4, ::4, ::8]
     if scope == "ResNet":
-        check("backbone_out_s", projection)
+        checks.check("backbone_out_s", projection)
     else:
-        check("backbone_out_s", nhwc(seen["res5_2"])[:, ::4, ::4, ::8])
-        check("conv0_out_s", projection)
+        checks.check("backbone_out_s", nhwc(seen["res5_2"])[:, ::4, ::4, ::8])
+        checks.check("conv0_out_s", projection)
 
     size = tuple(outputs.logits.shape[-2:])
     if is_rmi:
         mean_state = resize_bilinear_tf1(outputs.explanation.word_maps[-1][:, None], size)[:, 0]
-        check("mult_state_s4", mean_state[:, ::4, ::4])
+        checks.check("mult_state_s4", mean_state[:, ::4, ::4])
         with torch.no_grad():
-            features, words = model.get_image_features(**inputs), model.get_text_features(**inputs)
-            for step, (hidden, cell) in enumerate(model.multimodal_lstm.read(features.visual_gates, words)):
-                if f"h_a_{step}_s" in expected:
+            features, text = model.get_image_features(**inputs), model.get_text_features(**inputs)
+            for step, (hidden, cell) in enumerate(model.multimodal_lstm.read(features.visual_gates, text)):
+                if f"h_a_{step}_s" in checks.expected:
                     hidden, cell = (nhwc(state).flatten(0, 2) for state in (hidden, cell))  # (N, D, h, w) -> (Nhw, D)
-                    check(f"h_a_{step}_s", hidden[::37, ::10])
-                    check(f"state_a_{step}_s", torch.cat([cell, hidden], 1)[::37, ::20])
+                    checks.check(f"h_a_{step}_s", hidden[::37, ::10])
+                    checks.check(f"state_a_{step}_s", torch.cat([cell, hidden], 1)[::37, ::20])
     for step in range(input_ids.shape[1]):
-        for name, ours in (
-            (f"state_w_{step}", seen["words"][:, step]),
-            (f"state_{step}", seen["words"][:, step]),
-            (f"rnn_out_{step}", seen["words"][:, step].chunk(2, -1)[1]),
-        ):
-            check(name, ours)
-    check("pred", outputs.grid_logits[..., None])
-    check("up", outputs.logits[..., None])
-    check("sigm", outputs.logits.sigmoid()[:, ::4, ::4, None])
-    check("target", resize_bilinear_tf1(labels[:, None], tuple(outputs.grid_logits.shape[-2:]))[:, 0, ..., None])
+        words = seen["words"][:, step]
+        checks.check(f"state_w_{step}", words)
+        checks.check(f"state_{step}", words)
+        checks.check(f"rnn_out_{step}", words.chunk(2, -1)[1])
+    checks.check("pred", outputs.grid_logits[..., None])
+    checks.check("up", outputs.logits[..., None])
+    checks.check("sigm", outputs.logits.sigmoid()[:, ::4, ::4, None])
+    checks.check("target", resize_bilinear_tf1(labels[:, None], tuple(outputs.grid_logits.shape[-2:]))[:, 0, ..., None])
 
     if case.manifest.get("train_step"):
         if is_rmi:
@@ -110,7 +105,6 @@ def run(case: GoldenCase) -> list[Comparison]:
             return outputs.loss, outputs.grid_logits[..., None]
 
         rate = case.manifest["train_step"]["loss_before"]["lr"]
-        results += compare_training_step(
-            case, model, sources, compute, lambda groups: TensorFlowAdam(groups, lr=rate), "pred_after_1_adam_step"
-        )
-    return results
+        optimizer = partial(TensorFlowAdam, lr=rate)
+        check_training_step(checks, case, model, sources, compute, optimizer, "pred_after_1_adam_step")
+    return checks

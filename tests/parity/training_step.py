@@ -20,14 +20,15 @@ def norm(tensors: list[torch.Tensor]) -> float:
     return sum(tensor.detach().double().pow(2).sum() for tensor in tensors).sqrt().item()
 
 
-def compare_training_step(
+def check_training_step(
+    checks: Checks,
     case: GoldenCase,
     model: torch.nn.Module,
     sources: dict[str, Source],
     compute: Callable[[], tuple[torch.Tensor, torch.Tensor]],
     optimizer: Callable[[list[dict]], torch.optim.Optimizer],
     prediction: str,
-) -> Checks:
+) -> None:
     """
     Run one step of the whole cost (loss and weight decay) and compare everything that is stored.
 
@@ -52,7 +53,7 @@ def compare_training_step(
         {"params": parameters, "weight_decay": weight_decay if name in decayed else 0.0}
         for name, parameters in trained.items()
     ]
-    checks, total = Checks(case.outputs), "cost" if "cost" in step["loss_before"] else "total_loss"
+    total = "cost" if "cost" in step["loss_before"] else "total_loss"
 
     def compare_losses(stage: str, loss: torch.Tensor, tolerance: float = TOLERANCE):
         squares = [sum(p.detach().double().pow(2).sum() for p in g["params"]) * g["weight_decay"] / 2 for g in groups]
@@ -83,4 +84,3 @@ def compare_training_step(
     after = next(stage for stage in step if stage.startswith("loss_after"))
     compare_losses(after, loss, TOLERANCE_AFTER_STEP)
     checks.check(prediction, predicted, TOLERANCE_AFTER_STEP)
-    return checks
