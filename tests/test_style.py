@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "hf_refseg"
 ROOMS_OF_PYTHON = ("src", "tests", "benchmarks", "dataset_scripts", "spaces")
 MOST_LINES, MOST_LINES_OF_MODELING = 500, 450
+MOST_LINES_OF = {"modeling_rmi.py": 300}  # the original had 208
 VAGUE_NAMES = {"utils", "misc", "common", "helpers"}
 PRINTING = {"cli.py", "evaluation/commands.py"}  # the command line
 REGISTERING = {"registration.py", "auto.py"}
@@ -85,6 +86,7 @@ def test_files_stay_short():
         for path in (ROOT / room).rglob("*.py"):
             lines = len(path.read_text(encoding="utf-8").splitlines())
             most = MOST_LINES_OF_MODELING if path.name.startswith("modeling_") else MOST_LINES
+            most = MOST_LINES_OF.get(path.name, most)
             assert lines <= most, f"{path.relative_to(ROOT)} has {lines} lines, at most {most}: split it by ideas"
 
 
@@ -154,6 +156,8 @@ def test_systems_are_told_apart_by_name_and_not_by_class():
             classes = re.findall(r"\w+", ast.unparse(call.args[1]))
             if any(CLASSES_OF_SYSTEMS.search(kind) for kind in classes):
                 found.append(f"{place(path, call.lineno)} {ast.unparse(call)}")
-        elif name == "hasattr" and OBJECTS_OF_SYSTEMS.search(ast.unparse(call.args[0])):
+        elif (name == "hasattr" or name == "getattr" and len(call.args) == 3) and OBJECTS_OF_SYSTEMS.search(
+            ast.unparse(call.args[0])
+        ):
             found.append(f"{place(path, call.lineno)} {ast.unparse(call)}")
     assert not found, "\n".join(found)
