@@ -1,4 +1,4 @@
-"""A COCO-layout folder made on the spot: grey photos with a red dog on the left and a blue dog on the right."""
+"""A COCO-layout folder made on the spot: gray photos with a red dog on the left and a blue dog on the right."""
 
 import json
 
@@ -15,8 +15,8 @@ def write_folder(root, name, image_ids, refs=()):
     images, annotations = [], []
     for image_id in image_ids:
         pixels = np.full((120, 200, 3), 128, dtype=np.uint8)
-        for side, (x, colour) in enumerate([(20, RED), (140, BLUE)]):
-            pixels[40:100, x : x + 40] = colour
+        for side, (x, color) in enumerate([(20, RED), (140, BLUE)]):
+            pixels[40:100, x : x + 40] = color
             polygon = [x, 40, x + 40, 40, x + 40, 100, x, 100]
             annotation = {"id": 10 * image_id + side, "image_id": image_id, "category_id": 18, "iscrowd": 0}
             annotations.append(annotation | {"segmentation": [polygon], "bbox": [x, 40, 40, 60]})

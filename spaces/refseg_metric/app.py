@@ -33,7 +33,7 @@ def score(samples: list[dict]) -> list[list]:
 
 
 def score_masks(prediction: np.ndarray | None, target: np.ndarray | None) -> list[list]:
-    """Of two grey pictures (H, W), of 0 and one other value each."""
+    """Of two gray pictures (H, W), of 0 and one other value each."""
     if prediction is None or target is None:
         raise gr.Error("give two masks: the prediction and the target")
     return score([{"prediction": prediction, "target": target}])

@@ -36,7 +36,7 @@ def test_masks_follow_the_pixels_through_every_view(photos):
         assert view.masks.shape[1:] == view.pixels.shape[:2]
         for mask in view.masks:
             inside = view.pixels[mask].astype(int)
-            assert (abs(inside[:, 0] - inside[:, 2]) > 60).all()  # red or blue, never the grey ground
+            assert (abs(inside[:, 0] - inside[:, 2]) > 60).all()  # red or blue, never the gray ground
 
 
 def test_mirrored_photos_have_mirrored_sentences(photos):
@@ -44,7 +44,7 @@ def test_mirrored_photos_have_mirrored_sentences(photos):
     for seed in range(20):
         view = random_view(photos[0], np.random.default_rng(seed), crop=0.0)
         ((text, index),) = view.authored
-        is_left = view.centres[index, 0] < 0.5
+        is_left = view.centers[index, 0] < 0.5
         assert text == ("dog on the left" if is_left else "dog on the right")
         seen.add(is_left)
     assert seen == {True, False}
@@ -68,7 +68,7 @@ def test_pasted_objects_lie_over_the_others_with_their_own_mask_and_category(pho
         assert view.categories == ["dog"] * len(view.masks) and view.masks.shape[1:] == view.pixels.shape[:2]
         assert view.masks.sum(0).max() == 1
         pasted = view.pixels[view.masks[2:].any(0)].astype(int)
-        assert (abs(pasted[:, 0] - pasted[:, 2]) > 60).all()  # red or blue as in the donor, none of its grey ground
+        assert (abs(pasted[:, 0] - pasted[:, 2]) > 60).all()  # red or blue as in the donor, none of its gray ground
     assert counts == {3, 4, 5}
 
 

@@ -8,19 +8,19 @@ from hf_refseg.data.templates import (
     TEMPLATE_WORDS,
     Scene,
     absent_expressions,
-    main_colour,
+    main_color,
     template_expressions,
 )
 
 
-def scene(*objects, colours=None, crowd=()) -> Scene:
+def scene(*objects, colors=None, crowd=()) -> Scene:
     """A 100 x 200 scene of (category, left, top, right, bottom) boxes."""
     masks = np.zeros((len(objects), 100, 200), dtype=bool)
     pixels = np.full((100, 200, 3), 128, dtype=np.uint8)
     for index, (_, left, top, right, bottom) in enumerate(objects):
         masks[index, top:bottom, left:right] = True
-        if colours:
-            pixels[masks[index]] = colours[index]
+        if colors:
+            pixels[masks[index]] = colors[index]
     flags = np.isin(np.arange(len(objects)), crowd)
     return Scene([name for name, *_ in objects], masks, flags, pixels)
 
@@ -50,7 +50,7 @@ def test_alone_in_its_category_needs_no_place():
     assert "dog" in said_of(drawn, 0) and "cat" in said_of(drawn, 1)
 
 
-def test_neighbours_too_close_to_call_are_not_called():
+def test_neighbors_too_close_to_call_are_not_called():
     drawn = scene(("dog", 10, 40, 60, 80), ("dog", 14, 42, 64, 82))
     assert template_expressions(drawn, np.random.default_rng(0), 5) == []
 
@@ -60,10 +60,10 @@ def test_crowds_and_specks_are_not_named():
     assert template_expressions(drawn, np.random.default_rng(0), 5) == []
 
 
-def test_colour_is_said_only_where_it_tells_apart():
+def test_color_is_said_only_where_it_tells_apart():
     objects = [("car", 0, 0, 60, 50), ("car", 100, 0, 160, 50)]
-    assert "red car" in said_of(scene(*objects, colours=[(200, 20, 20), (20, 20, 200)]), 0)
-    assert "red car" not in said_of(scene(*objects, colours=[(200, 20, 20), (200, 20, 20)]), 0)
+    assert "red car" in said_of(scene(*objects, colors=[(200, 20, 20), (20, 20, 200)]), 0)
+    assert "red car" not in said_of(scene(*objects, colors=[(200, 20, 20), (200, 20, 20)]), 0)
 
 
 def test_relation_needs_a_landmark_that_touches_no_other():
@@ -88,13 +88,13 @@ def test_relation_needs_a_landmark_that_touches_no_other():
         ((10, 10, 10), "black"),
     ],
 )
-def test_colour_words(rgb, word):
-    assert main_colour(np.tile(np.uint8(rgb), (50, 1))) == word
+def test_color_words(rgb, word):
+    assert main_color(np.tile(np.uint8(rgb), (50, 1))) == word
 
 
-def test_no_colour_without_a_majority():
+def test_no_color_without_a_majority():
     pixels = np.repeat(np.uint8([(220, 30, 30), (40, 70, 200), (40, 160, 60)]), 10, axis=0)
-    assert main_colour(pixels) is None
+    assert main_color(pixels) is None
 
 
 def test_absent_things_are_neither_there_nor_look_like_it():
@@ -116,7 +116,7 @@ def test_look_alikes_are_coco_categories_and_mutual():
 def test_same_seed_same_expressions_and_no_word_outside_the_declared_vocabulary():
     drawn = scene(
         *[("dog", 10, 60, 80, 100), ("dog", 150, 20, 170, 40), ("cat", 90, 10, 130, 40), ("person", 85, 40, 120, 95)],
-        colours=[(200, 20, 20), (20, 20, 200), (240, 240, 240), (10, 10, 10)],
+        colors=[(200, 20, 20), (20, 20, 200), (240, 240, 240), (10, 10, 10)],
     )
     first = template_expressions(drawn, np.random.default_rng(3), 300)
     assert first == template_expressions(drawn, np.random.default_rng(3), 300)

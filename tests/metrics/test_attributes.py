@@ -1,4 +1,4 @@
-"""Counts by hand: 3 decisions right of 4 made, 3 found of 5 labelled."""
+"""Counts by hand: 3 decisions right of 4 made, 3 found of 5 labeled."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def test_matched_pairs_the_best_first():
     assert box_counts([shifted, first], [first, second], rule="matched") == (2, 4)
     assert box_counts([first], [], rule="matched") == (0, 1)
     assert box_counts([], [], rule="matched") == (1, 1)
-    # IoU 60 / 120 = 0.5, but the hull of 140 takes its share: the generalised IoU is below one half
+    # IoU 60 / 120 = 0.5, but the hull of 140 takes its share: the generalized IoU is below one half
     assert box_counts([[0, 0, 10, 9]], [[1, 3, 11, 12]], rule="matched") == (0, 2)
 
 

@@ -73,7 +73,7 @@ def test_bases_that_are_missing_or_go_in_circles(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optimisation: {}", "unknown section 'optimisation'; a recipe has model, training, base"),
+        ("optimization: {}", "unknown section 'optimization'; a recipe has model, training, base"),
         ("model: 3", "the section model is 3; write its keys below it"),
         ("[1, 2]", "holds list, not the sections of a recipe"),
         ("model: {a: [}", "is no YAML"),

@@ -100,7 +100,7 @@ def _cropped(view: View, box: tuple[int, int, int, int]) -> View:
 def _pasted(view: View, donors: Donors, rng: np.random.Generator) -> View:
     """An object of another photo, scaled and laid somewhere over this one (Ghiasi et al. 2021, "Copy-Paste").
 
-    Half of the time it is one more of a category that is here, so that place, size or colour must tell them apart; else
+    Half of the time it is one more of a category that is here, so that place, size or color must tell them apart; else
     rare categories come as often as people do.
     """
     here = sorted({name for name in view.categories if name in donors})

@@ -28,13 +28,13 @@ TEMPLATE_WORDS = (
 
 @dataclass
 class Scene:
-    """The labelled instances of one view.
+    """The labeled instances of one view.
 
     Args:
         categories: n COCO category names.
         masks: (n, H, W) bool.
         crowd: (n,) bool; a crowd region stands for several instances, it is never named but its category is present.
-        pixels: (H, W, 3) uint8 RGB, for colour words; None leaves them out.
+        pixels: (H, W, 3) uint8 RGB, for color words; None leaves them out.
         person_word: what to call a person who is alone in the photo ("man" where the captions say so), or None.
     """
 
@@ -51,16 +51,16 @@ class Scene:
         self.boxes = np.array([_relative_box(mask) for mask in self.masks]).reshape(-1, 4)
 
     @property
-    def centres(self) -> np.ndarray:
-        """(n, 2) x and y of the box centres, in [0, 1]."""
+    def centers(self) -> np.ndarray:
+        """(n, 2) x and y of the box centers, in [0, 1]."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
 
     @cached_property
-    def colours(self) -> list[str | None]:
-        """The main colour of each instance, from every fourth row and column."""
+    def colors(self) -> list[str | None]:
+        """The main color of each instance, from every fourth row and column."""
         if self.pixels is None:
             return [None] * len(self.masks)
-        return [main_colour(self.pixels[::4, ::4][mask[::4, ::4]]) for mask in self.masks]
+        return [main_color(self.pixels[::4, ::4][mask[::4, ::4]]) for mask in self.masks]
 
 
 def template_expressions(scene: Scene, rng: np.random.Generator, count: int) -> list[tuple[str, int]]:
@@ -87,7 +87,7 @@ def template_expressions(scene: Scene, rng: np.random.Generator, count: int) -> 
 def absent_expressions(present: set[str], rng: np.random.Generator, count: int) -> list[str]:
     """`count` expressions about COCO categories of which neither they nor a look-alike is in `present`.
 
-    Half of them are the bare name, the other half say a place or a colour too: neither may conjure up the object.
+    Half of them are the bare name, the other half say a place or a color too: neither may conjure up the object.
     """
     phrases = ["{}"] * 5 + ["{} on the left", "{} on the right", "{} in the middle", "red {}", "white {}"]
     categories = rng.choice(absent_categories(present), size=count)
@@ -105,11 +105,11 @@ def _phrases(scene: Scene, index: int) -> list[str]:
     phrases = _place_phrases(scene, index, others) + _size_phrases(scene, index, others)
     if not len(others):
         phrases += ["{}"] * (2 + len(phrases))
-    return phrases + _colour_phrases(scene, index, others) + _relation_phrases(scene, index, others)
+    return phrases + _color_phrases(scene, index, others) + _relation_phrases(scene, index, others)
 
 
 def _place_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
-    x, y = scene.centres[index]
+    x, y = scene.centers[index]
     if not len(others):
         horizontal = "left" if x < 0.35 else "right" if x > 0.65 else ""
         vertical = "top" if y < 0.3 else "bottom" if y > 0.7 else ""
@@ -120,7 +120,7 @@ def _place_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
         if vertical:
             return ["{} at the " + vertical]
         return ["{} in the middle", "{} in the center"]
-    xs, ys = scene.centres[others].T
+    xs, ys = scene.centers[others].T
     phrases = []
     if x < xs.min() - POSITION_MARGIN:
         phrases += ["{} on the left", "left {}", "leftmost {}", "{} on the far left"]
@@ -153,13 +153,13 @@ def _size_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
     return phrases
 
 
-def _colour_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
-    colour = scene.colours[index]
-    if colour is None or any(scene.colours[i] == colour for i in others):
+def _color_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
+    color = scene.colors[index]
+    if color is None or any(scene.colors[i] == color for i in others):
         return []
     if scene.categories[index] == "person":
-        return ["{} in " + colour, "{} wearing " + colour]
-    return [colour + " {}"]
+        return ["{} in " + color, "{} wearing " + color]
+    return [color + " {}"]
 
 
 def _relation_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]:
@@ -176,17 +176,17 @@ def _relation_phrases(scene: Scene, index: int, others: np.ndarray) -> list[str]
     return phrases
 
 
-def main_colour(pixels: np.ndarray) -> str | None:
-    """The colour word of at least half of the pixels (n, 3) uint8 RGB, or None where no colour has such a majority."""
+def main_color(pixels: np.ndarray) -> str | None:
+    """The color word of at least half of the pixels (n, 3) uint8 RGB, or None where no color has such a majority."""
     if not len(pixels):
         return None
     hsv = np.asarray(Image.fromarray(pixels.reshape(1, -1, 3)).convert("HSV"))[0].astype(int)
     hue, saturation, value = hsv[:, 0] * 360 / 255, hsv[:, 1] / 255, hsv[:, 2] / 255
-    grey = saturation < 0.18
+    gray = saturation < 0.18
     names = np.array(["red", "orange", "yellow", "green", "blue", "purple", "pink", "red"])
     words = names[np.digitize(hue, [18, 42, 70, 165, 260, 295, 340])]
     words = np.where((words == "orange") & (value < 0.65), "brown", words)
-    words = np.where(grey, np.where(value > 0.72, "white", "gray"), words)
+    words = np.where(gray, np.where(value > 0.72, "white", "gray"), words)
     words = np.where(value < 0.22, "black", words)
     found, counts = np.unique(words, return_counts=True)
     return str(found[counts.argmax()]) if counts.max() >= 0.5 * len(words) else None

@@ -19,7 +19,7 @@ class AttributeMetric:
         if not 0 < threshold < 1:
             raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.threshold = threshold
-        self.true_positives = self.predicted = self.labelled = self.num = 0
+        self.true_positives = self.predicted = self.labeled = self.num = 0
 
     def add(self, probabilities, labels) -> None:
         """Count objects: `probabilities` and `labels` are (A,) or (N, A), arrays or tensors; a label is 0 or 1.
@@ -37,10 +37,10 @@ class AttributeMetric:
             )
         if not np.isin(labels, (0, 1)).all():
             raise ValueError(f"labels from {labels.min()} to {labels.max()}; each is 0 or 1")
-        predicted, labelled = probabilities >= self.threshold, labels != 0
-        self.true_positives += int(np.count_nonzero(predicted & labelled))
+        predicted, labeled = probabilities >= self.threshold, labels != 0
+        self.true_positives += int(np.count_nonzero(predicted & labeled))
         self.predicted += int(np.count_nonzero(predicted))
-        self.labelled += int(np.count_nonzero(labelled))
+        self.labeled += int(np.count_nonzero(labeled))
         self.num += 1 if labels.ndim == 1 else len(labels)
 
     def merge(self, other: "AttributeMetric") -> "AttributeMetric":
@@ -53,12 +53,12 @@ class AttributeMetric:
             raise ValueError(f"cannot merge the threshold {other.threshold} into {self.threshold}")
         self.true_positives += other.true_positives
         self.predicted += other.predicted
-        self.labelled += other.labelled
+        self.labeled += other.labeled
         self.num += other.num
         return self
 
     def compute(self) -> dict[str, float | int]:
-        """`precision`, `recall` and `f1` as fractions (0 where nothing was predicted or labelled), and `num` objects.
+        """`precision`, `recall` and `f1` as fractions (0 where nothing was predicted or labeled), and `num` objects.
 
         Raises:
             ValueError: if nothing was added.
@@ -67,7 +67,7 @@ class AttributeMetric:
             raise ValueError("no object was added: call add() before compute()")
         return {
             "precision": self.true_positives / self.predicted if self.predicted else 0.0,
-            "recall": self.true_positives / self.labelled if self.labelled else 0.0,
-            "f1": 2 * self.true_positives / (self.predicted + self.labelled) if self.predicted + self.labelled else 0.0,
+            "recall": self.true_positives / self.labeled if self.labeled else 0.0,
+            "f1": 2 * self.true_positives / (self.predicted + self.labeled) if self.predicted + self.labeled else 0.0,
             "num": self.num,
         }

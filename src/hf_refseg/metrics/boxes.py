@@ -3,7 +3,7 @@
 ==========  ===========================================================================================================
 single      one box each, right at IoU >= 0.5; the intersection counts both corners as pixels (MAttNet eval_dets.py)
 union       pixels of the union of all predicted boxes against those of all target boxes (PhraseCut utils/iou.py)
-matched     right if boxes and targets pair up completely, at generalised IoU >= 0.5 (gRefCOCO refexp.py, F1 = 1)
+matched     right if boxes and targets pair up completely, at generalized IoU >= 0.5 (gRefCOCO refexp.py, F1 = 1)
 ==========  ===========================================================================================================
 """
 
@@ -90,7 +90,7 @@ def matched_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
     """F1 of two sets of boxes (N, 4) and (M, 4) as (2 TP, N + M): the best pair first, each box in one pair at most."""
     if not len(target) and not len(pred):
         return 1, 1
-    overlap, pairs = _generalised_iou(pred, target), 0
+    overlap, pairs = _generalized_iou(pred, target), 0
     while overlap.size and overlap.max() >= BOX_IOU:
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)
         overlap = np.delete(np.delete(overlap, row, 0), column, 1)
@@ -98,7 +98,7 @@ def matched_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
     return 2 * pairs, len(pred) + len(target)
 
 
-def _generalised_iou(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _generalized_iou(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(N, M): IoU minus the share of the enclosing box that neither covers (Rezatofighi et al. 2019)."""
     pred, target = pred[:, None], target[None]  # (N, 4), (M, 4) -> (N, 1, 4), (1, M, 4)
     shared = np.clip(np.minimum(pred[..., 2:], target[..., 2:]) - np.maximum(pred[..., :2], target[..., :2]), 0, None)

@@ -37,7 +37,7 @@ class PixelNames(nn.Module):
 
     def loss(self, visual: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
         """
-        Cross-entropy over the labelled cells, rare categories weighted up by the inverse root of their share.
+        Cross-entropy over the labeled cells, rare categories weighted up by the inverse root of their share.
 
         Args:
             visual: (..., V) normalized visual features.

@@ -30,7 +30,7 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "dataset_scripts"
         ("grefcoco", False, False),
     ],
 )
-def test_licences_decide_what_may_be_pushed(family, with_images, allowed):
+def test_licenses_decide_what_may_be_pushed(family, with_images, allowed):
     check_permission(family, with_images, have_permission=True)
     if allowed:
         check_permission(family, with_images, have_permission=False)
