@@ -184,7 +184,7 @@ def test_bad_calls():
     with pytest.raises(ValueError, match="bilateral_srgb of the dense CRF is 0"):
         make_processor(dense_crf={"bilateral_srgb": 0})
     outputs.logits[0, 30, 30] = torch.nan
-    with pytest.raises(ValueError, match="probabilities go from nan"):
+    with pytest.raises(ValueError, match="logits of expression 0 are not finite"):
         refine(target_sizes=[(40, 64)], images=image)
 
 

@@ -33,8 +33,7 @@ def box_counts(
 
     Raises:
         ValueError: unknown rule, a box that is not four finite numbers with x0 <= x1 and y0 <= y1, another number of
-            scores than of boxes, a score that is not finite, more than one box on a side under the rule `"single"`, or
-            coordinates below 0 under the rule `"union"`.
+            scores than of boxes, a score that is not finite, or more than one box on a side under the rule `"single"`.
     """
     pred, target = _boxes(pred_boxes, "predicted"), _boxes(target_boxes, "target")
     kept = pred if scores is None else pred[checked_scores(scores, len(pred)) >= MATCHED_SCORE]
@@ -65,13 +64,22 @@ def union_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
     """(intersection, union) in pixels of the rasterised unions of two sets of boxes (N, 4) and (M, 4).
 
     As in PhraseCut's evaluator, the last row and column of pixels of every box are lost, so that a box of width or
-    height 1 has no pixel at all.
+    height 1 has no pixel at all. A coordinate below 0 counts from the far border of all boxes, as in its slices: a box
+    that begins left of the picture, as some annotated ones do, then mostly has no pixel.
     """
-    for boxes in (pred, target):
-        if len(boxes) and not (boxes.min() >= 0 and boxes.max() < MOST_PIXELS):
-            raise ValueError(f"boxes reach from {boxes.min():g} to {boxes.max():g} pixels; clip them to the picture")
+    if not len(pred) and not len(target):
+        return 0, 0
+    both = np.concatenate([pred, target])
+    if np.abs(both).max() >= MOST_PIXELS:
+        raise ValueError(f"boxes reach from {both.min():g} to {both.max():g} pixels; no picture is as large")
     # x1 - 1 is the last pixel's coordinate, which the original then uses as the end of a slice
-    corners = [np.trunc(boxes - (0, 0, 1, 1)).astype(np.int64) for boxes in (pred, target)]
+    width, height = (max(int(side), 0) for side in (both[:, 2:] - 1).max(0) + 1)
+    corners = [
+        np.array([slice_of_box(box, width, height) for box in np.trunc(boxes - (0, 0, 1, 1)).astype(int)]).reshape(
+            -1, 4
+        )
+        for boxes in (pred, target)
+    ]
     # all pixels between two neighboring edges of boxes are alike: one cell for them, however large the boxes are
     columns, rows = (np.unique(np.concatenate(corners)[:, axis::2]) for axis in (0, 1))
     painted = []
@@ -84,6 +92,12 @@ def union_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
         painted.append(cells)
     sizes = np.diff(rows, append=rows[-1:])[:, None] * np.diff(columns, append=columns[-1:])  # pixels of each cell
     return int(sizes[painted[0] & painted[1]].sum()), int(sizes[painted[0] | painted[1]].sum())
+
+
+def slice_of_box(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
+    """The pixels that `canvas[y0:y1, x0:x1]` would paint on a canvas of this size: [x0, y0, x1, y1]."""
+    (x0, x1, _), (y0, y1, _) = slice(box[0], box[2]).indices(width), slice(box[1], box[3]).indices(height)
+    return x0, y0, x1, y1
 
 
 def matched_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:

@@ -196,13 +196,15 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
     ) -> list[dict]:
         """As [`ReferringSegmentationProcessor`] does, and the things that a phrase means one by one.
 
-        Returns what that returns, in each dict also `instances`, the surest first: dicts of `mask (H, W)` bool, `box`
-            and `score`, of every detection inside of which the mean probability is above `threshold`, but for those
-            that overlap a better one by more than half (IoU of masks).
+        Returns what that returns and, where the outputs have detections, in each dict `instances`, the surest first:
+            dicts of `mask (H, W)` bool, `box` and `score`, of every detection inside of which the mean probability is
+            above `threshold`, but for those that overlap a better one by more than half (IoU of masks).
         """
         results = super().post_process_referring_segmentation(
             outputs, target_sizes, threshold, interpolation, refine, images
         )
+        if outputs.detection_counts is None:
+            return results
         starts = [0, *accumulate(outputs.detection_counts)]
         for result, scores in zip(results, outputs.region_scores, strict=True):
             image, size = result["image_index"], tuple(outputs.original_sizes[result["image_index"]].tolist())
