@@ -61,7 +61,7 @@ def test_spatial_coordinates():
 
 
 def test_box_coordinates():
-    ours = box_coordinates(torch.tensor([[0, 10, 50, 20]]), torch.tensor([[40, 100]]))
+    ours = box_coordinates(torch.tensor([[0, 10, 51, 21]]), torch.tensor([[40, 100]]))
     assert ours[0].tolist() == [-1, -0.5, 0, 0, -0.5, -0.25, 1, 0.5]
 
 

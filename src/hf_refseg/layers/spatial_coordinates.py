@@ -28,14 +28,15 @@ def box_coordinates(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
     The same eight numbers for boxes, as Hu's region classifier computes them.
 
     Args:
-        boxes: (R, 4) xyxy in pixels, both corners inside the box.
+        boxes: (R, 4) xyxy in pixels, x2 and y2 outside the box.
         sizes: (R, 2) (height, width) of the image of each box.
 
     Returns:
-        (R, 8) [xmin, ymin, xmax, ymax, xcenter, ycenter, width, height]. Width and height are differences of
-        coordinates that run from -1 to 1, so twice the scale of the 1/width of the grid: the paper's code has it so.
+        (R, 8) [xmin, ymin, xmax, ymax, xcenter, ycenter, width, height], as the paper's code has it: xmax and ymax are
+        those of the last pixel inside the box; width and height are differences of coordinates that run from -1 to 1,
+        so twice the scale of the 1/width of the grid.
     """
     scale = sizes.flip(-1).repeat(1, 2).to(boxes)  # (R, 2) height, width -> (R, 4) width, height, width, height
-    corners = boxes * 2 / scale - 1
+    corners = (boxes - boxes.new_tensor([0, 0, 1, 1])) * 2 / scale - 1
     low, high = corners[:, :2], corners[:, 2:]
     return torch.cat([corners, (low + high) / 2, high - low], dim=1)  # (R, 4) + (R, 2) + (R, 2) -> (R, 8)

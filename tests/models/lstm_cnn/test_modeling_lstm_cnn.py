@@ -13,6 +13,21 @@ class TestHuHighRes(ModelTester):
         return tiny_lstm_cnn(**kwargs)
 
     @torch.no_grad()
+    def test_features_are_made_of_everything_that_the_processor_returns(self, model, inputs):
+        features = model.get_image_features(**inputs)
+        words = {name: value for name, value in inputs.items() if name != "pixel_values"}
+        assert torch.equal(model(image_features=features, **words).logits, model(**inputs).logits)
+        expression = model.get_text_features(**inputs).expression
+        assert expression.shape == (3, 12)
+        torch.testing.assert_close(expression.norm(dim=1), torch.ones(3))
+
+    @torch.no_grad()
+    def test_there_is_nothing_to_explain(self, model, inputs):
+        assert model(**inputs, output_attentions=True).explanation is None
+        model.config.output_attentions = True
+        assert model(**inputs).explanation is None
+
+    @torch.no_grad()
     def test_padding_is_read_like_a_word(self, model, inputs):
         """Hu's code runs the LSTM over the padding; so must whoever wants its numbers."""
         shorter = {**inputs, "input_ids": inputs["input_ids"][:, 1:], "attention_mask": inputs["attention_mask"][:, 1:]}
@@ -78,16 +93,16 @@ def test_region_classifier_scores_crops():
     model = tiny_region_classifier()
     inputs = {
         "pixel_values": torch.randn(2, 3, 224, 224),
-        "region_boxes": torch.tensor([[0, 0, 99, 49], [10, 10, 30, 30]]),
+        "crop_boxes": torch.tensor([[0, 0, 100, 50], [10, 10, 31, 31]]),
         "original_sizes": torch.tensor([[50, 100], [50, 100]]),
         "input_ids": torch.tensor([[0, 4, 5], [0, 0, 6]]),
     }
     outputs = model(**inputs, labels=torch.tensor([1.0, 0.0]))
     assert outputs.scores.shape == (2,) and outputs.logits is None
     outputs.loss.backward()
-    moved = {**inputs, "region_boxes": torch.tensor([[0, 0, 9, 9], [10, 10, 30, 30]])}
+    moved = {**inputs, "crop_boxes": torch.tensor([[0, 0, 10, 10], [10, 10, 31, 31]])}
     assert not torch.equal(model(**moved).scores[0], outputs.scores[0])
-    with pytest.raises(ValueError, match="region_boxes"):
+    with pytest.raises(ValueError, match="crop_boxes"):
         model(pixel_values=inputs["pixel_values"], input_ids=inputs["input_ids"])
 
 

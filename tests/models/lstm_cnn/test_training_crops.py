@@ -19,21 +19,20 @@ def processor():
 
 
 def test_iou_by_hand():
-    assert iou([0, 0, 9, 9], [0, 0, 9, 9]) == 1
-    assert iou([0, 0, 9, 9], [5, 0, 14, 9]) == 50 / 150
-    assert iou([0, 0, 4, 4], [5, 0, 9, 4]) == 0
+    assert iou([0, 0, 10, 10], [0, 0, 10, 10]) == 1
+    assert iou([0, 0, 10, 10], [5, 0, 15, 10]) == 50 / 150
+    assert iou([0, 0, 5, 5], [5, 0, 10, 5]) == 0
 
 
 def test_positives_overlap_by_seven_tenths_and_negatives_do_not_touch():
     for row in ROWS:
-        x0, y0, x1, y1 = row["boxes"][0]
-        referent = [x0, y0, x1 - 1, y1 - 1]
+        referent = row["boxes"][0]
         for seed in range(20):
             positive, *negative = draw_boxes(row, np.random.default_rng(seed))
             assert iou(positive, referent) >= 0.7
             for box in negative:
                 assert iou(box, referent) == 0
-                assert 0 <= box[0] < box[2] < 64 and 0 <= box[1] < box[3] < 64
+                assert 0 <= box[0] < box[2] <= 64 and 0 <= box[1] < box[3] <= 64
 
 
 def test_a_referent_that_fills_the_image_has_no_negative_and_a_missing_one_is_an_error():
@@ -53,7 +52,7 @@ def test_batches_train_the_region_classifier_and_repeat_by_epoch(processor):
     again = collator(ROWS)
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     collator.set_epoch(1)
-    assert not torch.equal(collator(ROWS)["region_boxes"][::2], batch["region_boxes"][::2])
+    assert not torch.equal(collator(ROWS)["crop_boxes"][::2], batch["crop_boxes"][::2])
     backbone = tiny_vgg_fcn_config(fc6_padding=0)
     model = tiny_lstm_cnn(stage="region", backbone_config=backbone, vocab_size=len(processor.tokenizer)).train()
     loss = model(**batch).loss
@@ -61,13 +60,13 @@ def test_batches_train_the_region_classifier_and_repeat_by_epoch(processor):
     assert loss.item() > 0 and model.classifier.weight.grad.abs().sum() > 0
 
 
-def test_crops_include_both_corners(processor):
+def test_crops_show_what_is_in_their_boxes(processor):
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[20:30, 10:30] = 255
     row = {**ROWS[0], "image": Image.fromarray(pixels), "boxes": [[10, 20, 30, 30]]}
     batch = CropCollator(processor)([row])
-    x0, y0, x1, y1 = (int(side) for side in batch["region_boxes"][0])
-    white = torch.tensor(np.asarray(row["image"])[y0 : y1 + 1, x0 : x1 + 1] == 255).float().mean()
+    x1, y1, x2, y2 = (int(side) for side in batch["crop_boxes"][0])
+    white = torch.tensor(np.asarray(row["image"])[y1:y2, x1:x2] == 255).float().mean()
     mean = torch.tensor(processor.image_processor.image_mean)[:, None, None]
     gray = (batch["pixel_values"][0] + mean).mean() / 255
     assert gray.item() == pytest.approx(white.item(), abs=0.02)

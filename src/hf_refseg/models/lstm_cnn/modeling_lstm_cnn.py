@@ -9,15 +9,13 @@ contribute is computed once per image and the expression's part once per express
 B images, N expressions, T words, L LSTM state, M hidden layer, (H, W) input, (h, w) feature grid.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
@@ -30,20 +28,7 @@ from ..backbones import load_backbone
 from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_lstm_cnn import LstmCnnConfig
-
-
-@dataclass
-class LstmCnnImageFeatures(ModelOutput):
-    """
-    Everything about B images that needs no words; reusable for any number of expressions.
-
-    Args:
-        fusion: (B, M, h, w), what image and position add to the hidden layer of the classifier.
-        input_size: (H, W) of the network's input.
-    """
-
-    fusion: torch.FloatTensor | None = None
-    input_size: tuple[int, int] | None = None
+from .outputs_lstm_cnn import LstmCnnImageFeatures, LstmCnnTextFeatures
 
 
 class LstmCnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
@@ -51,6 +36,7 @@ class LstmCnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image", "text")
+    _input_embed_layer = "word_embeddings"
     _no_split_modules = ["CaffeResNetUnit", "VggFcnStage"]
 
     @torch.no_grad()
@@ -123,22 +109,29 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             raise ValueError(f"{pretrained} lacks {sorted(missing)}")
         return model
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.word_embeddings
+    def get_text_features(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
+    ) -> LstmCnnTextFeatures:
+        """
+        The normalized last state of the LSTM over the words (Sec. 3.2).
 
-    def set_input_embeddings(self, value: nn.Embedding):
-        self.word_embeddings = value
-
-    def get_expression_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """The normalized last state of the LSTM (Sec. 3.2): (N, T) -> (N, L)."""
-        mask = attention_mask if self.config.skip_padding else None
-        states, _ = self.word_lstm(self.word_embeddings(input_ids), mask)  # (N, T) -> (N, T, L)
-        return F.normalize(states[:, -1], dim=-1, eps=1e-6)  # (N, T, L) -> (N, L)
+        Args:
+            input_ids: (N, T), padded on the left.
+            attention_mask: (N, T), 0 on padding; read only where `config.skip_padding`, then made from
+                `config.pad_token_id` when absent.
+        """
+        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
+        if not self.config.skip_padding:
+            attention_mask = None
+        elif attention_mask is None:
+            attention_mask = input_ids != self.config.pad_token_id
+        states, _ = self.word_lstm(self.word_embeddings(input_ids), attention_mask)  # (N, T) -> (N, T, L)
+        return LstmCnnTextFeatures(F.normalize(states[:, -1], dim=-1, eps=1e-6))  # (N, T, L) -> (N, L)
 
     def get_image_features(
         self,
         pixel_values: torch.Tensor,
-        region_boxes: torch.Tensor | None = None,
+        crop_boxes: torch.Tensor | None = None,
         original_sizes: torch.Tensor | None = None,
         **kwargs,
     ) -> LstmCnnImageFeatures:
@@ -147,7 +140,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
 
         Args:
             pixel_values: (B, 3, H, W) as the processor returns them; crops in the "region" stage.
-            region_boxes: (B, 4) xyxy of each crop in its image, in pixels, both corners inside; "region" stage only.
+            crop_boxes: (B, 4) xyxy of each crop in its image, in pixels, x2 and y2 outside; "region" stage only.
             original_sizes: (B, 2) height and width of the image of each crop; "region" stage only.
 
         Raises:
@@ -160,16 +153,14 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
         visual = F.normalize(self.visual_projection(maps), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w); Sec. 3.1
         batch, _, height, width = visual.shape
         if self.config.stage == "region":
-            if region_boxes is None or original_sizes is None:
+            if crop_boxes is None or original_sizes is None:
+                raise ValueError("the region classifier needs crop_boxes (B, 4) and original_sizes (B, 2) of its crops")
+            if (height, width) != (1, 1) or len(crop_boxes) != batch or len(original_sizes) != batch:
                 raise ValueError(
-                    "the region classifier needs region_boxes (B, 4) and original_sizes (B, 2) of its crops"
-                )
-            if (height, width) != (1, 1) or len(region_boxes) != batch or len(original_sizes) != batch:
-                raise ValueError(
-                    f"{batch} crops of {tuple(pixel_values.shape[-2:])}, {len(region_boxes)} region_boxes and "
+                    f"{batch} crops of {tuple(pixel_values.shape[-2:])}, {len(crop_boxes)} crop_boxes and "
                     f"{len(original_sizes)} original_sizes: the region classifier takes one of each, at 224 x 224"
                 )
-            position = box_coordinates(region_boxes, original_sizes).to(visual)[:, :, None, None]  # (B, 8, 1, 1)
+            position = box_coordinates(crop_boxes, original_sizes).to(visual)[:, :, None, None]  # (B, 8, 1, 1)
         else:
             position = spatial_coordinates(height, width, visual.device, visual.dtype)
         position = position.expand(batch, -1, height, width)
@@ -190,37 +181,34 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
         image_index: torch.LongTensor | None = None,
         image_features: LstmCnnImageFeatures | None = None,
         labels: torch.FloatTensor | None = None,
-        region_boxes: torch.FloatTensor | None = None,
+        crop_boxes: torch.FloatTensor | None = None,
         original_sizes: torch.LongTensor | None = None,
         **kwargs,
     ) -> ReferringSegmentationOutput:
         """
         Args:
             pixel_values: (B, 3, H, W); or `image_features` from [`get_image_features`].
-            input_ids: (N, T), padded on the left.
-            attention_mask: (N, T), 0 on padding; read only where `config.skip_padding`, then made from
-                `config.pad_token_id` when absent.
+            input_ids, attention_mask: (N, T), see [`get_text_features`].
             image_index: (N,) the image (or crop) of each expression; needed unless B = 1 or B = N.
             labels: (N, H, W) target masks in {0, 1} at the size of the network's input; (N,) in the "region" stage.
-            region_boxes, original_sizes: see [`get_image_features`].
+            crop_boxes, original_sizes: see [`get_image_features`].
 
         Returns:
-            `logits` (N, H, W) and `grid_logits` (N, h, w); in the "region" stage `scores` (N,) instead.
+            `logits` (N, H, W) and `grid_logits` (N, h, w); in the "region" stage `scores` (N,) instead. No step
+            between words and masks could be drawn, so `explanation` is None even with `output_attentions=True`.
 
         Raises:
             ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
-                one means, labels of another shape, or an input whose size the x32 deconvolution cannot reach.
+                an expression refers to, labels of another shape, or an input whose size the x32 deconvolution cannot
+                reach.
         """
         if input_ids is None or (pixel_values is None and image_features is None):
             raise ValueError("LSTM-CNN needs input_ids, and pixel_values or image_features (from get_image_features)")
-        check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
+        expression = self.get_text_features(input_ids, attention_mask).expression
         if image_features is None:
-            image_features = self.get_image_features(pixel_values, region_boxes, original_sizes)
-        if attention_mask is None and self.config.skip_padding:
-            attention_mask = input_ids != self.config.pad_token_id
+            image_features = self.get_image_features(pixel_values, crop_boxes, original_sizes)
         num_images = len(image_features.fusion)
         image_index = resolve_image_index(image_index, num_images, len(input_ids), input_ids.device)
-        expression = self.get_expression_features(input_ids, attention_mask)
         grid_logits = self.classify(image_features.fusion[image_index], expression)
 
         if self.config.stage == "region":

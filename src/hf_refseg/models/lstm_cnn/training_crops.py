@@ -24,8 +24,8 @@ class CropCollator(RowDraws):
         seed: another seed, other boxes.
 
     Returns (on call):
-        The processor's batch, with `labels (N,)` float in {0, 1}, `region_boxes (N, 4)` xyxy pixels with both corners
-        inside and `original_sizes (N, 2)` of the whole images.
+        The processor's batch, with `labels (N,)` float in {0, 1}, `crop_boxes (N, 4)` xyxy pixels, x2 and y2
+        outside, and `original_sizes (N, 2)` of the whole images.
     """
 
     def __init__(self, processor, seed: int = 0):
@@ -39,15 +39,13 @@ class CropCollator(RowDraws):
             rng = self.draws_of(row)
             sentence = row["sentences"][int(rng.integers(len(row["sentences"])))]["sent"]
             for box, label in zip(draw_boxes(row, rng), (1.0, 0.0), strict=False):
-                # Both corners of a box are pixels inside of it, while PIL's crop ends before its second corner.
-                crop = row["image"].crop((box[0], box[1], box[2] + 1, box[3] + 1))
-                crops.append(crop.resize((size["width"], size["height"]), Image.Resampling.BILINEAR))
+                crops.append(row["image"].crop(box).resize((size["width"], size["height"]), Image.Resampling.BILINEAR))
                 texts.append(sentence)
                 boxes.append(box)
                 sizes.append((row["height"], row["width"]))
                 labels.append(label)
         batch = self.processor(images=crops, text=texts, allow_unknown=True, return_tensors="pt")
-        batch["region_boxes"] = torch.tensor(boxes, dtype=torch.float32)
+        batch["crop_boxes"] = torch.tensor(boxes, dtype=torch.float32)
         batch["original_sizes"] = torch.tensor(sizes)
         batch["labels"] = torch.tensor(labels)
         return batch
@@ -56,7 +54,7 @@ class CropCollator(RowDraws):
 def draw_boxes(row: dict, rng: np.random.Generator) -> list[list[int]]:
     """A box of IoU >= 0.7 with the referent's, and, where one was found in `TRIES` draws, one that does not touch it.
 
-    Boxes are [x0, y0, x1, y1] in whole pixels, both corners inside.
+    Boxes are [x1, y1, x2, y2] in whole pixels, x2 and y2 outside.
 
     Raises:
         ValueError: a row without box; the region classifier learns from referents only.
@@ -65,28 +63,29 @@ def draw_boxes(row: dict, rng: np.random.Generator) -> list[list[int]]:
         raise ValueError(f"{row['source']} ref_id={row['ref_id']} has no target, so no region to learn from")
     width, height = row["width"], row["height"]
     corners = np.array(row["boxes"])
-    x0, y0, x1, y1 = [*corners[:, :2].min(0), *corners[:, 2:].max(0)]  # several referents: the box around them
-    referent = [int(x0), int(y0), min(int(np.ceil(x1)), width) - 1, min(int(np.ceil(y1)), height) - 1]
-    referent[2:] = [max(referent[0], referent[2]), max(referent[1], referent[3])]
+    x1, y1, x2, y2 = [*corners[:, :2].min(0), *corners[:, 2:].max(0)]  # several referents: the box around them
+    referent = [int(x1), int(y1), min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)]
+    referent[2:] = [max(referent[0] + 1, referent[2]), max(referent[1] + 1, referent[3])]
     positive = referent
     for _ in range(TRIES):
-        reach = 0.15 * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
+        reach = 0.15 * np.array([x2 - x1, y2 - y1, x2 - x1, y2 - y1])
         moved = np.round(referent + rng.uniform(-reach, reach)).astype(int).tolist()
-        moved = [max(moved[0], 0), max(moved[1], 0), min(moved[2], width - 1), min(moved[3], height - 1)]
-        if moved[0] <= moved[2] and moved[1] <= moved[3] and iou(moved, referent) >= POSITIVE_IOU:
+        moved = [max(moved[0], 0), max(moved[1], 0), min(moved[2], width), min(moved[3], height)]
+        if moved[0] < moved[2] and moved[1] < moved[3] and iou(moved, referent) >= POSITIVE_IOU:
             positive = moved
             break
     for _ in range(TRIES):
         xs, ys = np.sort(rng.integers(0, width, 2)).tolist(), np.sort(rng.integers(0, height, 2)).tolist()
-        if min(xs[1] - xs[0], ys[1] - ys[0]) >= 8 and iou([xs[0], ys[0], xs[1], ys[1]], referent) == 0:
-            return [positive, [xs[0], ys[0], xs[1], ys[1]]]
+        negative = [xs[0], ys[0], xs[1] + 1, ys[1] + 1]
+        if min(xs[1] - xs[0], ys[1] - ys[0]) >= 8 and iou(negative, referent) == 0:
+            return [positive, negative]
     return [positive]
 
 
 def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two boxes xyxy with both corners inside."""
-    across = min(first[2], second[2]) - max(first[0], second[0]) + 1
-    down = min(first[3], second[3]) - max(first[1], second[1]) + 1
-    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (first, second)]
+    """Intersection over union of two boxes [x1, y1, x2, y2]."""
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    down = min(first[3], second[3]) - max(first[1], second[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
     shared = max(across, 0) * max(down, 0)
     return shared / (sum(areas) - shared)
