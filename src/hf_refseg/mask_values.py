@@ -56,7 +56,7 @@ def as_bool(value, name: str) -> bool:
 
     Raises ValueError for what has no single meaning, such as a probability.
     """
-    if np.ndim(value) or value not in (0, 1):
+    if getattr(value, "ndim", 0) or value not in (0, 1):
         raise ValueError(f"{name} is {value!r}; give True or False")
     return bool(value)
 
@@ -66,6 +66,6 @@ def as_count(value, name: str) -> int:
 
     Raises ValueError for other numbers.
     """
-    if np.ndim(value) or not isinstance(value, (int, float, np.number)) or not float(value).is_integer() or value < 0:
+    if not isinstance(value, (int, float, np.number)) or not float(value).is_integer() or value < 0:
         raise ValueError(f"{name} is {value!r}; give a whole number of 0 or more")
     return int(value)

@@ -1,8 +1,11 @@
 """Checks COCO's run lengths: pycocotools decodes a damaged string to a wrong mask, or crashes the process."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
+
+from ..mask_values import as_array
 
 MOST_PIXELS = 1 << 28  # larger masks crash pycocotools, or take minutes
 # A run-length string has five bits of a number per character, and one that says whether more follow (pycocotools).
@@ -28,7 +31,7 @@ def check_rle(rle: dict) -> dict:
     if isinstance(counts, (str, bytes)):
         runs = run_lengths(counts)
     else:
-        runs = np.asarray(counts) if len(counts) else np.zeros(0, int)
+        runs = as_array(counts, "the runs of an RLE") if len(counts) else np.zeros(0, int)
     if runs.ndim != 1 or runs.dtype.kind not in "iu" or (runs < 0).any():
         raise ValueError(
             f"the runs of an RLE are {str(counts)[:40]}; they are whole numbers, none below 0: it is damaged or cut off"
@@ -45,8 +48,9 @@ def check_rle(rle: dict) -> dict:
 
 def checked_size(size) -> tuple[int, int]:
     """The (height, width) of an RLE; raises ValueError for what is no size of a picture."""
-    sides = np.asarray(size)
-    if sides.shape != (2,) or sides.dtype.kind not in "iu" or (sides < 0).any() or sides.prod() > MOST_PIXELS:
+    sides = size.tolist() if isinstance(size, np.ndarray) else size
+    whole = isinstance(sides, (list, tuple)) and len(sides) == 2 and all(isinstance(side, Integral) for side in sides)
+    if not whole or min(sides) < 0 or sides[0] * sides[1] > MOST_PIXELS:
         raise ValueError(
             f"the size of an RLE is {str(size)[:60]}; give [height, width], {MOST_PIXELS:,} pixels in all at most"
         )
@@ -59,7 +63,8 @@ def run_lengths(counts: str | bytes) -> np.ndarray:
     Raises:
         ValueError: the string ends inside a number, or has a character that no RLE has.
     """
-    characters = np.frombuffer(counts.encode("ascii") if isinstance(counts, str) else counts, np.uint8)
+    data = counts.encode("ascii", errors="replace") if isinstance(counts, str) else counts
+    characters = np.frombuffer(data, np.uint8)
     codes = characters.astype(np.int64) - RLE_FIRST
     if ((codes < 0) | (codes >= 64)).any() or (len(codes) and codes[-1] & RLE_MORE):
         raise ValueError(f"{counts[-20:]!r} is not the end of a run-length string: it is damaged or cut off")
