@@ -61,8 +61,7 @@ def prepare_answer(model, image, row: dict):
     """A whole answer: photo and expressions in, masks out."""
     import torch
 
-    config = model.detector.config
-    config.post_nms_top_n = row.get("proposals", config.post_nms_top_n)
+    model.config.num_proposals = row.get("proposals", model.config.num_proposals)
     regions = {}
     if row.get("given"):
         corners = torch.rand(REGIONS, 2) * torch.tensor([600.0, 420])

@@ -1,4 +1,4 @@
-"""The command line: `hf-refseg segment`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`.
+"""The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`.
 
 Heavy imports wait until they are needed.
 """
@@ -73,10 +73,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--word-maps",
         type=Path,
         metavar="PICTURE",
-        help="draw what the words did: RMI's map after each, or what MAttNet's modules listened to and looked at",
+        help="draw what the words did: RMI's map after each, what MAttNet's modules looked at, or CAC's filters found",
     )
     segment.add_argument("--explain", action="store_true", help="print what HULANet understands of each expression")
     segment.set_defaults(run=run_segment)
+
+    caption = commands.add_parser("caption", help="say in words what lies in boxes of a photo (cac)")
+    caption.add_argument("photo", help="path of a picture")
+    caption.add_argument(
+        "--box", dest="boxes", nargs=4, type=float, action="append", required=True, metavar=("X1", "Y1", "X2", "Y2"),
+        help="corners in pixels, X2 and Y2 outside the box; may be given several times",
+    )  # fmt: skip
+    caption.add_argument("--model", required=True, help="shipped name, folder or Hub id")
+    caption.add_argument(
+        "--beams", type=int, default=3, metavar="N", help="captions kept while one is made (%(default)s)"
+    )
+    caption.set_defaults(run=run_caption)
 
     demo = commands.add_parser("demo", help="segment a sample photo, offline, with the checkpoint that ships")
     demo.add_argument(
@@ -192,6 +204,23 @@ def pictures_in(folder: Path) -> list[Path]:
     if not photos:
         raise ValueError(f"the folder {folder} has no pictures, files that end in {', '.join(READABLE_SUFFIXES)}")
     return photos
+
+
+def run_caption(options: argparse.Namespace) -> None:
+    from .checkpoints.loading import load_model, load_processor
+    from .processing.images import load_image
+
+    image, model = load_image(options.photo), load_model(options.model)
+    system = find_system(model.config.model_type)
+    if not system.has("captioning"):
+        raise ValueError(
+            f"{options.model} is a {system.model_type}, which has no captioner; models of refseg_cac have one"
+        )
+    caption_regions = system.module("captioning").caption_regions
+    processor = load_processor(options.model)
+    for answer in caption_regions(model, processor, image, options.boxes, num_beams=options.beams):
+        corners = ", ".join(f"{side:.0f}" for side in answer["box"])
+        print(f"[{corners}]: {answer['caption']} ({answer['probability']:.1%})")
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -347,6 +347,17 @@ def test_normalizations_keep_their_statistics_in_training(image):
         assert torch.equal(buffer, before[name]), name
 
 
+@torch.no_grad()
+def test_fewer_proposals_are_the_best_of_more(model, image, tmp_path):
+    more = model(image, WORDS).region_scores
+    model.save_pretrained(tmp_path)
+    fewer = CacForReferringSegmentation.from_pretrained(tmp_path, num_proposals=7)
+    assert fewer.config.num_proposals == fewer.detector.config.post_nms_top_n == 7
+    torch.testing.assert_close(fewer(image, WORDS).region_scores, more[:, :7])
+    fewer.config.num_proposals = 3
+    assert fewer(image, WORDS).region_scores.shape == (2, 3)
+
+
 def test_published_defaults():
     with torch.device("meta"):
         model = CacForReferringSegmentation(CacConfig(vocab_size=1999))
@@ -412,6 +423,8 @@ def test_what_cannot_be_described_is_refused(model, image):
     for given in ({}, {"input_ids": WORDS, "region_boxes": boxes}):
         with pytest.raises(ValueError, match="give either regions .* or expressions"):
             model.generate_caption(image, **given)
+    with pytest.raises(ValueError, match="num_beams is 0; at least 1"):
+        model.generate_caption(image, region_boxes=boxes, num_beams=0)
     with pytest.raises(ValueError, match="the model has no captioner"):
         tiny_cac(losses=["roi"]).generate_caption(image, region_boxes=boxes)
     reads_masks = tiny_cac(**ROWS["+ caption-aware consistency"])

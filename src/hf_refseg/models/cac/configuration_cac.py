@@ -77,6 +77,16 @@ class CacConfig(PreTrainedConfig):
     pad_token_id: int = 0
     max_length: int = 10
 
+    @property
+    def num_proposals(self) -> int:
+        """How many proposals are scored for an expression, the detector's `post_nms_top_n`: 300 in the paper. Most of the
+        time of an answer goes into them, so that fewer are faster, and miss some objects."""
+        return self.detector_config.post_nms_top_n
+
+    @num_proposals.setter
+    def num_proposals(self, number: int):
+        self.detector_config.post_nms_top_n = number
+
     def validate_architecture(self):
         super().validate_architecture()
         for name, known in (("filters", FILTERS), ("losses", LOSSES)):

@@ -251,6 +251,8 @@ class CacForReferringSegmentation(CacPreTrainedModel):
         """
         if self.captioner is None:
             raise ValueError('the model has no captioner: its config.losses lacks "caption"')
+        if num_beams < 1:
+            raise ValueError(f"num_beams is {num_beams}; at least 1 caption is kept at every step")
         if image_features is None:
             if pixel_values is None:
                 raise ValueError("give pixel_values or image_features")
