@@ -16,6 +16,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoProcessor
 from transformers.utils import logging
 
 import hf_refseg
+from hf_refseg.checkpoints import resolve_checkpoint
 from hf_refseg.data import RefShapes, decode_mask
 from hf_refseg.evaluation.evaluators import DetectionEvaluator, Evaluators
 from hf_refseg.metrics import RefSegMetric, get_protocol, make_sample
@@ -43,12 +44,13 @@ def detection(number: int, rows: list[dict]) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def answers(number: int, rows: list[dict], repeats: int) -> dict[str, float]:
-    name = hf_refseg.checkpoint_path("refseg-shapes-mattnet")
+def answers(checkpoint: str, number: int, rows: list[dict], repeats: int) -> dict[str, float]:
+    """Masks and boxes of a model over a detector, with so many proposals, and the time of an answer."""
+    name = resolve_checkpoint(checkpoint)
     model, processor = AutoModel.from_pretrained(name), AutoProcessor.from_pretrained(name)
     model.detector.config.post_nms_top_n = number
     metric, protocol, seconds = RefSegMetric("hu2016"), get_protocol("hu2016"), 0.0
-    for row in tqdm(rows, f"MAttNet, {number} proposals", leave=False):
+    for row in tqdm(rows, f"{checkpoint}, {number} proposals", leave=False):
         texts = [sentence["sent"] for sentence in row["sentences"]]
         inputs = processor(row["image"], texts, return_tensors="pt")
         outputs = model(**inputs)
@@ -69,7 +71,11 @@ def main():
     shapes = RefShapes(split="test", num_samples=options.scenes)
     scenes = [shapes[index] for index in range(options.scenes)]
     rows = [
-        {**detection(number, scenes), **answers(number, scenes, options.repeats), "proposals": number}
+        {
+            **detection(number, scenes),
+            **answers("refseg-shapes-mattnet", number, scenes, options.repeats),
+            "proposals": number,
+        }
         for number in PROPOSALS
     ]
     publish(options, rows, COLUMNS, scenes=options.scenes)

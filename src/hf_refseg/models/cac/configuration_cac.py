@@ -79,8 +79,10 @@ class CacConfig(PreTrainedConfig):
 
     @property
     def num_proposals(self) -> int:
-        """How many proposals are scored for an expression, the detector's `post_nms_top_n`: 300 in the paper. Most of the
-        time of an answer goes into them, so that fewer are faster, and miss some objects."""
+        """How many proposals are scored for an expression, the detector's `post_nms_top_n`: 300 in the paper.
+
+        Most of the time of an answer goes into them, so that fewer are faster, and miss some objects.
+        """
         return self.detector_config.post_nms_top_n
 
     @num_proposals.setter
