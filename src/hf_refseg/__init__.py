@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "AutoModelForReferringSegmentation": "auto",
     "ReferringSegmentationOutput": "outputs",
-    "pipeline": "pipelines",
+    "pipeline": "checkpoints.loading",
 } | {name: system.module_name(part) for system in SYSTEMS for name, part in system.class_names().items()}
 
 __all__ = ["__version__", "checkpoint_names", "checkpoint_path", *_MODULE_OF]  # noqa: PLE0604

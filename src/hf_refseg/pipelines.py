@@ -8,13 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 from PIL import Image
-from transformers import Pipeline, PreTrainedModel
+from transformers import Pipeline
 from transformers.utils import logging
 
-from .checkpoints import DEFAULT_CHECKPOINT
-from .checkpoints.loading import load_model, load_processor
 from .outputs import ReferringSegmentationOutput
 from .processing.answer_checks import check_threshold
 from .processing.images import load_image
@@ -26,9 +23,6 @@ logger = logging.get_logger(__name__)
 
 TASK = "referring-image-segmentation"
 PREPROCESSING, POSTPROCESSING = ("max_length",), ("threshold", "interpolation", "refine")
-# What `transformers.pipeline` passes on when it loads a processor, and when it loads a model.
-HUB_OPTIONS = ("revision", "token", "trust_remote_code", "local_files_only")
-MODEL_OPTIONS = ("config", "dtype", "torch_dtype", "device_map", *HUB_OPTIONS)
 
 
 class ReferringSegmentationPipeline(Pipeline):
@@ -172,6 +166,12 @@ class ReferringSegmentationPipeline(Pipeline):
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
 
+    def push_to_hub(self, *args, **kwargs) -> str:
+        """As in transformers; with the code, so that the repository works without this package."""
+        for part in (self.model, self.processor):
+            part.take_code_along()
+        return super().push_to_hub(*args, **kwargs)
+
 
 class Inputs:
     """Images and their texts, however they were given, as batches.
@@ -275,26 +275,3 @@ def as_batch(items: list, start: int = 0, told: set | None = None) -> dict:
 def as_answer(expression: str, result: dict) -> dict:
     mask = Image.fromarray(result["mask"].numpy().astype(np.uint8) * 255)
     return {"label": expression, "score": result["score"], "mask": mask, "box": result["box"]}
-
-
-def pipeline(task: str = TASK, model: str | PreTrainedModel | None = None, **kwargs) -> ReferringSegmentationPipeline:
-    """`transformers.pipeline` for this task, which also takes the bare name of a shipped checkpoint.
-
-    Args:
-        task: "referring-image-segmentation", the only one.
-        model: the name of a checkpoint that ships with the package, a folder, a Hub id, or a model; None: the default
-            checkpoint.
-        kwargs: of `transformers.pipeline`.
-
-    Raises ValueError for another task, and for a checkpoint that is not whole, see [`load_model`].
-    """
-    if task != TASK:
-        raise ValueError(f"hf_refseg.pipeline is for {TASK!r}; for {task!r} use transformers.pipeline")
-    if model is None or isinstance(model, (str, os.PathLike)):
-        name = DEFAULT_CHECKPOINT if model is None else os.fspath(model)
-        options = {option: kwargs.pop(option) for option in MODEL_OPTIONS if option in kwargs}
-        if kwargs.get("processor") is None:
-            shared = {option: options[option] for option in HUB_OPTIONS if option in options}
-            kwargs["processor"] = load_processor(name, **shared)
-        model = load_model(name, **options, **kwargs.pop("model_kwargs", {}))
-    return transformers.pipeline(task, model, **kwargs)

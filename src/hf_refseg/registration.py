@@ -15,6 +15,7 @@ from functools import partial
 from wrapt import register_post_import_hook
 
 from .checkpoints import DEFAULT_CHECKPOINT, FOLDER
+from .saving import Code, SavesItsCode
 from .systems import SYSTEMS, System, find_system
 
 AUTO = "transformers.models.auto"
@@ -58,6 +59,13 @@ def register() -> None:
     for entry in registrations:
         register_post_import_hook(entry.on_factory, entry.factory)
         register_post_import_hook(entry.on_module, entry.module)
+    SavesItsCode.code_of = code_of
+
+
+def code_of(part: SavesItsCode) -> Code:
+    from .hub.code import code_of
+
+    return code_of(part)
 
 
 def system_registrations(system: System) -> list[Registration]:

@@ -1,9 +1,15 @@
-"""Models and processors of checkpoints that are whole, or an error that says what is wrong with them."""
+"""Models, processors and pipelines of checkpoints that are whole, or an error that says what is wrong with them."""
 
+import os
 import pickle
 from pathlib import Path
 
-from . import checkpoint_names, resolve_checkpoint
+from . import DEFAULT_CHECKPOINT, checkpoint_names, resolve_checkpoint
+
+TASK = "referring-image-segmentation"
+# What `transformers.pipeline` passes on when it loads a processor, and when it loads a model.
+HUB_OPTIONS = ("revision", "token", "trust_remote_code", "local_files_only")
+MODEL_OPTIONS = ("config", "dtype", "torch_dtype", "device_map", *HUB_OPTIONS)
 
 
 def load_model(name_or_path: str, **options):
@@ -71,3 +77,30 @@ def find_checkpoint(name_or_path: str) -> str:
             f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
         )
     return folder
+
+
+def pipeline(task: str = TASK, model=None, **kwargs):
+    """`transformers.pipeline` for this task, which also takes the bare name of a shipped checkpoint.
+
+    Args:
+        task: "referring-image-segmentation", the only one.
+        model: the name of a checkpoint that ships with the package, a folder, a Hub id, or a model; None: the default
+            checkpoint.
+        kwargs: of `transformers.pipeline`.
+
+    Returns: a [`ReferringSegmentationPipeline`].
+
+    Raises ValueError for another task, and for a checkpoint that is not whole, see [`load_model`].
+    """
+    if task != TASK:
+        raise ValueError(f"hf_refseg.pipeline is for {TASK!r}; for {task!r} use transformers.pipeline")
+    if model is None or isinstance(model, (str, os.PathLike)):
+        name = DEFAULT_CHECKPOINT if model is None else os.fspath(model)
+        options = {option: kwargs.pop(option) for option in MODEL_OPTIONS if option in kwargs}
+        if kwargs.get("processor") is None:
+            shared = {option: options[option] for option in HUB_OPTIONS if option in options}
+            kwargs["processor"] = load_processor(name, **shared)
+        model = load_model(name, **options, **kwargs.pop("model_kwargs", {}))
+    import transformers
+
+    return transformers.pipeline(task, model, **kwargs)

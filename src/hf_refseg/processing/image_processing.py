@@ -8,6 +8,7 @@ from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
 
+from ..saving import Code, SavesItsCode
 from .images import image_list, load_image
 from .masks import read_masks
 from .placement import CenteredPlacement, CornerPlacement, Placement
@@ -24,7 +25,7 @@ class RefSegImageProcessorKwargs(ImagesKwargs, total=False):
     interpolation: str
 
 
-class RefSegImageProcessor(TorchvisionBackend):
+class RefSegImageProcessor(SavesItsCode, TorchvisionBackend):
     """What all image processors share: reading images and masks, batches, and the way back for masks.
 
     With `do_rescale=False` (default) mean and std are in gray levels (0..255), in RGB order; with `do_rescale=True`
@@ -47,6 +48,12 @@ class RefSegImageProcessor(TorchvisionBackend):
     def __init__(self, **kwargs: Unpack[RefSegImageProcessorKwargs]):
         super().__init__(**kwargs)
         self.check_settings(self.interpolation, self.resample, self.do_pad)
+
+    def has_code(self) -> bool:
+        return getattr(self, "auto_map", None) is not None
+
+    def name_code(self, code: Code) -> None:
+        self.auto_map = dict(code.auto_map)
 
     @staticmethod
     def size_of_side(side: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ from transformers import BatchFeature, ProcessorMixin, TokenizersBackend
 from transformers.processing_utils import ProcessingKwargs, Unpack
 
 from ..layers.image_index import resolve_image_index
+from ..saving import Code, SavesItsCode
 from .answer_checks import check_finite, check_threshold, image_sizes
 from .image_processing import CanvasImageProcessor
 from .images import image_list
@@ -21,7 +22,7 @@ class ReferringSegmentationProcessorKwargs(ProcessingKwargs, total=False):
     _defaults = {"text_kwargs": {"padding": True, "truncation": True, "add_special_tokens": False}}
 
 
-class ReferringSegmentationProcessor(ProcessorMixin):
+class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
     """An image processor and a tokenizer under one call, and the way back from logits to masks.
 
     Args:
@@ -48,6 +49,13 @@ class ReferringSegmentationProcessor(ProcessorMixin):
             )
         super().__init__(image_processor, tokenizer)
         self.dense_crf = dense_crf_parameters(dense_crf or {})
+
+    def has_code(self) -> bool:
+        return self.image_processor.has_code()
+
+    def name_code(self, code: Code) -> None:
+        self.auto_map = dict(code.auto_map)
+        self.image_processor.name_code(code)
 
     @classmethod
     def tokenizer_from_vocabulary(cls, vocabulary: list[str], **options) -> TokenizersBackend:

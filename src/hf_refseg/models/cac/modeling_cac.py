@@ -29,6 +29,7 @@ from ...layers.inputs import check_expressions
 from ...layers.language_encoder import LanguageEncoder
 from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
+from ...saving import SavesItsCode
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from ..whole_checkpoint import WholeCheckpoint
@@ -43,7 +44,7 @@ from .spatial_filters import SpatialFilters
 LEAST_PROBABILITY = 1e-6
 
 
-class CacPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class CacPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: CacConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -28,6 +28,7 @@ from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
+from ...saving import SavesItsCode
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_hulanet import MODULES, HulaNetConfig
@@ -41,7 +42,7 @@ from .phrase_structure import WordRole
 LEAST_PROBABILITY = 1e-6
 
 
-class HulaNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class HulaNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: HulaNetConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -24,6 +24,7 @@ from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
+from ...saving import SavesItsCode
 from ..backbones import load_backbone
 from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 from ..whole_checkpoint import WholeCheckpoint
@@ -31,7 +32,7 @@ from .configuration_lstm_cnn import LstmCnnConfig
 from .outputs_lstm_cnn import LstmCnnImageFeatures, LstmCnnTextFeatures
 
 
-class LstmCnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class LstmCnnPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: LstmCnnConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -28,6 +28,7 @@ from ...layers.image_index import packed_image_index
 from ...layers.inputs import check_pixel_values, values_are_readable
 from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
+from ...saving import SavesItsCode
 from ..backbones import load_backbone
 from ..whole_checkpoint import WholeCheckpoint
 from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
@@ -39,7 +40,7 @@ from .training_targets import detection_losses, proposal_losses, sample_regions
 SCORE_STEP = 0.1  # by which the threshold goes down for an image without detections
 
 
-class MaskRcnnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class MaskRcnnPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: MaskRcnnConfig
     base_model_prefix = "detector"
     main_input_name = "pixel_values"

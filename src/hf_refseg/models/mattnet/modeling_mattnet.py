@@ -22,6 +22,7 @@ from ...layers.inputs import values_are_readable
 from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
+from ...saving import SavesItsCode
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
 from ..whole_checkpoint import WholeCheckpoint
@@ -33,7 +34,7 @@ from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMa
 LEAST_PROBABILITY = 1e-6
 
 
-class MAttNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class MAttNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: MAttNetConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

@@ -27,6 +27,7 @@ from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
 from ...losses import segmentation_loss
 from ...outputs import ReferringSegmentationOutput
+from ...saving import SavesItsCode
 from ..backbones import load_backbone
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_rmi import RmiConfig
@@ -113,7 +114,7 @@ def safe_atanh(state: torch.Tensor) -> torch.Tensor:
     return (0.5 * (torch.log(1.001 + wide) - torch.log(1.001 - wide))).to(state.dtype)
 
 
-class RmiPreTrainedModel(WholeCheckpoint, PreTrainedModel):
+class RmiPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: RmiConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"

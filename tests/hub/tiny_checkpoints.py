@@ -1,0 +1,52 @@
+"""Folders of miniature models of every system, and one photo with expressions about it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hf_refseg.models.cac.processing_cac import CacProcessor
+from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
+from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
+from hf_refseg.models.lstm_cnn.image_processing_lstm_cnn import LstmCnnImageProcessor
+from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnProcessor
+from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
+from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
+from hf_refseg.models.rmi.image_processing_rmi import RmiImageProcessor
+from hf_refseg.models.rmi.processing_rmi import RmiProcessor
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+from tests.tiny import tiny_cac, tiny_hulanet, tiny_lstm_cnn, tiny_mask_rcnn, tiny_mattnet, tiny_rmi
+
+SENTENCES = ["the red dog on the left", "a cat", "dog"]
+TEXTS = ["the red dog", "a cat on the left"]
+CATEGORIES = ["dog", "cat", "hat", "man", "cup"]
+
+
+def write_photo(path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(values).save(path)
+
+
+def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
+    """The folder of each of these families, below `root`."""
+    torch.manual_seed(0)
+    words = tokenizer_from_sentences(SENTENCES)
+    phrases = phrase_tokenizer_from_sentences(SENTENCES)
+    detector_images = MaskRcnnImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    canvas = {"height": 64, "width": 64}
+    vocabulary = [word for word, _ in sorted(words.get_vocab().items(), key=lambda item: item[1])]
+    split = MAttNetProcessor.tokenizer_from_vocabulary(vocabulary)
+    parts = {
+        "rmi": (tiny_rmi(vocab_size=len(words)), RmiProcessor(RmiImageProcessor(size=canvas), words)),
+        "lstm_cnn": (tiny_lstm_cnn(vocab_size=len(words)), LstmCnnProcessor(LstmCnnImageProcessor(size=canvas), words)),
+        "mask_rcnn": (tiny_mask_rcnn(score_threshold=0.01), detector_images),
+        "mattnet": (tiny_mattnet(vocab_size=len(split)), MAttNetProcessor(detector_images, split)),
+        "cac": (tiny_cac(vocab_size=len(split)), CacProcessor(detector_images, split, categories=CATEGORIES)),
+        "hulanet": (tiny_hulanet(vocab_size=len(phrases)), HulaNetProcessor(detector_images, phrases)),
+    }
+    for family in families:
+        model, processor = parts[family]
+        model.save_pretrained(root / family)
+        processor.save_pretrained(root / family)
+    return {family: root / family for family in families}
