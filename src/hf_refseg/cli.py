@@ -266,7 +266,7 @@ def run_checkpoints(options: argparse.Namespace) -> None:
 
 
 def load_pipeline(model: str):
-    from .pipelines import pipeline
+    from .checkpoints.loading import pipeline
 
     return pipeline(model=model)
 

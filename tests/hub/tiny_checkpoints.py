@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from hf_refseg.models.cac.processing_cac import CacProcessor
+from hf_refseg.models.context_rmi.processing_context_rmi import ContextRmiProcessor
 from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
 from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
 from hf_refseg.models.lstm_cnn.image_processing_lstm_cnn import LstmCnnImageProcessor
@@ -16,7 +17,7 @@ from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
 from hf_refseg.models.rmi.image_processing_rmi import RmiImageProcessor
 from hf_refseg.models.rmi.processing_rmi import RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from tests.tiny import tiny_cac, tiny_hulanet, tiny_lstm_cnn, tiny_mask_rcnn, tiny_mattnet, tiny_rmi
+from tests.tiny import tiny_cac, tiny_context_rmi, tiny_hulanet, tiny_lstm_cnn, tiny_mask_rcnn, tiny_mattnet, tiny_rmi
 
 SENTENCES = ["the red dog on the left", "a cat", "dog"]
 TEXTS = ["the red dog", "a cat on the left"]
@@ -39,6 +40,10 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
     split = MAttNetProcessor.tokenizer_from_vocabulary(vocabulary)
     parts = {
         "rmi": (tiny_rmi(vocab_size=len(words)), RmiProcessor(RmiImageProcessor(size=canvas), words)),
+        "context_rmi": (
+            tiny_context_rmi(vocab_size=len(words)),
+            ContextRmiProcessor(RmiImageProcessor(size=canvas), words),
+        ),
         "lstm_cnn": (tiny_lstm_cnn(vocab_size=len(words)), LstmCnnProcessor(LstmCnnImageProcessor(size=canvas), words)),
         "mask_rcnn": (tiny_mask_rcnn(score_threshold=0.01), detector_images),
         "mattnet": (tiny_mattnet(vocab_size=len(split)), MAttNetProcessor(detector_images, split)),

@@ -4,9 +4,9 @@ import os
 import pickle
 from pathlib import Path
 
+from ..pipelines import TASK
 from . import DEFAULT_CHECKPOINT, checkpoint_names, resolve_checkpoint
 
-TASK = "referring-image-segmentation"
 # What `transformers.pipeline` passes on when it loads a processor, and when it loads a model.
 HUB_OPTIONS = ("revision", "token", "trust_remote_code", "local_files_only")
 MODEL_OPTIONS = ("config", "dtype", "torch_dtype", "device_map", *HUB_OPTIONS)

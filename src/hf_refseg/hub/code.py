@@ -58,10 +58,10 @@ def code_of(part: SavesItsCode) -> SystemCode:
     Raises:
         ValueError: it is none of the package's.
     """
-    names = {kind.__name__ for kind in type(part).__mro__ if kind.__module__.split(".")[0] == PACKAGE.name}
-    for system in SYSTEMS:
-        if names.intersection(system.class_names()):  # of an ancestor where sharding has made a subclass
-            return system_code(system)
+    owners = {name: system for system in SYSTEMS for name in system.class_names()}
+    for kind in type(part).__mro__:  # sharding makes a subclass of a model's class
+        if kind.__module__.split(".")[0] == PACKAGE.name and kind.__name__ in owners:
+            return system_code(owners[kind.__name__])
     raise ValueError(f"{type(part).__name__} is no model or processor of {PACKAGE.name}")
 
 
