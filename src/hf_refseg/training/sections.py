@@ -59,6 +59,7 @@ class DataSection:
         in_memory: read or draw all rows once, before the training, and keep them.
         image_size, shapes_seed, expression_types: `size`, `seed` and `expression_types` of RefShapes.
         eval_expression_types: those of the rows that are evaluated; None: the same as in the training.
+        category_shares: of RefShapes, how often each category is drawn.
     """
 
     dataset: str | None = None
@@ -74,6 +75,7 @@ class DataSection:
     shapes_seed: int | None = None
     expression_types: list[str] | None = None
     eval_expression_types: list[str] | None = None
+    category_shares: dict[str, float] | None = None
 
     @property
     def name(self) -> str:
@@ -108,6 +110,7 @@ class DataSection:
             "size": self.image_size,
             "seed": self.shapes_seed,
             "expression_types": expression_types,
+            "category_shares": self.category_shares,
             **options,
         }
         try:
@@ -120,19 +123,15 @@ class DataSection:
 
 
 @dataclass
-class SentenceDataSection(DataSection):
+class StreamedDataSection(DataSection):
     """
-    `data` of systems that learn from one expression and its mask at a time.
+    `data` of systems that can read their training rows one after the other.
 
     Args:
-        flip_probability: of the horizontal flip, which swaps left and right in the words too.
-        sentence: which sentence of a row a training step reads: `"random"`, `"first"` or `"all"`.
-        streaming: read the training rows one after the other; needs `max_steps`.
+        streaming: do so; needs `max_steps`.
         shuffle_buffer: of a stream, rows among which the order is random; None: 1000. RefShapes has no use for it: 0.
     """
 
-    flip_probability: float = 0.0
-    sentence: str = "random"
     streaming: bool = False
     shuffle_buffer: int | None = None
 
@@ -145,6 +144,20 @@ class SentenceDataSection(DataSection):
             buffer = SHUFFLE_BUFFER if self.shuffle_buffer is None else self.shuffle_buffer
             options |= {"streaming": True, "shuffle_buffer": buffer}
         return super().train_rows(**options)
+
+
+@dataclass
+class SentenceDataSection(StreamedDataSection):
+    """
+    `data` of systems that learn from one expression and its mask at a time.
+
+    Args:
+        flip_probability: of the horizontal flip, which swaps left and right in the words too.
+        sentence: which sentence of a row a training step reads: `"random"`, `"first"` or `"all"`.
+    """
+
+    flip_probability: float = 0.0
+    sentence: str = "random"
 
 
 @dataclass
