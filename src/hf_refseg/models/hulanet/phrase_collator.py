@@ -54,8 +54,8 @@ class PhraseCollator(ReferringSegmentationCollator):
         """Boxes (G, 4) and attributes (G, A) of the things in the image of a row."""
         if row.get("instances") is None:
             raise ValueError(
-                f"{row['source']} image_id={row['image_id']} has no field `instances`, of which the attribute classifier "
-                "learns: build the data set with --with-instances, or set attribute_loss_weight to 0"
+                f"{row['source']} image_id={row['image_id']} has no field `instances`, from which the attribute "
+                "classifier learns: build the data set with --with-instances, or set attribute_loss_weight to 0"
             )
         things = [thing for thing in row["instances"] if is_visible(thing["box"], row["height"], row["width"])]
         labels = torch.zeros(len(things), len(self.attribute_index))

@@ -218,8 +218,8 @@ def attribute_options(rows: ReferringRows, attributes: Sequence[str]) -> dict:
     """Fields of [`HulaNetConfig`] for these attributes, weighted by how rare they are among annotated things."""
     if not attributes:
         raise ValueError(
-            "no attribute occurs often enough to be known: lower data.min_name_count, or leave the attribute module out "
-            "(--modules '[category, relationship]')"
+            "no attribute occurs often enough to be known: lower data.min_name_count, or do without the attribute "
+            "module (--modules '[category, relationship]')"
         )
     options = {"num_attributes": len(attributes), "attribute_labels": list(attributes)}
     if rows.is_stream:
