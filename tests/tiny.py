@@ -131,7 +131,7 @@ def tiny_hulanet_config(**kwargs) -> HulaNetConfig:
         "hidden_size": 8,
         "attention_size": 12,
         "num_attributes": 6,
-        "region_size": 24,
+        "region_size": 40,
         "attribute_size": 14,
         "attributes_per_detection": 3,
         "relation_grid": 8,

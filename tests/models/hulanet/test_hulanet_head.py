@@ -28,7 +28,7 @@ def detected(number: int = 6) -> dict[str, torch.Tensor]:
         "masks": random_masks(number),
         "labels": torch.randint(0, 5, (number,), generator=generator),
         "scores": torch.rand(number, generator=generator),
-        "features": torch.randn(number, 24, generator=generator),
+        "features": torch.randn(number, 40, generator=generator),
     }
 
 
@@ -98,7 +98,7 @@ def test_an_attribute_is_as_probable_as_the_classifier_says(head):
 
 @pytest.mark.parametrize("features", [None, torch.zeros(6, 7)])
 def test_features_that_the_attributes_cannot_be_told_of_are_refused(head, features):
-    with pytest.raises(ValueError, match="attribute module reads 24 channels"):
+    with pytest.raises(ValueError, match="attribute module reads 40 channels"):
         head.encode_detections(**{**detected(), "features": features})
 
 

@@ -83,7 +83,7 @@ class TestHulaNet(ModelTester):
             ({"labels": torch.zeros(3, 8, 8)}, r"labels has the shape \(3, 8, 8\), expected \(3, 64, 64\)"),
             ({"region_scores": torch.ones(2, 3)}, r"region_scores has \[3, 3\] entries per image, there are \[4, 4\]"),
             ({"region_boxes": torch.tensor([BOXES])}, "region_boxes"),
-            ({"region_features": torch.ones(2, 4, 5)}, r"are \(4, 5\), but the attribute module reads 24 channels"),
+            ({"region_features": torch.ones(2, 4, 5)}, r"are \(4, 5\), but the attribute module reads 40 channels"),
         ],
     )
     def test_rejects_inputs_that_do_not_fit(self, model, inputs, changes, message):
@@ -140,7 +140,7 @@ def test_detections_of_any_other_detector_need_no_detector(model, image):
     given = {
         "region_masks": box_masks()[:1],
         "region_labels": torch.tensor([[0, 1, 1, 2]]),
-        "region_features": torch.randn(1, 4, 24),
+        "region_features": torch.randn(1, 4, 40),
     }
     outputs = model(image, **PHRASES, **given)
     assert not calls and outputs.detection_counts == (4,)

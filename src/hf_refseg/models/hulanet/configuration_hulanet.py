@@ -33,7 +33,8 @@ class HulaNetConfig(PreTrainedConfig):
         num_attributes: attributes that the attribute classifier knows.
         attribute_labels: their names, as many; None where they are not known.
         attribute_weights: weight of the positive instances of each attribute in the loss of the classifier; None: 1.
-        region_size: channels of a region's features, of which its attributes are told.
+        region_size: channels of a region's features, from which its attributes are told: those of the detector's crop
+            and of its head over it.
         attribute_size: hidden channels of the attribute classifier.
         attributes_per_detection: how many attributes a detection is taken to have, the most probable ones.
         score_attributes: multiply the probability of an attribute by the score of its detection.
@@ -72,7 +73,7 @@ class HulaNetConfig(PreTrainedConfig):
     num_attributes: int = 593
     attribute_labels: list[str] | None = None
     attribute_weights: list[float] | None = None
-    region_size: int = 2048
+    region_size: int = 3072
     attribute_size: int = 1024
     attributes_per_detection: int = 20
     score_attributes: bool = False
@@ -81,7 +82,7 @@ class HulaNetConfig(PreTrainedConfig):
     relation_size: int = 64
     relation_kernel: int = 7
     relation_dilation: int = 2
-    normalize_products: bool = False
+    normalize_products: bool = True
     positive_weight: float | int = 3.0
     module_loss_weight: float | int = 1.0
     final_loss_weight: float | int = 1.0

@@ -3,7 +3,7 @@ HULANet after its detector: detections of an image and phrases in, heat maps out
 
 What needs no words is computed once per image, for any number of phrases.
 
-R detections of one image, D channels of a region's features, (h, w) the grid; N phrases, K relations.
+R detections of one image, V channels of a region's features, (h, w) the grid; N phrases, K relations.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class HulaNetHead(nn.Module):
             masks: (R, h, w) bool.
             labels: (R,) categories.
             scores: (R,) in [0, 1].
-            features: (R, D) the detector's, of which the attributes are told; needed by the attribute module only.
+            features: (R, V), from which the attributes are told; needed by the attribute module only.
         """
         cells, rows = DetectionCells.of_masks(masks), torch.arange(len(masks), device=masks.device)
         attributes = None
@@ -105,7 +105,7 @@ class HulaNetHead(nn.Module):
                 f"the features of the regions are {None if features is None else tuple(features.shape)}, but the "
                 f"attribute module reads {layer.in_features} channels of each: give them, or set region_size"
             )
-        probabilities = self.attribute_classifier(features.to(layer.weight.dtype)).float().sigmoid()  # (R, D) -> (R, A)
+        probabilities = self.attribute_classifier(features.to(layer.weight.dtype)).float().sigmoid()  # (R, V) -> (R, A)
         number = min(self.config.attributes_per_detection, probabilities.shape[1])
         values, attributes = probabilities.topk(number, dim=1)  # (R, A) -> (R, P / R)
         if self.config.score_attributes:

@@ -117,10 +117,10 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         if regions is None or regions.labels is None or regions.masks is None or needs_features:
             maps = self.detector.get_image_features(*images)
             regions = self.detector.detect(maps) if regions is None else regions
-            _, head_maps = self.detector.describe(maps, regions)
+            crops, head_maps = self.detector.describe(maps, regions)
             if regions.labels is None:
                 regions = replace(regions, labels=self.detector.guess_labels(head_maps))
-            features = head_maps.mean((2, 3)) if features is None else features  # (M, D, S, S) -> (M, D)
+            features = pool_regions(crops, head_maps) if features is None else features
         small = None if regions.masks is not None else self.detector.draw(head_maps, regions.labels)
         return HulaNetImageFeatures(
             detections=self._encode_detections(regions, small, features, geometry),
@@ -221,10 +221,10 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         with torch.no_grad():
             maps = self.detector.get_image_features(*images)
             instances = Regions.of(instance_boxes, image_sizes=maps.geometry.original_sizes)
-            features = self.detector.describe(maps, instances)[1].mean((2, 3))  # (G, D, S, S) -> (G, D)
+            features = pool_regions(*self.detector.describe(maps, instances))  # -> (G, C + D)
         labels = torch.cat(list(instance_attributes)).to(features.device)
         classifier = self.head.attribute_classifier
-        logits = classifier(features.to(classifier[0].weight.dtype))  # (G, D) -> (G, A)
+        logits = classifier(features.to(classifier[0].weight.dtype))  # (G, C + D) -> (G, A)
         return instance_attribute_loss(logits, labels, self.config.attribute_weights)
 
     @can_return_tuple
@@ -378,6 +378,14 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             categories=tuple(labels[index] for index in range(len(labels))),
             attributes=tuple(self.config.attribute_labels or ()) if has_attributes else None,
         )
+
+
+def pool_regions(crops: torch.Tensor, head_maps: torch.Tensor) -> torch.Tensor:
+    """What attributes are told from: the means of crops (M, C, S, S) and head maps (M, D, S, S), (M, C + D).
+
+    The head is made for categories, and colors get lost in it.
+    """
+    return torch.cat([crops.mean((2, 3)), head_maps.mean((2, 3))], 1)
 
 
 def sample_masks(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

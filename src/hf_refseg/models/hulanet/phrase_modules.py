@@ -26,6 +26,7 @@ from .phrase_structure import WordRole
 # The channels that are combined: the module maps, their products with each other and themselves, and ones, which are
 # counted as a fourth map here.
 COMBINED = ((0, 3), (1, 3), (2, 3), (0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2), (3, 3))
+INITIAL_SHIFT = -2.0  # of the logits of the modules' maps
 COMBINED_NAMES = ("c", "a", "r", "cc", "aa", "rr", "ca", "cr", "ar", "1")
 
 
@@ -177,16 +178,19 @@ class PhrasePerceptron(nn.Sequential):
 
 
 class SigmoidOfAffine(nn.Module):
-    """sigmoid(a x + b) with two learned numbers, which makes a heat map of a score map."""
+    """sigmoid(a x + b) with two learned numbers, which makes a heat map of a score map.
+
+    It starts where a place without any evidence is not likely to belong to the target.
+    """
 
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
-        self.shift = nn.Parameter(torch.zeros(1))
+        self.shift = nn.Parameter(torch.full((1,), INITIAL_SHIFT))
 
     def initialize(self):
         init.ones_(self.scale)
-        init.zeros_(self.shift)
+        init.constant_(self.shift, INITIAL_SHIFT)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         return (self.scale * scores + self.shift).sigmoid()

@@ -165,7 +165,7 @@ def new_model(
     derived = {
         "detector_config": noisy(detector.config),
         "vocab_size": len(processor.tokenizer),
-        "region_size": detector.config.head_size,
+        "region_size": detector.crop_channels + detector.config.head_size,
     }
     if "attribute" in config.modules:
         derived |= attribute_options(rows, vocabulary.attributes)
