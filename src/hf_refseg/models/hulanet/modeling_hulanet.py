@@ -81,7 +81,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
     def train(self, mode: bool = True) -> "HulaNetForReferringSegmentation":
         """The detector stays as it is, also its batch normalizations: phrases train nothing in it."""
         super().train(mode)
-        self.detector.eval()
+        self.detector.eval().requires_grad_(False)
         return self
 
     # ---- Images to detections ----

@@ -108,10 +108,10 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     if source is not None:
         if weights.detector is not None and weights.previous_stage is not None:
             raise ValueError("weights.previous_stage brings its detector: leave out weights.detector (--detector null)")
-        processor, model = load_processor(source, recipe.processor), load_stage(source, recipe)
+        model = load_stage(source, recipe)  # first, for it looks at what is there
+        processor = load_processor(source, recipe.processor)
     else:
         processor, model = new_model(recipe, args, rows)
-    model.detector.requires_grad_(False)
     learns_attributes = "attribute" in model.config.modules and model.config.attribute_loss_weight > 0
     if learns_attributes and not rows.is_stream:
         rows = rows.with_instances()
