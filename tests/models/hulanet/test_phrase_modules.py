@@ -111,8 +111,9 @@ def test_one_hot_attention_returns_the_detections_own_mask(channels):
 @pytest.mark.parametrize("mode", ["attention", "top"])
 def test_attention_to_what_was_not_detected_finds_nothing(channels, mode):
     cells, found = channels
-    heat = one_hot_attention(2, mode)(torch.zeros(1, 16), found)
-    torch.testing.assert_close(heat, torch.full_like(heat, 0.5))
+    attention = one_hot_attention(2, mode)
+    heat = attention(torch.zeros(1, 16), found)
+    torch.testing.assert_close(heat, attention.heat(torch.zeros_like(heat)))
 
 
 def test_top_reads_one_channel_only(channels):
@@ -123,7 +124,7 @@ def test_top_reads_one_channel_only(channels):
     last.bias.data = torch.tensor([1.0, 9, 9, 9, 2])
     score = found.maps[1] - found.mean[1]
     weight = torch.tensor(2.0).sigmoid() / found.deviation[1]
-    torch.testing.assert_close(attention(torch.zeros(1, 16), found)[0], (weight * score).sigmoid())
+    torch.testing.assert_close(attention(torch.zeros(1, 16), found)[0], attention.heat(weight * score))
 
 
 def test_self_reads_the_scores_of_the_names_own_category(channels):
@@ -150,7 +151,9 @@ def test_relationship_equals_convolutions_over_all_channels():
     objects, predicates = torch.rand(3, 8, 8), torch.randn(3, 16)
     everywhere = predicates[:, :, None, None].expand(-1, -1, 8, 8)
     hidden = module.convolution(torch.cat([objects[:, None], everywhere], 1)).relu()
-    torch.testing.assert_close(module(objects, predicates), module.output(hidden)[:, 0].sigmoid(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        module(objects, predicates), module.heat(module.output(hidden))[:, 0], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_relationship_can_learn_left_of():
@@ -209,7 +212,7 @@ def test_channels_of_absent_modules_have_no_weight(present, left):
 
 
 def test_combination_is_the_weighted_sum_of_ten_channels():
-    combination = Combination(tiny_hulanet_config())
+    combination = Combination(tiny_hulanet_config(normalize_products=False))
     generator = torch.Generator().manual_seed(0)
     maps = [torch.rand(2, 3, 4, generator=generator) for _ in range(3)]
     weights = torch.rand(2, 10, generator=generator).softmax(1)
@@ -219,8 +222,8 @@ def test_combination_is_the_weighted_sum_of_ten_channels():
     assert len(COMBINED) == len(COMBINED_NAMES) == 10
 
 
-def test_products_are_stretched_on_demand():
-    combination = Combination(tiny_hulanet_config(normalize_products=True))
+def test_products_are_stretched():
+    combination = Combination(tiny_hulanet_config())
     one_product = F.one_hot(torch.tensor([6]), 10).float()
     maps = [torch.full((1, 2, 2), 0.2), torch.tensor([[[0.1, 0.2], [0.3, 0.4]]]), None]
     torch.testing.assert_close(combination(maps, one_product), torch.tensor([[[0.25, 0.5], [0.75, 1.0]]]))

@@ -28,10 +28,13 @@ class DetectionDataSection(DataSection):
     Args:
         exclude_images: of COCO, text file of images to leave out of the training, see `load_coco_images`.
         flip_probability: share of the rows that are mirrored.
+        num_categories: only so many categories, from the beginning of the data set's list, which for PhraseCut is by
+            frequency; things of other categories are left out. None: all.
     """
 
     exclude_images: str | None = None
     flip_probability: float = 0.0
+    num_categories: int | None = None
 
 
 @dataclass
@@ -68,6 +71,11 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         ValueError: a data set without categories to detect.
     """
     rows = one_row_per_image(recipe.data.train_rows(exclude_images=recipe.data.exclude_images))
+    eval_rows = one_row_per_image(recipe.data.eval_rows())
+    names = rows.categories
+    if recipe.data.num_categories is not None:
+        names = names[: recipe.data.num_categories]
+        rows, eval_rows = RowsOfCategories(rows, names), RowsOfCategories(eval_rows, names)
     weights = recipe.weights
     set_seed(args.seed)
     if weights.all is not None:
@@ -77,7 +85,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         model = load_whole_model(weights.all, recipe.system.model_type, recipe.model)
         pretrained = {name for name, _ in model.named_parameters()}
     else:
-        model, pretrained = AutoModel.from_config(recipe.config(id2label=dict(enumerate(rows.categories)))), set()
+        model, pretrained = AutoModel.from_config(recipe.config(id2label=dict(enumerate(names)))), set()
         if weights.backbone is not None:
             pretrained = load_backbone_weights(model, weights.backbone, ("backbone",))
         image_processor = MaskRcnnImageProcessor(**recipe.processor.image_options(MaskRcnnImageProcessor))
@@ -87,7 +95,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         processor=image_processor,
         train_rows=rows,
         collator=DetectionCollator(image_processor, categories, recipe.data.flip_probability, args.seed),
-        eval_rows=one_row_per_image(recipe.data.eval_rows()),
+        eval_rows=eval_rows,
         evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
         pretrained=pretrained,
     )
@@ -100,6 +108,25 @@ def one_row_per_image(rows: ReferringRows) -> ReferringRows:
         first.setdefault(image_id, index)
     rows = rows if len(first) == len(rows) else rows.select(list(first.values()))
     return rows.with_instances()
+
+
+class RowsOfCategories(Sequence):
+    """Rows with `instances`, of which only those of some categories are kept.
+
+    Args:
+        rows: of the one schema.
+        categories: names of those that are kept.
+    """
+
+    def __init__(self, rows: ReferringRows, categories: Sequence[str]):
+        self.rows, self.categories = rows, frozenset(categories)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        row = self.rows[index]
+        return row | {"instances": [thing for thing in row["instances"] if thing["category"] in self.categories]}
 
 
 class DetectionCollator(RowDraws):
