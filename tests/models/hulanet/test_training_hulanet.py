@@ -11,6 +11,7 @@ from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
 from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.training.run import prepare
+from tests.official_copies import write_phrasecut
 from tests.tiny import tiny_hulanet, tiny_mask_rcnn, tiny_mattnet
 
 ATTRIBUTES = [*RADII, *PATTERNS, *COLORS]
@@ -169,3 +170,17 @@ def test_other_models_are_no_previous_stage(detector, tmp_path):
         prepare("hulanet_refshapes", words(tmp_path / "run", **stage)[1:])
     with pytest.raises(ValueError, match="brings its detector: leave out weights.detector"):
         prepare("hulanet_refshapes", words(tmp_path / "run", **{**stage, "detector": detector})[1:])
+
+
+def test_phrasecuts_official_files_train_and_evaluate(train, tmp_path):
+    """Names by the official counts, instances by the phrases of an image, structures as they are given."""
+    raw = write_phrasecut(tmp_path / "raw")
+    tiny_mask_rcnn(id2label={0: "box"}, num_labels=1).save_pretrained(tmp_path / "detector")
+    MaskRcnnImageProcessor(size={"shortest_edge": 48, "longest_edge": 80}).save_pretrained(tmp_path / "detector")
+    settings = {"path": raw, "names": raw / "VGPhraseCut_v0" / "name_att_rel_count.json", "min_name_count": 1}
+    settings |= {"detector": tmp_path / "detector", "train_samples": 4, "image_size": "null", "refs_per_scene": "null"}
+    metrics = train(words(tmp_path / "run", "hulanet_phrasecut_modules", **settings))
+    assert metrics["num"] == 3 and metrics["protocol"] == "phrasecut"
+    processor = AutoProcessor.from_pretrained(tmp_path / "run")
+    assert processor.names == {"categories": ["box"], "attributes": ["red"], "predicates": ["on"]}
+    assert AutoModel.from_pretrained(tmp_path / "run").config.attribute_labels == ["red"]

@@ -10,6 +10,7 @@ from hf_refseg.data.refshapes.scene import CATEGORIES
 from hf_refseg.evaluation.results import read_eval_results
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mask_rcnn.training_mask_rcnn import DetectionCollator, one_row_per_image
+from hf_refseg.training.run import prepare
 
 
 def make_collator(**kwargs) -> DetectionCollator:
@@ -157,3 +158,14 @@ def test_a_training_starts_from_a_detector(train, tmp_path):
 
 def test_a_detector_trains_on_rows_kept_in_memory(train, tmp_path):
     assert train([RECIPE, *overrides(tmp_path / "run", in_memory=True, max_steps=1)])["num"] == 3
+
+
+def test_things_of_other_categories_are_left_out(tmp_path):
+    task = prepare(RECIPE, overrides(tmp_path, num_categories=3)).task
+    names = list(CATEGORIES[:3])
+    assert [task.model.config.id2label[label] for label in range(3)] == names and task.model.config.num_labels == 3
+    kept = [thing["category"] for index in range(8) for thing in task.train_rows[index]["instances"]]
+    every = [thing["category"] for row in RefShapes("train", size=48, num_samples=8) for thing in row["instances"]]
+    assert kept == [category for category in every if category in names] and kept != every
+    assert set(task.collator([task.train_rows[0]])["labels"][0]["class_labels"].tolist()) <= {0, 1, 2}
+    assert 0 <= task.evaluators.evaluate(task.model, task.eval_rows)["mask_AP"] <= 1

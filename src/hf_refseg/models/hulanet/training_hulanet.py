@@ -179,7 +179,8 @@ def new_model(
 def noisy(config: PreTrainedConfig) -> PreTrainedConfig:
     """A detector's configuration with the thresholds of the paper, which lets many unsure detections through."""
     published = HulaNetConfig().detector_config
-    config.score_threshold, config.nms_threshold = published.score_threshold, published.nms_threshold
+    for name in ("score_threshold", "nms_threshold", "max_detections"):
+        setattr(config, name, getattr(published, name))
     return config
 
 
