@@ -50,7 +50,7 @@ def same(config, expected):
     }
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if "photos" not in name])
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_parses_and_its_arguments_and_model_can_be_built(name, tmp_path):
     recipe = load_recipe(name, ["--output_dir", str(tmp_path), "--use_cpu", "true", "--report_to", "none"])
     recipe.training_arguments()

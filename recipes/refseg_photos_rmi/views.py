@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from ..processing.images import load_image
-from .augment import swap_left_right
+from hf_refseg.data.augment import swap_left_right
+from hf_refseg.data.schema import decode_mask, rle_area
+from hf_refseg.processing.images import load_image
+
 from .photos import Photo, View, whole_view
-from .schema import decode_mask, rle_area
 from .templates import MIN_AREA
 
 # Objects by category, each as a photo and its index in it.

@@ -11,7 +11,9 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from .coco_categories import NOUNS, absent_categories
+from hf_refseg.data.coco_categories import NOUNS
+
+from .categories import absent_categories
 
 # Share of the view below which an instance is not named: smaller ones are neither seen by the network nor by people.
 MIN_AREA = 0.003

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hf_refseg.data.coco_categories import LOOK_ALIKES, NOUNS, absent_categories, look_alikes
-from hf_refseg.data.templates import (
+from hf_refseg.data.coco_categories import NOUNS
+from recipes.refseg_photos_rmi.categories import LOOK_ALIKES, absent_categories, look_alikes
+from recipes.refseg_photos_rmi.templates import (
     TEMPLATE_WORDS,
     Scene,
     absent_expressions,

@@ -3,6 +3,10 @@
 The visual projection and one vector per COCO category are fitted to the instance masks: the category of a cell is that
 whose vector has the largest product with the cell's normalized visual feature. RMI then starts from that projection,
 and its words for things from those vectors, so that "word times feature" already means "this cell may be one".
+
+`hf_refseg.training.word_naming` does the same for drawn shapes, in another way: there the backbone is new and trained
+too, and every word has a vector of its own. Here the backbone stays as it is, so that its features are computed once
+for all epochs, and the synonyms of a category share one vector.
 """
 
 import logging
@@ -14,18 +18,18 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from ..data.coco_categories import NOUNS, PERSON_WORDS
-from ..data.photo_views import pastable_objects, random_view
-from ..data.photos import Photo
-from ..data.templates import Scene
+from hf_refseg.data.coco_categories import NOUNS
+from hf_refseg.training.word_naming import normalize_embeddings
+
+from .categories import PERSON_WORDS
+from .photos import Photo
+from .templates import Scene
+from .views import pastable_objects, random_view
 
 logger = logging.getLogger(__name__)
 
 CATEGORIES = tuple(NOUNS)
 IGNORE = -100
-# Length of every word vector at the start of stage 2. Names learned in stage 1 would be 20 times longer than the rest,
-# and "left" would be drowned by "dog".
-WORD_NORM = 4.0
 
 
 class PixelNames(nn.Module):
@@ -112,11 +116,12 @@ def name_pixels(
 
 
 @torch.no_grad()
-def name_words(model, tokenizer, pixel_names: PixelNames) -> list[str]:
+def start_words(model, tokenizer, pixel_names: PixelNames) -> list[str]:
     """
     Sets the embedding of every word that names a category to that category's vector; returns these words.
 
-    All words, these and the others, are then as long as `WORD_NORM` but the padding.
+    All embeddings then get the same length. Names learned in stage 1 would be 20 times longer than the others, and
+    "left" would be drowned by "dog".
 
     A word of several categories ("board") gets the mean of their vectors. A category's one-word name outranks a part of
     another's longer name: "dog" is the animal, not half of a hot dog.
@@ -133,6 +138,5 @@ def name_words(model, tokenizer, pixel_names: PixelNames) -> list[str]:
     for word in named:
         rows = [1 + CATEGORIES.index(category) for category in categories_of[word]]
         embeddings[vocabulary[word]] = pixel_names.vectors.weight[rows].mean(0)
-    embeddings.copy_(WORD_NORM * F.normalize(embeddings, dim=-1))
-    embeddings[model.config.pad_token_id] = 0
+    normalize_embeddings(model)
     return named

@@ -1,6 +1,6 @@
-"""The recipe of `refseg-photos-rmi`: RMI for real photos from a few hundred of them.
+"""The recipe of `refseg-photos-rmi`: RMI with context for real photos, from a few hundred of them.
 
-    python -m hf_refseg.training.photos configs/photos_rmi.yaml --data ../shared/data --output runs/photos
+    python -m recipes.refseg_photos_rmi.train --data ../shared/data --output runs/photos
 
 Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the trunk on expressions: authored ones, templates
 made anew for every random view, and names of things that are not there. Stage 3 trains the trunk too, with a small
@@ -26,21 +26,26 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..data.coco_categories import NOUNS, PERSON_WORDS
-from ..data.photo_views import pastable_objects, random_view
-from ..data.photos import Photo, View, read_photos
-from ..data.templates import TEMPLATE_WORDS, absent_expressions, template_expressions
-from ..models.context_rmi.configuration_context_rmi import ContextRmiConfig
-from ..models.context_rmi.modeling_context_rmi import ContextRmiForReferringSegmentation
-from ..models.context_rmi.processing_context_rmi import ContextRmiProcessor
-from ..models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
-from ..models.rmi.image_processing_rmi import RmiImageProcessor
-from ..processing.tokenization import tokenizer_from_sentences
-from .evaluate_photos import evaluate_photos, write_photo_results
-from .moving_average import moving_average
-from .pixel_naming import PixelNames, name_map, name_pixels, name_words
+from hf_refseg import (
+    ContextRmiConfig,
+    ContextRmiForReferringSegmentation,
+    ContextRmiProcessor,
+    RefSegMobileNetV2Config,
+    RmiImageProcessor,
+)
+from hf_refseg.data.coco_categories import NOUNS
+from hf_refseg.processing.tokenization import tokenizer_from_sentences
+
+from .categories import PERSON_WORDS
+from .evaluate import evaluate, write_results
+from .photos import Photo, View, read_photos
+from .pixel_naming import PixelNames, name_map, name_pixels, start_words
+from .templates import TEMPLATE_WORDS, absent_expressions, template_expressions
+from .views import pastable_objects, random_view
 
 logger = logging.getLogger(__name__)
+
+RECIPE = Path(__file__).parent / "recipe.yaml"
 
 
 @dataclass
@@ -82,6 +87,17 @@ class PhotoRecipe:
     evaluate_every: int = 5
     seed: int = 0
     naming: dict = field(default_factory=dict)
+
+
+def read_recipe(path: Path) -> PhotoRecipe:
+    """
+    Raises:
+        ValueError: the file has a key that `PhotoRecipe` has not, or lacks one.
+    """
+    try:
+        return PhotoRecipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}; PhotoRecipe lists all keys") from error
 
 
 def build(
@@ -165,23 +181,13 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     # oneDNN's depthwise convolutions are fastest so; the head is not.
     model.backbone.to(memory_format=torch.channels_last)
     pixel_names = name_pixels(model, processor, photos, rng, **recipe.naming)
-    words = name_words(model, processor.tokenizer, pixel_names)
+    words = start_words(model, processor.tokenizer, pixel_names)
     logger.info("words that start from pixel names: %s", ", ".join(words))
     final_processor = copy.deepcopy(processor)
     final_processor.image_processor.size = {"height": recipe.inference_size, "width": recipe.inference_size}
     averaged = AveragedModel(model, multi_avg_fn=moving_average(recipe.average_decay))
     steps = recipe.epochs * (len(shown_photos(photos, recipe)) // recipe.photos_per_step)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
-            {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")]},
-            {"params": list(pixel_names.parameters())},
-        ],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
+    optimizer, schedule = make_optimizer(model, pixel_names, recipe, steps)
     frozen_epochs, best = recipe.epochs - recipe.trunk_epochs, None
     for epoch in range(recipe.epochs):
         model.backbone.requires_grad_(epoch >= frozen_epochs)
@@ -201,13 +207,26 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
         logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
         due = epoch >= frozen_epochs and (epoch + 1) % recipe.evaluate_every == 0
         if due or epoch + 1 == recipe.epochs:
-            results = evaluate_photos(averaged.module, final_processor, data / recipe.folders[0], split="val")
+            results = evaluate(averaged.module, final_processor, data / recipe.folders[0])
             logger.info("epoch %d: %s", epoch + 1, json.dumps(results))
             # Val is there to choose by: a few hundred photos are soon learned by heart.
             if not best or results["oIoU"] > best["oIoU"]:
                 best = results
                 save(averaged.module, final_processor, results, data / recipe.folders[0], output)
     return best
+
+
+def make_optimizer(model, pixel_names: PixelNames, recipe: PhotoRecipe, steps: int):
+    """AdamW with a smaller rate for the trunk, and one cycle of `steps` steps for both rates."""
+    head = [parameter for name, parameter in model.named_parameters() if not name.startswith("backbone.")]
+    groups = [
+        {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
+        {"params": head},
+        {"params": list(pixel_names.parameters())},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
 
 
 def save(model, processor, results: dict, data: Path, output: Path) -> None:
@@ -219,7 +238,18 @@ def save(model, processor, results: dict, data: Path, output: Path) -> None:
     }
     save_file(weights, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
     processor.save_pretrained(output)
-    write_photo_results(output, results, data)
+    write_results(output, results, data, split="val")
+
+
+def moving_average(decay: float):
+    """Exponential moving average whose first steps forget faster, so that the random start leaves no trace."""
+
+    @torch.no_grad()
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor) -> None:
+        steps = int(num_averaged)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return update
 
 
 def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: float) -> torch.Tensor:
@@ -239,13 +269,12 @@ def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: f
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path, help="YAML file, see configs/photos_rmi.yaml")
+    parser.add_argument("--recipe", type=Path, default=RECIPE, help="YAML file, by default that of the checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the recipe's folders and trunk")
     parser.add_argument("--output", type=Path, required=True, help="folder of the new checkpoint")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = PhotoRecipe(**yaml.safe_load(arguments.recipe.read_text(encoding="utf-8")))
-    train(recipe, arguments.data, arguments.output)
+    train(read_recipe(arguments.recipe), arguments.data, arguments.output)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ..processing.images import load_image
-from .coco_categories import PERSON_WORDS
-from .refer import segmentation_rle
-from .schema import box_from_mask, decode_mask, union_masks
-from .templates import Scene, absent_expressions, template_expressions
+from hf_refseg.data.coco_instances import CocoInstances
+from hf_refseg.data.schema import decode_mask
+from hf_refseg.processing.images import load_image
+
+from .categories import PERSON_WORDS
+from .templates import Scene
 
 
 @dataclass
@@ -66,12 +66,11 @@ def read_photos(root: str | Path, folders: Sequence[str], held_out: Sequence[str
 
     Raises:
         FileNotFoundError: a folder has no `instances.json`.
+        ValueError: it is not COCO's, or an annotation in it is damaged.
     """
     photos: dict[int, Photo] = {}
     excluded: set[int] = set()
     for folder in (Path(root) / name for name in folders):
-        if not (folder / "instances.json").is_file():
-            raise FileNotFoundError(f"{folder} holds no instances.json; a COCO-layout folder has one beside images/")
         refs = _read_json(folder / "refs.json", [])
         excluded |= {ref["image_id"] for ref in refs if ref["split"] in held_out}
         for image_id, photo in _read_folder(folder).items():
@@ -87,23 +86,23 @@ def _read_json(path: Path, default):
 
 
 def _read_folder(folder: Path) -> dict[int, Photo]:
-    content = _read_json(folder / "instances.json", None)
-    names = {category["id"]: category["name"] for category in content["categories"]}
-    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
-    photos = {image["id"]: Photo(folder / "images" / image["file_name"], image["id"]) for image in content["images"]}
-    for annotation in content["annotations"]:
-        photo = photos[annotation["image_id"]]
-        photo.categories.append(names[annotation["category_id"]])
-        photo.rles.append(segmentation_rle(annotation["segmentation"], *sizes[photo.image_id]))
-        photo.crowd.append(bool(annotation["iscrowd"]))
-        photo.ann_ids.append(annotation["id"])
+    instances = CocoInstances(folder / "instances.json")
     captions: dict[int, list[str]] = {}
     for path in sorted(folder.glob("*captions*.json")):
         for entry in _read_json(path, None)["annotations"]:
             captions.setdefault(entry["image_id"], []).append(entry["caption"])
-    for image_id, texts in captions.items():
-        if image_id in photos:
-            photos[image_id].person_word = person_word(texts)
+    photos = {}
+    for image_id, image in instances.images.items():
+        ann_ids = instances.annotations_of_image.get(image_id, [])
+        photos[image_id] = Photo(
+            file=folder / "images" / image["file_name"],
+            image_id=image_id,
+            categories=[instances.category(ann_id) for ann_id in ann_ids],
+            rles=[instances.mask(ann_id) for ann_id in ann_ids],
+            crowd=[bool(instances.annotations[ann_id]["iscrowd"]) for ann_id in ann_ids],
+            ann_ids=list(ann_ids),
+            person_word=person_word(captions.get(image_id, [])),
+        )
     return photos
 
 
@@ -120,38 +119,3 @@ def whole_view(photo: Photo) -> View:
     authored = [(text, i) for i, ann in enumerate(photo.ann_ids) for text in photo.sentences.get(ann, ())]
     crowd = np.array(photo.crowd, dtype=bool)
     return View(photo.categories, masks, crowd, pixels, photo.person_word, authored=authored)
-
-
-def template_rows(photo: Photo, count: int, absent: int = 0, seed: int = 0) -> list[dict]:
-    """Rows of the common schema (`schema`) with template expressions about the whole photo.
-
-    Args:
-        count, absent: expressions about what is there, and about what is not (no target).
-        seed: with the photo's id it decides everything that is drawn.
-    """
-    rng = np.random.default_rng([seed, photo.image_id])
-    view = whole_view(photo)
-    height, width = view.masks.shape[1:]
-    drawn = [(text, [index]) for text, index in template_expressions(view, rng, count)]
-    drawn += [(text, []) for text in absent_expressions(set(view.categories), rng, absent)]
-    rows = []
-    for number, (text, targets) in enumerate(drawn):
-        rles = [photo.rles[index] for index in targets]
-        rows.append(
-            {
-                "image": Image.fromarray(view.pixels),
-                "image_id": photo.image_id,
-                "file_name": photo.file.name,
-                "height": height,
-                "width": width,
-                "ref_id": number,
-                "ann_ids": [photo.ann_ids[index] for index in targets],
-                "category": photo.categories[targets[0]] if targets else "",
-                "boxes": [box_from_mask(rle) for rle in rles],
-                "mask": union_masks(rles, height, width),
-                "sentences": [{"sent_id": number, "sent": text, "tokens": text.split()}],
-                "split": "train",
-                "source": "templates",
-            }
-        )
-    return rows
