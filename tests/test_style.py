@@ -39,9 +39,13 @@ MAY_NOT_IMPORT = MATHEMATICS | {
     "plotting": FOR_ALL_SYSTEMS | {"models"},
     "models": FOR_ALL_SYSTEMS,
     "evaluation": {"models", "training", "cli", "hub", "pipelines"},
+    "training": {"models", "cli", "hub", "pipelines"},
 }
 # What a training of a system is made of is written in the trainer's words.
-BUT_MAY_IMPORT = {"models/*/training_*.py": {"training", "evaluation", "checkpoints"}}
+BUT_MAY_IMPORT = {
+    "models/*/training_*.py": {"training", "evaluation", "checkpoints"},
+    "training/photos.py": {"models"},  # the workshop of one checkpoint
+}
 CLASSES_OF_SYSTEMS = re.compile(r"(Config|Processor|Rows|Dataset|Backbone|ForReferringSegmentation|Segmentation)$")
 OBJECTS_OF_SYSTEMS = re.compile(r"\b(config|\w*_config|processor|image_processor|rows?|dataset|\w+_dataset)$")
 
@@ -160,4 +164,34 @@ def test_systems_are_told_apart_by_name_and_not_by_class():
             ast.unparse(call.args[0])
         ):
             found.append(f"{place(path, call.lineno)} {ast.unparse(call)}")
+    assert not found, "\n".join(found)
+
+
+BRITISH = re.compile(
+    r"colour|centre|behaviour|neighbour|favour|licence|labelled|modelled|(?<![a-z])grey"
+    r"|(?:categor|general|initial|maxim|minim|normal|optim|organ|recogn|regular|serial|special|summar|token|visual)"
+    r"is(?:e|ing|ation|ab|er)",
+    re.IGNORECASE,
+)
+# Words of others: what people write, a golden array, keys of earlier checkpoints.
+WORDS_OF_OTHERS = {
+    "training_attributes.py": {"grey", "centre"},
+    "mattnet_pipeline_case.py": {"normalise"},
+    "configuration_mattnet.py": {"neighbour"},
+    "test_modeling_mattnet.py": {"neighbour"},
+}
+
+
+def test_american_spelling_as_in_transformers():
+    texts = [ROOT / "README.md", ROOT / "pyproject.toml", ROOT / "train.py"]
+    for room in (*ROOMS_OF_PYTHON, "docs", "configs"):
+        texts += [path for path in (ROOT / room).rglob("*") if path.suffix in {".py", ".md", ".yaml"}]
+    found = [
+        f"{place(path, number)} {word[0]}"
+        for path in texts
+        if path != Path(__file__).resolve()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for word in BRITISH.finditer(line)
+        if word[0].lower() not in WORDS_OF_OTHERS.get(path.name, ())
+    ]
     assert not found, "\n".join(found)
