@@ -44,7 +44,6 @@ MAY_NOT_IMPORT = MATHEMATICS | {
 # What a training of a system is made of is written in the trainer's words.
 BUT_MAY_IMPORT = {
     "models/*/training_*.py": {"training", "evaluation", "checkpoints"},
-    "training/photos.py": {"models"},  # the workshop of one checkpoint
 }
 CLASSES_OF_SYSTEMS = re.compile(r"(Config|Processor|Rows|Dataset|Backbone|ForReferringSegmentation|Segmentation)$")
 OBJECTS_OF_SYSTEMS = re.compile(r"\b(config|\w*_config|processor|image_processor|rows?|dataset|\w+_dataset)$")
