@@ -2,10 +2,10 @@
 
     python -m recipes.refseg_photos_rmi.train --data ../shared/data --output runs/photos
 
-Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the trunk on expressions: authored ones, templates
-made anew for every random view, and names of things that are not there. Stage 3 trains the trunk too, with a small
-learning rate; after every `evaluate_every` of its epochs the running average of the weights is saved if it is the best
-so far on val.
+Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the backbone on expressions: authored ones,
+templates made anew for every random view, and names of things that are not there. Stage 3 trains the backbone too, with
+a small learning rate; after every `evaluate_every` of its epochs the running average of the weights is saved if it is
+the best so far on val.
 """
 
 import argparse
@@ -57,29 +57,29 @@ class PhotoRecipe:
         folders: COCO-layout folders; images of `held_out` splits of any of them are never trained on.
         image_size, inference_size: side of the square input in training, and afterwards. Crops make things look larger
             in training than they are in whole photos; a larger input makes up for it (Touvron et al. 2019).
-        trunk: weights of the backbone, under `trunk_config`.
+        backbone: weights of the backbone, under `backbone_config`.
         expressions_per_view: of which `absent_share` name things that are not there.
         authored_repeats: how often an epoch shows a photo with authored expressions; the others are shown once.
-        trunk_epochs: how many of the `epochs`, the last ones, train the trunk.
+        backbone_epochs: how many of the `epochs`, the last ones, train the backbone.
         naming_weight: weight of the pixel naming loss, which goes on beside the expressions.
         unknown_words: probability that a training word is replaced by the unknown one.
     """
 
     folders: list[str]
     held_out: list[str]
-    trunk: str
-    trunk_config: str
+    backbone: str
+    backbone_config: str
     model: dict = field(default_factory=dict)
     image_size: int = 512
     inference_size: int = 576
     epochs: int = 30
-    trunk_epochs: int = 10
+    backbone_epochs: int = 10
     authored_repeats: int = 2
     photos_per_step: int = 3
     expressions_per_view: int = 6
     absent_share: float = 0.25
     learning_rate: float = 1e-3
-    trunk_learning_rate: float = 2e-4
+    backbone_learning_rate: float = 2e-4
     weight_decay: float = 0.01
     naming_weight: float = 0.2
     unknown_words: float = 0.05
@@ -103,19 +103,19 @@ def read_recipe(path: Path) -> PhotoRecipe:
 def build(
     recipe: PhotoRecipe, data: Path, photos: list[Photo]
 ) -> tuple[ContextRmiForReferringSegmentation, ContextRmiProcessor]:
-    """The model on its published trunk, and the processor with a vocabulary of all words that training can meet."""
+    """The model on its published backbone, and the processor with a vocabulary of all words that training can meet."""
     sentences = [text for photo in photos for texts in photo.sentences.values() for text in texts]
     nouns = [noun for nouns in NOUNS.values() for noun in nouns]
     tokenizer = tokenizer_from_sentences([*sentences, *nouns, *PERSON_WORDS, TEMPLATE_WORDS])
     size = {"height": recipe.image_size, "width": recipe.image_size}
-    # (x - 128) / 128, what the trunk was trained with.
+    # (x - 128) / 128, what the backbone was trained with.
     image_processor = RmiImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
-    trunk = RefSegMobileNetV2Config.from_json_file(data / recipe.trunk_config)
-    trunk.set_output_features_output_indices(out_features=["stage2", "deeplab"], out_indices=None)
+    backbone = RefSegMobileNetV2Config.from_json_file(data / recipe.backbone_config)
+    backbone.set_output_features_output_indices(out_features=["stage2", "deeplab"], out_indices=None)
     model = ContextRmiForReferringSegmentation(
-        ContextRmiConfig(backbone_config=trunk, vocab_size=len(tokenizer), **recipe.model)
+        ContextRmiConfig(backbone_config=backbone, vocab_size=len(tokenizer), **recipe.model)
     )
-    model.backbone.load_state_dict({name: tensor.float() for name, tensor in load_file(data / recipe.trunk).items()})
+    model.backbone.load_state_dict({name: tensor.float() for name, tensor in load_file(data / recipe.backbone).items()})
     return model, ContextRmiProcessor(image_processor, tokenizer)
 
 
@@ -188,7 +188,7 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
     averaged = AveragedModel(model, multi_avg_fn=moving_average(recipe.average_decay))
     steps = recipe.epochs * (len(shown_photos(photos, recipe)) // recipe.photos_per_step)
     optimizer, schedule = make_optimizer(model, pixel_names, recipe, steps)
-    frozen_epochs, best = recipe.epochs - recipe.trunk_epochs, None
+    frozen_epochs, best = recipe.epochs - recipe.backbone_epochs, None
     for epoch in range(recipe.epochs):
         model.backbone.requires_grad_(epoch >= frozen_epochs)
         loader = DataLoader(Epoch(photos, processor, recipe, epoch), batch_size=None, num_workers=1, prefetch_factor=4)
@@ -217,10 +217,10 @@ def train(recipe: PhotoRecipe, data: Path, output: Path) -> dict[str, float | in
 
 
 def make_optimizer(model, pixel_names: PixelNames, recipe: PhotoRecipe, steps: int):
-    """AdamW with a smaller rate for the trunk, and one cycle of `steps` steps for both rates."""
+    """AdamW with a smaller rate for the backbone, and one cycle of `steps` steps for both rates."""
     head = [parameter for name, parameter in model.named_parameters() if not name.startswith("backbone.")]
     groups = [
-        {"params": list(model.backbone.parameters()), "lr": recipe.trunk_learning_rate},
+        {"params": list(model.backbone.parameters()), "lr": recipe.backbone_learning_rate},
         {"params": head},
         {"params": list(pixel_names.parameters())},
     ]
@@ -270,7 +270,7 @@ def training_loss(model, pixel_names: PixelNames, inputs: dict, naming_weight: f
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="YAML file, by default that of the checkpoint")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the recipe's folders and trunk")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the recipe's folders and backbone")
     parser.add_argument("--output", type=Path, required=True, help="folder of the new checkpoint")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -29,10 +29,10 @@ def root(tmp_path_factory):
     write_folder(root, "authored", [1, 2], [ref(1, "train"), ref(2, "val")])
     write_folder(root, "plain", [2, 3, 4, 5])
     torch.manual_seed(0)
-    trunk = {"tf_padding": True, "output_stride": 16, "depth_multiplier": 0.25, "min_depth": 4, "num_labels": 3}
-    config = RefSegMobileNetV2Config(**trunk, out_features=["deeplab"])
-    config.to_json_file(root / "trunk.json")
-    save_file(RefSegMobileNetV2Backbone(config).state_dict(), root / "trunk.safetensors")
+    backbone = {"tf_padding": True, "output_stride": 16, "depth_multiplier": 0.25, "min_depth": 4, "num_labels": 3}
+    config = RefSegMobileNetV2Config(**backbone, out_features=["deeplab"])
+    config.to_json_file(root / "backbone.json")
+    save_file(RefSegMobileNetV2Backbone(config).state_dict(), root / "backbone.safetensors")
     return root
 
 
@@ -41,13 +41,13 @@ def recipe():
     return PhotoRecipe(
         folders=["authored", "plain"],
         held_out=["val"],
-        trunk="trunk.safetensors",
-        trunk_config="trunk.json",
+        backbone="backbone.safetensors",
+        backbone_config="backbone.json",
         model=SIZES | ADDITIONS,
         image_size=64,
         inference_size=80,
         epochs=2,
-        trunk_epochs=1,
+        backbone_epochs=1,
         photos_per_step=2,
         evaluate_every=2,
         naming={"views_per_photo": 1, "epochs": 1, "batch_size": 16},
@@ -85,25 +85,30 @@ def test_the_recipe_of_the_checkpoint_gives_its_configuration():
 
 def test_a_recipe_with_other_keys_is_refused(tmp_path):
     file = tmp_path / "mine.yaml"
-    for content, message in (("epoch: 3", "unexpected keyword argument 'epoch'"), ("trunk: a", "missing .*'folders'")):
+    for content, message in (
+        ("epoch: 3", "unexpected keyword argument 'epoch'"),
+        ("backbone: a", "missing .*'folders'"),
+    ):
         file.write_text(content)
         with pytest.raises(ValueError, match=f"mine.yaml: .*{message}.*PhotoRecipe lists all keys"):
             read_recipe(file)
 
 
-def test_the_trunk_is_trained_in_the_last_epochs_only(root, recipe, tmp_path):
-    def trunk_after(trunk_epochs):
-        run = dataclasses.replace(recipe, trunk_epochs=trunk_epochs, trunk_learning_rate=0.1, average_decay=0.0)
-        train(run, root, tmp_path / str(trunk_epochs))
-        model = AutoModel.from_pretrained(tmp_path / str(trunk_epochs))
+def test_the_backbone_is_trained_in_the_last_epochs_only(root, recipe, tmp_path):
+    def backbone_after(backbone_epochs):
+        run = dataclasses.replace(
+            recipe, backbone_epochs=backbone_epochs, backbone_learning_rate=0.1, average_decay=0.0
+        )
+        train(run, root, tmp_path / str(backbone_epochs))
+        model = AutoModel.from_pretrained(tmp_path / str(backbone_epochs))
         return model.backbone.mobilenet_v2.layer[0].expand_1x1.convolution.weight
 
-    published = RefSegMobileNetV2Config.from_json_file(root / "trunk.json")
+    published = RefSegMobileNetV2Config.from_json_file(root / "backbone.json")
     torch.manual_seed(0)
     start = RefSegMobileNetV2Backbone(published).half().float()
     frozen = start.mobilenet_v2.layer[0].expand_1x1.convolution.weight
-    assert torch.equal(trunk_after(0), frozen)
-    assert not torch.equal(trunk_after(1), frozen)
+    assert torch.equal(backbone_after(0), frozen)
+    assert not torch.equal(backbone_after(1), frozen)
 
 
 def test_expressions_of_a_view_fit_their_masks(built, recipe):
