@@ -42,16 +42,20 @@ def build():
 
 
 def detections(channels: int) -> dict:
-    """Ellipses of many sizes, each with a category of its own."""
+    """Ellipses of many sizes, each with a category of its own, and their boxes."""
     import torch
+
+    from hf_refseg.layers.regions import mask_boxes
 
     height, width = SIZE
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     center = torch.rand(DETECTIONS, 2) * torch.tensor([height, width])
     radius = torch.rand(DETECTIONS, 2) * torch.tensor([200, 240]) + 20
     masks = [((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1 for (cy, cx), (ry, rx) in zip(center, radius, strict=True)]
+    masks = torch.stack(masks)
     return {
-        "region_masks": [torch.stack(masks)],
+        "region_boxes": [mask_boxes(masks)],
+        "region_masks": [masks],
         "region_labels": [torch.randperm(1272)[:DETECTIONS]],
         "region_scores": [torch.rand(DETECTIONS)],
         "region_features": [torch.randn(DETECTIONS, channels).relu()],

@@ -234,17 +234,22 @@ def mask_stack(values, image_size: torch.Tensor, name: str) -> torch.Tensor:
             "> 0.5"
         )
     masks = masks.bool()
-    if (empty := ~masks.flatten(1).any(1)).any():
+    if (empty := filled(masks.flatten(1), 1) == 0).any():
         raise ValueError(f"{name}[{int(empty.nonzero()[0])}] has no pixel; leave this region out")
     return masks
+
+
+def filled(masks: torch.Tensor, dim: int) -> torch.Tensor:
+    """`masks.any(dim)` of bool masks as 0 and 1 in uint8; on a CPU several times as fast."""
+    return masks.view(torch.uint8).amax(dim)
 
 
 def mask_boxes(masks: torch.Tensor) -> torch.Tensor:
     """The tight boxes of masks (R, H, W), x2 and y2 outside: (R, 4) float32."""
     sides = []
     for dim in (1, 2):  # columns, then rows
-        filled = masks.any(dim).byte()  # (R, H, W) -> (R, W), and (R, H)
-        sides.append((filled.argmax(1), filled.shape[1] - filled.flip(1).argmax(1)))
+        lines = filled(masks, dim)  # (R, H, W) -> (R, W), and (R, H)
+        sides.append((lines.argmax(1), lines.shape[1] - lines.flip(1).argmax(1)))
     (x1, x2), (y1, y2) = sides
     return torch.stack([x1, y1, x2, y2], 1).float()
 
