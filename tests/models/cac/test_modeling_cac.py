@@ -148,11 +148,19 @@ class TestCac(ModelTester):
             model(**{**self.with_labels(inputs, None), **changes})
 
     def test_regions_are_given_once(self, model, inputs):
-        with pytest.raises(ValueError, match=r"region_boxes: a training step \(labels\) takes none"):
+        with pytest.raises(ValueError, match=r"a training step \(labels\) takes no regions"):
             model(**inputs, **objects(BOXES[:3], [0, 3, 1]))
         features = model.get_image_features(**inputs)
-        with pytest.raises(ValueError, match="region_boxes: image_features hold theirs"):
+        with pytest.raises(ValueError, match="image_features hold their regions already"):
             model(**inputs, image_features=features)
+
+    @torch.no_grad()
+    def test_features_without_regions_take_those_of_a_forward(self, model, inputs):
+        names = ("pixel_values", "region_boxes")
+        features = model.get_image_features(inputs["pixel_values"])
+        words = {name: value for name, value in inputs.items() if name not in names}
+        outputs = model(image_features=features, region_boxes=inputs["region_boxes"], **words)
+        assert torch.equal(outputs.region_scores, model(**inputs).region_scores) and features.regions is None
 
 
 @pytest.fixture

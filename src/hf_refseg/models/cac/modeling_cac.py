@@ -108,10 +108,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
         `forward`; call it with all that the processor returned, `get_image_features(**inputs)`.
         """
         images = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
-        regions, given = None, (region_boxes, region_labels, region_masks)
-        if any(values is not None for values in given):
-            regions = Regions.of(*given, image_sizes=images.geometry.original_sizes)
-        return CacImageFeatures(images=images, regions=regions)
+        return CacImageFeatures(images=images).with_regions(region_boxes, region_labels, region_masks)
 
     def get_text_features(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
@@ -354,7 +351,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             pixel_mask: (B, Y, X), 0 on padding; None where all images have one size.
             original_sizes, image_scales: (B, 2) height and width of the photos and (B,), by which they were enlarged;
                 None: the photos are the network's input itself.
-            image_features: what `get_image_features` returned, in place of the images and regions.
+            image_features: what `get_image_features` returned, in place of the images.
             region_boxes: regions to choose among, in place of the detector's proposals, in pixels of the photos:
                 (B, R, 4), or per image (R_i, 4), in tensors, arrays or lists. The chosen one keeps its box.
             region_labels: their categories, (B, R) or per image (R_i,), whose probabilities are compared; None: the
@@ -371,22 +368,20 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             and `region_masks` or `given_masks`; in training `loss`, `losses` and `grid_logits`.
 
         Raises:
-            ValueError: input that does not fit, an image without any region, or regions beside `image_features` or in a
-                training step.
+            ValueError: input that does not fit, an image without any region, or regions beside others or in a training
+                step.
         """
         if input_ids is None:
             raise ValueError("the model needs input_ids: what to look for")
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
-        regions = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
-        given = [name for name, value in regions.items() if value is not None]
-        if given and (image_features is not None or labels is not None):
-            problem = "a training step (labels) takes none" if labels is not None else "image_features hold theirs"
-            raise ValueError(f"{', '.join(given)}: {problem}; give regions to a forward or get_image_features alone")
         if image_features is None:
             if pixel_values is None:
                 raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales, **regions)
+            image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+        image_features = image_features.with_regions(region_boxes, region_labels, region_masks)
         images, regions = image_features.images, image_features.regions
+        if labels is not None and regions is not None:
+            raise ValueError("a training step (labels) takes no regions: the detector learns to propose them")
         image_index = resolve_image_index(image_index, len(images.maps), len(input_ids), input_ids.device)
         seen = self.respond(images, self.get_text_features(input_ids, attention_mask), image_index)
         if labels is not None:
@@ -434,9 +429,8 @@ class CacForReferringSegmentation(CacPreTrainedModel):
         else:
             masks = {"given_masks": regions.given_masks(image_index, chosen)}
             probabilities = images.geometry.resize(masks["given_masks"], image_index)  # N x (H_i, W_i) -> (N, Y, X)
-        logits = probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
         found = {"pred_boxes": boxes, "chosen": chosen, "region_scores": scores, "scores": scores.amax(1)}
-        return {"logits": logits, **found, **masks}
+        return {"logits": probabilities.logit(LEAST_PROBABILITY), **found, **masks}
 
 
 def scale_maps(images: MaskRcnnImageFeatures, scale: torch.Tensor, image_index: torch.Tensor) -> MaskRcnnImageFeatures:

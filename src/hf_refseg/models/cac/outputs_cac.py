@@ -27,6 +27,20 @@ class CacImageFeatures(ModelOutput):
     regions: Regions | None = None
     images: MaskRcnnImageFeatures | None = None
 
+    def with_regions(self, region_boxes=None, region_labels=None, region_masks=None) -> "CacImageFeatures":
+        """The same images with regions of the caller, see [`Regions.of`]; without any, as they are.
+
+        Raises:
+            ValueError: they have regions already, or the regions do not fit.
+        """
+        brought = (region_boxes, region_labels, region_masks)
+        if all(values is None for values in brought):
+            return self
+        if self.regions is not None:
+            raise ValueError("image_features hold their regions already; give others to get_image_features instead")
+        regions = Regions.of(*brought, image_sizes=self.images.geometry.original_sizes)
+        return CacImageFeatures(regions=regions, images=self.images)
+
 
 @dataclass
 class CacTextFeatures(ModelOutput):

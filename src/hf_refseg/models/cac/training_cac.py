@@ -101,9 +101,16 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
             processor, recipe.data.flip_probability, recipe.data.sentence, seed=args.seed
         ),
         eval_rows=recipe.data.eval_rows().with_instances(),
-        evaluators=referring_evaluators(processor, protocol, interpolation, others=[comprehension]),
+        evaluators=referring_evaluators(
+            processor, protocol, interpolation, others=[comprehension], share=encode_images_once
+        ),
         pretrained=pretrained,
     )
+
+
+def encode_images_once(model: CacForReferringSegmentation, inputs: dict) -> dict:
+    """The inputs with the images' features, for proposals and for the annotated objects alike."""
+    return {**inputs, "image_features": model.get_image_features(**inputs)}
 
 
 def new_model(
