@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data.refshapes.scene import CATEGORIES
-from hf_refseg.models.cac.training_cac import KEYS, frozen_normalizations
+from hf_refseg.models.cac.training_cac import KEYS, trained_detector_config
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.training.parameter_scopes import parameters_in
 from hf_refseg.training.recipe import load_recipe
@@ -72,9 +72,16 @@ def test_it_starts_from_the_detector_with_its_normalizations_frozen(detector, tm
     assert task.pretrained == {f"detector.{name}" for name in trained}
 
 
+def test_a_recipe_changes_how_the_detector_samples(train, detector, tmp_path):
+    sampling = {"model.detector_config.roi_batch_size": 6, "model.detector_config.post_nms_top_n": 5}
+    train(words(tmp_path / "run", detector=detector, max_steps=1, **sampling))
+    config = AutoModel.from_pretrained(tmp_path / "run").config
+    assert (config.detector_config.roi_batch_size, config.num_proposals) == (6, 5)
+
+
 def test_published_detectors_are_frozen_already():
     config = tiny_mask_rcnn_config()
-    assert frozen_normalizations(config).to_dict() == config.to_dict()
+    assert trained_detector_config(config, {}).to_dict() == config.to_dict()
 
 
 def test_three_stages(train, detector, tmp_path):
@@ -120,6 +127,10 @@ def test_matrices_decay_and_biases_do_not():
         ({"detector": "null"}, "CAC modulates the feature map of a trained detector"),
         ({"previous_stage": "runs/x"}, "weights.previous_stage already gives the detector"),
         ({"vocab_size": 5}, "can't be chosen: it follows from the vocabulary"),
+        (
+            {"model.detector_config.freeze_batch_norm": "false"},
+            "can't change freeze_batch_norm: the detector is trained",
+        ),
         ({"detector": "refseg-photos-rmi"}, "holds a refseg_context_rmi, but a refseg_mask_rcnn is needed"),
     ],
 )

@@ -1,8 +1,9 @@
 """What a training of CAC (Chen et al., BMVC 2019) is made of."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from transformers import AutoImageProcessor, AutoModel, set_seed
+from transformers import AutoImageProcessor, AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows, ReferringSegmentationCollator
 from ...evaluation.evaluators import ComprehensionEvaluator, referring_evaluators
@@ -22,6 +23,7 @@ from ...training.sections import (
     SentenceDataSection,
     VocabularySection,
     WeightsSection,
+    section_keys,
 )
 from ...training.task import TrainingTask
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
@@ -71,7 +73,7 @@ KEYS = RecipeKeys(
         "stem_and_first_stage": (r"detector\.backbone\.stem\..*", r"detector\.backbone\.stages\.0\..*"),
         "all_but_captioner": (r"(?!captioner\.).*",),
     },
-    derived={"vocab_size": "the vocabulary", "detector_config": "the detector"},
+    derived={"vocab_size": "the vocabulary"},
 )
 
 
@@ -131,7 +133,8 @@ def new_model(
     categories = [names[label] for label in range(len(names))]
     processor = CacProcessor(AutoImageProcessor.from_pretrained(folder), tokenizer, categories=categories)
     set_seed(args.seed)  # the same initial weights whatever was read before
-    config = recipe.config(detector_config=frozen_normalizations(detector.config), vocab_size=len(tokenizer))
+    detector_config = trained_detector_config(detector.config, recipe.model.get("detector_config", {}))
+    config = recipe.config(detector_config=detector_config, vocab_size=len(tokenizer))
     model = AutoModel.from_config(config)
     own = model.detector.state_dict()
     trained = {name: tensor for name, tensor in detector.state_dict().items() if name in own or not is_counter(name)}
@@ -141,10 +144,24 @@ def new_model(
     return processor, model, {name for name, _ in model.named_parameters() if name.startswith("detector.")}
 
 
-def frozen_normalizations(config: MaskRcnnConfig) -> MaskRcnnConfig:
-    """The configuration of a detector whose normalizations are stored and no longer trained, as in the paper."""
-    values = config.to_dict()
-    values["freeze_batch_norm"] = True
+def trained_detector_config(config: MaskRcnnConfig, changes: dict[str, Any]) -> MaskRcnnConfig:
+    """
+    The configuration of the trained detector, whose normalizations are stored and no longer trained, as in the paper.
+
+    Args:
+        changes: `model.detector_config` of the recipe: how the detector proposes and samples regions.
+
+    Raises:
+        ValueError: a key that is no such field of the detector.
+    """
+    fixed = {"backbone_config", "freeze_batch_norm", *section_keys(PreTrainedConfig)}
+    wrong = sorted(changes.keys() - (set(section_keys(MaskRcnnConfig)) - fixed))
+    if wrong:
+        raise ValueError(
+            f"model.detector_config can't change {', '.join(wrong)}: the detector is trained already, and only how it "
+            "proposes and samples regions can be chosen, e.g. model.detector_config.roi_batch_size"
+        )
+    values = {**config.to_dict(), **changes, "freeze_batch_norm": True}
     if "freeze_batch_norm" in values["backbone_config"]:
         values["backbone_config"]["freeze_batch_norm"] = True
     return MaskRcnnConfig.from_dict(values)
@@ -165,7 +182,8 @@ def next_stage(
     previous = AutoModel.from_pretrained(folder)
     processor = CacProcessor.from_pretrained(folder)
     set_seed(args.seed)
-    config = recipe.config(detector_config=previous.config.detector_config, vocab_size=previous.config.vocab_size)
+    detector_config = trained_detector_config(previous.config.detector_config, recipe.model.get("detector_config", {}))
+    config = recipe.config(detector_config=detector_config, vocab_size=previous.config.vocab_size)
     model = AutoModel.from_config(config)
     own, weights = model.state_dict(), previous.state_dict()
     captioner = {name for name in own.keys() ^ weights.keys() if name.startswith("captioner.")}  # of one of the two
