@@ -1,4 +1,5 @@
-"""The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`.
+"""The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`,
+`bundle`, `publish`.
 
 Heavy imports wait until they are needed.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path
 from .evaluation import commands as evaluation
+from .hub import commands as hub
 from .systems import SYSTEMS, find_system
 from .training import commands as training
 from .writing import write_whole
@@ -102,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     training.add_commands(commands)
     evaluation.add_commands(commands)
+    hub.add_commands(commands)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
     convert.add_argument("system", choices=convertible(), help="which model the checkpoint is of")

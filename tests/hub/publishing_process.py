@@ -1,0 +1,102 @@
+"""
+Publishes to the stub Hub, and loads what came back, in a process of its own. Run by test_publishing.py.
+
+    python publishing_process.py FAKEHUB.py ROOT
+
+A stub Hub needs its address in the environment before anything of Hugging Face is imported.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FAKEHUB, ROOT = Path(sys.argv[1]), Path(sys.argv[2])
+spec = importlib.util.spec_from_file_location("fakehub", FAKEHUB)
+fakehub = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fakehub)
+server = fakehub.serve()
+os.environ |= {
+    "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+    "HF_HOME": str(ROOT / "cache"),
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_OFFLINE": "0",
+}
+
+import numpy as np  # noqa: E402
+from transformers import AutoModel, pipeline  # noqa: E402
+
+from hf_refseg.cli import main  # noqa: E402
+from hf_refseg.hub import publishing  # noqa: E402
+
+REPO, KEY = "me/refseg-tiny", ("model", "me/refseg-tiny")
+WITHOUT_PACKAGE = """
+import builtins, sys
+sys.modules["hf_refseg"] = None  # importing it fails
+def no_prompt(question=""): raise AssertionError(question)
+builtins.input = no_prompt
+from transformers import pipeline
+pipe = pipeline("image-segmentation", model="me/refseg-tiny", trust_remote_code=True)
+import numpy as np
+np.save(sys.argv[2], np.stack([np.asarray(one["mask"]) for one in pipe(sys.argv[1], ["the red dog", "a cat"])]))
+"""
+report = {}
+breaking = []
+handle = fakehub.H.handle_any
+
+
+def break_commits(handler):
+    """Answers what the path of a request begins with, where `breaking` says so, by an error of the server."""
+    if breaking and "/commit/" in handler.path:
+        breaking.append(handler.path)
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        return handler.out({"error": "out of order"}, 500)
+    return handle(handler)
+
+
+for method in ("GET", "POST", "HEAD", "PUT", "DELETE"):
+    setattr(fakehub.H, f"do_{method}", break_commits)
+publishing.SECONDS_BETWEEN_TRIES = (0, 0)
+
+folder = ROOT / "rmi"
+words = ["publish", "model", str(folder), REPO]
+del os.environ["HF_TOKEN"]
+report["without_token"] = main(words)
+report["dry_run"] = main([*words, "--dry-run"])
+report["repos_after_dry_run"] = [list(key) for key in fakehub.REPOS]
+os.environ["HF_TOKEN"] = "hf_secret"
+report["published"] = main(words)
+commits = fakehub.REPOS[KEY].commits
+report["commits"] = len(commits)
+report["files"] = sorted(commits[-1][1])
+report["again"] = main(words)
+report["commits_after_again"] = len(commits)
+
+model = AutoModel.from_pretrained(folder)
+model.save_pretrained(ROOT / "changed", max_shard_size="8KB")
+for path in folder.iterdir():
+    if path.name not in ("model.safetensors", "config.json"):
+        (ROOT / "changed" / path.name).write_bytes(path.read_bytes())
+changed = ["publish", "model", str(ROOT / "changed"), REPO]
+breaking.append("now")
+report["broken"] = main(changed)
+report["tries"] = len(breaking) - 1
+report["commits_after_broken"] = len(commits)
+pipe = pipeline("referring-image-segmentation", model=REPO, device="cpu")
+masks = [np.stack([np.asarray(one["mask"]) for one in pipe(str(ROOT / "photo.png"), ["the red dog", "a cat"])])]
+report["with_package"] = type(pipe).__module__
+breaking.clear()
+report["changed"] = main(changed)
+report["files_after_change"] = sorted(commits[-1][1])
+script = [sys.executable, "-c", WITHOUT_PACKAGE, str(ROOT / "photo.png"), str(ROOT / "masks.npy")]
+subprocess.run(script, check=True, env={**os.environ, "PYTHONPATH": "", "HF_HOME": str(ROOT / "other-cache")})
+masks.append(np.load(ROOT / "masks.npy"))
+pipe = pipeline("referring-image-segmentation", model=str(folder), device="cpu")
+local = np.stack([np.asarray(one["mask"]) for one in pipe(str(ROOT / "photo.png"), ["the red dog", "a cat"])])
+report["same_masks"] = [bool(np.array_equal(one, local)) for one in masks]
+model.push_to_hub("me/pushed")
+pipe.processor.push_to_hub("me/pushed")
+report["pushed"] = sorted(fakehub.REPOS[("model", "me/pushed")].commits[-1][1])
+(ROOT / "report.json").write_text(json.dumps(report))

@@ -1,0 +1,131 @@
+"""Publishing to a stub of the Hub: one commit, whole or not at all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_refseg.cli import main
+from hf_refseg.hub.publishing import Change, Plan, check_card, check_no_pickles, check_weights, commit
+from tests.hub.tiny_checkpoints import write_checkpoints, write_photo
+
+CARD = "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-segmentation\n---\n# Tiny\n"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, shared_dir) -> tuple[dict, str]:
+    """What a process reported that published to the stub Hub, and all that it printed and logged."""
+    root = tmp_path_factory.mktemp("published")
+    write_photo(root / "photo.png")
+    folder = write_checkpoints(root, "rmi")["rmi"]
+    (folder / "README.md").write_text(CARD)
+    script = [sys.executable, str(Path(__file__).parent / "publishing_process.py")]
+    repository = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [*script, str(shared_dir / "ecosystem" / "fakehub.py"), str(root)],
+        env={**os.environ, "PYTHONPATH": str(repository / "src"), "HF_TOKEN": "hf_secret"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((root / "report.json").read_text()), done.stdout + done.stderr
+
+
+def test_one_commit_holds_everything(published):
+    report, printed = published
+    assert report["published"] == 0 and report["commits"] == 2  # the stub's first is empty
+    assert {"README.md", "config.json", "model.safetensors", "modeling_rmi.py", "tokenizer.json"} <= set(
+        report["files"]
+    )
+    assert "published" in printed and "as http://127.0.0.1" in printed
+
+
+def test_a_dry_run_lists_files_and_sizes_and_changes_nothing(published):
+    report, printed = published
+    assert report["dry_run"] == 0 and report["repos_after_dry_run"] == []
+    assert "model.safetensors" in printed and "MB would go to me/refseg-tiny@main (new)" in printed
+
+
+def test_the_token_is_needed_and_never_shown(published):
+    report, printed = published
+    assert report["without_token"] == 2 and "run `hf auth login`, or set HF_TOKEN" in printed
+    assert "hf_secret" not in printed
+
+
+def test_publishing_the_same_again_makes_no_commit(published):
+    report, printed = published
+    assert report["again"] == 0 and report["commits_after_again"] == 2
+    assert "me/refseg-tiny@main is already as the folder" in printed
+
+
+def test_a_push_that_breaks_leaves_the_old_revision(published):
+    report, printed = published
+    assert report["broken"] == 2 and report["tries"] == 3 and report["commits_after_broken"] == 2
+    assert "trying again in 0 s" in printed
+
+
+def test_what_is_downloaded_gives_the_same_masks_with_and_without_the_package(published):
+    report, _ = published
+    assert report["same_masks"] == [True, True]
+    assert report["with_package"] == "hf_refseg.pipelines"
+
+
+def test_old_weights_do_not_stay_beside_new_ones(published):
+    report, _ = published
+    assert report["changed"] == 0
+    assert "model.safetensors.index.json" in report["files_after_change"]
+    assert "model.safetensors" not in report["files_after_change"]
+
+
+def test_push_to_hub_uploads_a_whole_repository(published):
+    report, _ = published
+    assert {"modeling_rmi.py", "processing_rmi.py", "pipelines.py", "processor_config.json"} <= set(report["pushed"])
+
+
+def test_pickles_are_refused(tmp_path, capsys):
+    (tmp_path / "optimizer.pt").write_bytes(b"")
+    (tmp_path / "training_args.bin").write_bytes(b"")
+    check_no_pickles(tmp_path)  # a training's own, which are left out
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"pytorch_model.bin is a pickle, .* save the model as safetensors"):
+        check_no_pickles(tmp_path)
+    assert main(["publish", "model", str(tmp_path), "me/x", "--dry-run"]) == 2
+    assert "is a pickle" in capsys.readouterr().err
+    (tmp_path / "model.safetensors").write_bytes(b"\x80\x04pickle of something")
+    with pytest.raises(ValueError, match="no safetensors at all"):
+        check_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("front_matter", "message"),
+    [("tags: [x]", "names no license"), ("license: other", "add license_name and license_link")],
+)
+def test_a_license_has_to_be_named(tmp_path, front_matter, message):
+    (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n# Card\n")
+    with pytest.raises(ValueError, match=message):
+        check_card(tmp_path / "README.md")
+    with pytest.raises(FileNotFoundError, match="published with its card"):
+        check_card(tmp_path / "nothing" / "README.md")
+
+
+def test_branch_and_pull_request_are_passed_on(tmp_path):
+    """The stub Hub knows neither."""
+    (tmp_path / "config.json").write_text("{}")
+    changes = (Change("config.json", 2, "new"), Change("old.safetensors", 3, "removed"), Change("same.py", 1, "same"))
+    asked = {}
+
+    class Api:
+        def create_commit(self, **options):
+            asked.update(options)
+            return type("Done", (), {"pr_url": "pull request", "commit_url": "commit"})
+
+    plan = Plan(tmp_path, "me/x", "next", "a" * 40, changes)
+    assert commit(Api(), plan, create_pr=True) == "pull request"
+    assert asked["revision"] == "next" and asked["create_pr"] and asked["parent_commit"] == "a" * 40
+    assert [operation.path_in_repo for operation in asked["operations"]] == ["config.json", "old.safetensors"]
+    assert commit(Api(), plan, create_pr=False) == "commit"
