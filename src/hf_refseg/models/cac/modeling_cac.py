@@ -215,10 +215,13 @@ class CacForReferringSegmentation(CacPreTrainedModel):
 
     def head_maps(self, images: MaskRcnnImageFeatures) -> list[torch.Tensor]:
         """The detector's head over each whole map, without the padding of a batch: (D, h_i, w_i)."""
-        return [
-            self.detector.head(maps[None, :, :height, :width])[0]  # (C, h, w) -> (D, h_i, w_i)
-            for maps, (height, width) in zip(images.maps, self.map_sizes(images), strict=True)
-        ]
+        sizes = self.map_sizes(images)
+        found = {}
+        for height, width in dict.fromkeys(sizes):  # maps of one size go through together
+            rows = [row for row, size in enumerate(sizes) if size == (height, width)]
+            maps = self.detector.head(images.maps[rows, :, :height, :width])  # (n, C, h, w) -> (n, D, h_i, w_i)
+            found |= zip(rows, maps, strict=True)
+        return [found[row] for row in range(len(sizes))]
 
     @torch.no_grad()
     def generate_caption(
