@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from hf_refseg.layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive
+from hf_refseg.layers.image_geometry import (
+    ImageGeometry,
+    exclusive_to_inclusive,
+    finite_logits,
+    inclusive_to_exclusive,
+)
 
 
 def padded_pair() -> dict[str, torch.Tensor]:
@@ -88,3 +93,15 @@ def test_whole_masks_in_the_network():
     inside = torch.zeros(75, 80, dtype=torch.bool)
     inside[20:40, 10:30] = True
     assert torch.equal(resized[1] > 0.5, inside)
+
+
+def test_masks_keep_their_edges_and_their_sureness_under_autocast():
+    """An evaluation of a training in bfloat16 draws masks; 1 - 1e-6 is 1 there, whose logit is infinite."""
+    geometry = ImageGeometry.of(**padded_pair())
+    small, boxes, index = torch.rand(1, 4, 4).round(), torch.tensor([[1.0, 2, 11, 22]]), torch.tensor([0])
+    expected = finite_logits(geometry.paste(small, boxes, index))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = finite_logits(geometry.paste(small, boxes, index))
+    assert torch.equal(logits, expected) and logits.isfinite().all()
+    sure = finite_logits(torch.tensor([0, 1], dtype=torch.bfloat16))
+    assert sure.isfinite().all() and sure.dtype == torch.float32

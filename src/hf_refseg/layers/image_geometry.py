@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from transformers.utils.generic import maybe_autocast
 
 
 def inclusive_to_exclusive(boxes: torch.Tensor) -> torch.Tensor:
@@ -129,7 +130,13 @@ def paste_probabilities(probabilities: torch.Tensor, boxes: torch.Tensor, size: 
     boxes = boxes.to(probabilities.device)
     rows = _axis_weights(boxes[:, 1], boxes[:, 3], size[0], length)  # (N, height, S)
     columns = _axis_weights(boxes[:, 0], boxes[:, 2], size[1], length)  # (N, width, S)
-    return rows @ probabilities.float() @ columns.mT  # -> (N, height, width)
+    with maybe_autocast(probabilities.device.type, enabled=False):  # in bfloat16 the edges of masks would move
+        return rows @ probabilities.float() @ columns.mT  # -> (N, height, width)
+
+
+def finite_logits(probabilities: torch.Tensor) -> torch.Tensor:
+    """Logits in float32 of probabilities of any shape; 0, as beside a box, and 1 count as 1e-6 and 1 - 1e-6."""
+    return probabilities.float().logit(1e-6)
 
 
 def _axis_weights(low: torch.Tensor, high: torch.Tensor, pixels: int, cells: int) -> torch.Tensor:

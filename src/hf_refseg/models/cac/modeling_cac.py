@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.image_geometry import finite_logits
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions
 from ...layers.language_encoder import LanguageEncoder
@@ -39,9 +40,6 @@ from .coverage import cover_by_boxes, cover_by_masks
 from .losses_cac import caption_loss, check_objects, response_loss
 from .outputs_cac import CacAnswer, CacCaptions, CacExplanation, CacImageFeatures, CacTextFeatures
 from .spatial_filters import SpatialFilters
-
-# What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
-LEAST_PROBABILITY = 1e-6
 
 
 class CacPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
@@ -433,7 +431,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             masks = {"given_masks": regions.given_masks(image_index, chosen)}
             probabilities = images.geometry.resize(masks["given_masks"], image_index)  # N x (H_i, W_i) -> (N, Y, X)
         found = {"pred_boxes": boxes, "chosen": chosen, "region_scores": scores, "scores": scores.amax(1)}
-        return {"logits": probabilities.logit(LEAST_PROBABILITY), **found, **masks}
+        return {"logits": finite_logits(probabilities), **found, **masks}
 
 
 def scale_maps(images: MaskRcnnImageFeatures, scale: torch.Tensor, image_index: torch.Tensor) -> MaskRcnnImageFeatures:

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.image_geometry import ImageGeometry, paste_probabilities
+from ...layers.image_geometry import ImageGeometry, finite_logits, paste_probabilities
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.regions import Regions
@@ -37,9 +37,6 @@ from .losses_hulanet import instance_attribute_loss, map_loss
 from .outputs_hulanet import HulaNetExplanation, HulaNetImageFeatures
 from .phrase_modules import ChannelAttention, PhraseEmbeddings, SigmoidOfAffine
 from .phrase_structure import WordRole
-
-# The least and largest probability in the logits, so that they stay finite.
-LEAST_PROBABILITY = 1e-6
 
 
 class HulaNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
@@ -192,7 +189,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
     def to_logits(self, maps: torch.Tensor) -> torch.Tensor:
         """Probabilities to logits that are 0 at the configuration's `mask_threshold`."""
         threshold = self.config.mask_threshold
-        logits = maps.float().logit(LEAST_PROBABILITY)
+        logits = finite_logits(maps)
         return logits if threshold == 0.5 else logits - math.log(threshold / (1 - threshold))
 
     def compute_loss(self, maps: HulaNetMaps, present: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:

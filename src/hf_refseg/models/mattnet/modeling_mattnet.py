@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.image_geometry import finite_logits
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import values_are_readable
 from ...layers.normalize_scale import NormalizeScale
@@ -29,9 +30,6 @@ from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
 from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMatches, MAttNetTextFeatures
-
-# What the mask probability of a pixel outside the chosen box counts as in the logits, so that they stay finite.
-LEAST_PROBABILITY = 1e-6
 
 
 class MAttNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
@@ -158,8 +156,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         else:
             masks = {"given_masks": regions.given_masks(image_index, chosen)}
             probabilities = geometry.resize(masks["given_masks"], image_index)  # N x (H_i, W_i) -> (N, H, W)
-        logits = probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY).logit()
-        return {"pred_boxes": boxes, "logits": logits, **masks}
+        return {"pred_boxes": boxes, "logits": finite_logits(probabilities), **masks}
 
     def compute_loss(
         self, scores: torch.Tensor, attribute_logits: torch.Tensor | None, attribute_labels: torch.Tensor | None
