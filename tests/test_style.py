@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "hf_refseg"
-ROOMS_OF_PYTHON = ("src", "tests", "benchmarks", "dataset_scripts", "recipes", "spaces")
+ROOMS_OF_PYTHON = ("src", "tests", "benchmarks", "dataset_scripts", "model_cards", "recipes", "spaces")
 MOST_LINES, MOST_LINES_OF_MODELING = 500, 450
 MOST_LINES_OF = {"modeling_rmi.py": 300}  # the original had 208
 VAGUE_NAMES = {"utils", "misc", "common", "helpers"}

@@ -26,11 +26,14 @@ os.environ |= {
 }
 
 import numpy as np  # noqa: E402
+from datasets import Dataset, load_dataset  # noqa: E402
 from transformers import AutoModel, pipeline  # noqa: E402
 
 from hf_refseg.cli import main  # noqa: E402
+from hf_refseg.data.builders.building import STATE_FILE  # noqa: E402
 from hf_refseg.hub import publishing  # noqa: E402
 
+SPACES = Path(__file__).resolve().parents[2] / "spaces"
 REPO, KEY = "me/refseg-tiny", ("model", "me/refseg-tiny")
 WITHOUT_PACKAGE = """
 import builtins, sys
@@ -71,6 +74,7 @@ report["published"] = main(words)
 commits = fakehub.REPOS[KEY].commits
 report["commits"] = len(commits)
 report["files"] = sorted(commits[-1][1])
+report["card"] = commits[-1][1]["README.md"].decode()
 report["again"] = main(words)
 report["commits_after_again"] = len(commits)
 
@@ -99,4 +103,19 @@ report["same_masks"] = [bool(np.array_equal(one, local)) for one in masks]
 model.push_to_hub("me/pushed")
 pipe.processor.push_to_hub("me/pushed")
 report["pushed"] = sorted(fakehub.REPOS[("model", "me/pushed")].commits[-1][1])
+
+build = ROOT / "built"
+(build / "tiny").mkdir(parents=True)
+Dataset.from_dict({"ref_id": [1, 2, 3]}).to_parquet(build / "tiny" / "train-00000.parquet")
+identity = {"family": "refcoco", "with_images": False, "names": ["tiny"]}
+(build / STATE_FILE).write_text(json.dumps({"complete": True, "identity": identity}))
+(build / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Tiny\n")
+(build / "tiny" / "train.lock").write_text("left by the build")
+report["dataset"] = main(["publish", "dataset", str(build), "me/tiny"])
+report["dataset_files"] = sorted(fakehub.REPOS[("dataset", "me/tiny")].commits[-1][1])
+report["dataset_rows"] = len(load_dataset("me/tiny", split="train"))
+space = SPACES / "refseg_metric"
+report["space"] = main(["publish", "space", str(space), "me/metric"])
+files = fakehub.REPOS[("space", "me/metric")].commits[-1][1]
+report["space_files"], report["space_requirements"] = sorted(files), files["requirements.txt"].decode()
 (ROOT / "report.json").write_text(json.dumps(report))

@@ -9,10 +9,21 @@ from pathlib import Path
 import pytest
 
 from hf_refseg.cli import main
-from hf_refseg.hub.publishing import Change, Plan, check_card, check_no_pickles, check_weights, commit
+from hf_refseg.data.builders.building import STATE_FILE
+from hf_refseg.hub.contents import check_card, check_no_pickles, check_space, check_weights, prepare_space
+from hf_refseg.hub.publishing import Change, Plan, commit
 from tests.hub.tiny_checkpoints import write_checkpoints, write_photo
 
-CARD = "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-segmentation\n---\n# Tiny\n"
+REPOSITORY = Path(__file__).resolve().parents[2]
+CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-segmentation
+---
+# Tiny
+
+    pipeline("image-segmentation", model="THIS_REPOSITORY", trust_remote_code=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +34,9 @@ def published(tmp_path_factory, shared_dir) -> tuple[dict, str]:
     folder = write_checkpoints(root, "rmi")["rmi"]
     (folder / "README.md").write_text(CARD)
     script = [sys.executable, str(Path(__file__).parent / "publishing_process.py")]
-    repository = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [*script, str(shared_dir / "ecosystem" / "fakehub.py"), str(root)],
-        env={**os.environ, "PYTHONPATH": str(repository / "src"), "HF_TOKEN": "hf_secret"},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "HF_TOKEN": "hf_secret"},
         cwd=root,
         capture_output=True,
         text=True,
@@ -43,6 +53,11 @@ def test_one_commit_holds_everything(published):
         report["files"]
     )
     assert "published" in printed and "as http://127.0.0.1" in printed
+
+
+def test_the_card_names_the_repository(published):
+    report, _ = published
+    assert 'model="me/refseg-tiny"' in report["card"]
 
 
 def test_a_dry_run_lists_files_and_sizes_and_changes_nothing(published):
@@ -87,6 +102,73 @@ def test_push_to_hub_uploads_a_whole_repository(published):
     assert {"modeling_rmi.py", "processing_rmi.py", "pipelines.py", "processor_config.json"} <= set(report["pushed"])
 
 
+def test_a_data_set_is_published_as_it_was_built(published):
+    report, _ = published
+    assert report["dataset"] == 0
+    assert report["dataset_files"] == sorted(["README.md", STATE_FILE, "tiny/train-00000.parquet"])
+    assert report["dataset_rows"] == 3
+
+
+def test_a_space_that_needs_the_package_gets_a_copy(published):
+    report, _ = published
+    assert report["space"] == 0
+    assert {"app.py", "README.md", "requirements.txt", "hf_refseg/__init__.py", "hf_refseg/metrics/refseg.py"} <= set(
+        report["space_files"]
+    )
+    assert not [name for name in report["space_files"] if "__pycache__" in name or name.endswith(".pyc")]
+    assert "hf-refseg" not in report["space_requirements"] and "torch>=" in report["space_requirements"]
+    assert "evaluate" in report["space_requirements"] and "gensim" not in report["space_requirements"]
+
+
+def test_a_space_runs_from_its_own_files(tmp_path):
+    """In a process that knows this package from the Space's copy alone."""
+    files = prepare_space(REPOSITORY / "spaces" / "refseg_metric", tmp_path, "me/metric", False)
+    for name, file in files.items():
+        target = tmp_path / "space" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    code = (
+        "import app, hf_refseg; print(hf_refseg.__file__); print(app.score([{'intersection': 3, 'union': 4}])[0][:3])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "space", env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "space" / "hf_refseg") in done.stdout and "['hu2016', 1, '75.00']" in done.stdout
+
+
+def test_what_the_hub_could_not_start_is_refused(tmp_path):
+    (tmp_path / "README.md").write_text("---\ntitle: X\nsdk: gradio\n---\n")
+    with pytest.raises(FileNotFoundError, match=r"requirements.txt is missing"):
+        check_space(tmp_path)
+    (tmp_path / "requirements.txt").write_text("")
+    with pytest.raises(ValueError, match="the front matter lacks app_file"):
+        check_space(tmp_path)
+    (tmp_path / "README.md").write_text("---\ntitle: X\nsdk: gradio\napp_file: app.py\n---\n")
+    with pytest.raises(FileNotFoundError, match="app.py is missing"):
+        check_space(tmp_path)
+    (tmp_path / "README.md").write_text("# X\n")
+    with pytest.raises(ValueError, match="has no front matter"):
+        check_space(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, "publish what `dataset_scripts/build_<name>.py --out` wrote"),
+        ({"complete": False}, "is not complete; run the same command again"),
+        ({"complete": True, "identity": {"family": "referit", "with_images": False}}, "no license that allows"),
+        ({"complete": True, "identity": {"family": "refcoco", "with_images": True}}, "belong to their photographers"),
+    ],
+)
+def test_what_a_license_forbids_is_not_published(tmp_path, capsys, state, message):
+    if state:
+        (tmp_path / STATE_FILE).write_text(json.dumps(state))
+    assert main(["publish", "dataset", str(tmp_path), "me/x", "--dry-run"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_pickles_are_refused(tmp_path, capsys):
     (tmp_path / "optimizer.pt").write_bytes(b"")
     (tmp_path / "training_args.bin").write_bytes(b"")
@@ -109,7 +191,7 @@ def test_a_license_has_to_be_named(tmp_path, front_matter, message):
     (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n# Card\n")
     with pytest.raises(ValueError, match=message):
         check_card(tmp_path / "README.md")
-    with pytest.raises(FileNotFoundError, match="published with its card"):
+    with pytest.raises(FileNotFoundError, match="what is published has a card"):
         check_card(tmp_path / "nothing" / "README.md")
 
 
@@ -124,8 +206,14 @@ def test_branch_and_pull_request_are_passed_on(tmp_path):
             asked.update(options)
             return type("Done", (), {"pr_url": "pull request", "commit_url": "commit"})
 
-    plan = Plan(tmp_path, "me/x", "next", "a" * 40, changes)
+    files = {name: tmp_path / name for name in ("config.json", "same.py")}
+    plan = Plan(files, "model", "me/x", "next", "a" * 40, changes)
     assert commit(Api(), plan, create_pr=True) == "pull request"
-    assert asked["revision"] == "next" and asked["create_pr"] and asked["parent_commit"] == "a" * 40
+    assert (
+        asked["repo_type"] == "model"
+        and asked["revision"] == "next"
+        and asked["create_pr"]
+        and asked["parent_commit"] == "a" * 40
+    )
     assert [operation.path_in_repo for operation in asked["operations"]] == ["config.json", "old.safetensors"]
     assert commit(Api(), plan, create_pr=False) == "commit"

@@ -13,14 +13,21 @@ def add_commands(commands) -> None:
 
     publish = commands.add_parser("publish", help="publish on the Hub, in one commit")
     kinds = publish.add_subparsers(title="what to publish", required=True)
-    model = kinds.add_parser("model", help="a model, with the code that it needs where this package is not installed")
-    model.add_argument("path", help="shipped name or folder")
-    model.add_argument("repo", help="user/name, made where it does not exist")
-    model.add_argument("--private", action="store_true", help="make a new repository private")
-    model.add_argument("--create-pr", action="store_true", help="open a pull request instead of writing to the branch")
-    model.add_argument("--revision", default="main", metavar="BRANCH", help="the branch (%(default)s)")
-    model.add_argument("--dry-run", action="store_true", help="list the files and what would change, and stop")
-    model.set_defaults(run=run_publish_model)
+    for kind, path, help_ in (
+        ("model", "shipped name or folder", "a model, with the code that it needs where this package is not installed"),
+        ("dataset", "a build of dataset_scripts/", "a data set, where its license allows it"),
+        ("space", "a folder such as spaces/refseg_metric", "a Space, with a copy of this package where it needs it"),
+    ):
+        command = kinds.add_parser(kind, help=help_)
+        command.add_argument("path", help=path)
+        command.add_argument("repo", help="user/name, made where it does not exist")
+        command.add_argument("--private", action="store_true", help="make a new repository private")
+        command.add_argument("--create-pr", action="store_true", help="open a pull request, don't write to the branch")
+        command.add_argument("--revision", default="main", metavar="BRANCH", help="the branch (%(default)s)")
+        command.add_argument("--dry-run", action="store_true", help="list the files and what would change, and stop")
+        if kind == "dataset":
+            command.add_argument("--i-have-permission", action="store_true", help="of the owners of the data")
+        command.set_defaults(run=run_publish, kind=kind, i_have_permission=False)
 
 
 def run_bundle(options: argparse.Namespace) -> None:
@@ -29,11 +36,18 @@ def run_bundle(options: argparse.Namespace) -> None:
     print(f"wrote {bundle(options.checkpoint, options.output)}")
 
 
-def run_publish_model(options: argparse.Namespace) -> None:
-    from .publishing import publish_model
+def run_publish(options: argparse.Namespace) -> None:
+    from .publishing import publish
 
-    plan, url = publish_model(
-        options.path, options.repo, options.private, options.create_pr, options.revision, options.dry_run
+    plan, url = publish(
+        options.kind,
+        options.path,
+        options.repo,
+        private=options.private,
+        create_pr=options.create_pr,
+        revision=options.revision,
+        dry_run=options.dry_run,
+        have_permission=options.i_have_permission,
     )
     for change in plan.changes:
         print(f"{change.kind:8} {change.size:>12,}  {change.path}")

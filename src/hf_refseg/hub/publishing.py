@@ -1,4 +1,4 @@
-"""A model to the Hub in one commit: whole or not at all, with a look at what would change before."""
+"""To the Hub in one commit: whole or not at all, with a look at what would change before."""
 
 import hashlib
 import logging
@@ -6,20 +6,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
-from safetensors import SafetensorError, safe_open
 
-from .bundle import bundle, find_folder
+from .contents import KINDS, Files, space_header
 
 logger = logging.getLogger(__name__)
 
-# What unpickling could run anything of; a training's own state is left out, other pickles are refused.
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
-STATE_OF_TRAINING = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*")
-# Of these no old ones stay beside new ones.
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 SECONDS_BETWEEN_TRIES = (1, 4)
 
 
@@ -29,23 +24,25 @@ class Change:
 
     path: str
     size: int
-    kind: str  # "new", "changed", "same" or "removed"
+    kind: Literal["new", "changed", "same", "removed"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """
-    What publishing a folder would do.
+    What publishing would do.
 
     Args:
-        folder: the files as the repository would hold them.
+        files: the files of the repository.
+        kind: "model", "dataset" or "space".
         repo: user/name.
         revision: the branch.
-        parent: the commit that the branch is at; None where there is no such repository yet.
-        changes: one per file of the folder, and per remote file that would go.
+        parent: the commit that the branch is at; None where there is no such repository or branch yet.
+        changes: one per file, and per remote file that would go.
     """
 
-    folder: Path
+    files: Files
+    kind: str
     repo: str
     revision: str
     parent: str | None
@@ -56,82 +53,89 @@ class Plan:
         return any(change.kind != "same" for change in self.changes)
 
     def operations(self) -> list[CommitOperationAdd | CommitOperationDelete]:
-        """Of the one commit. They read the folder when they are carried out."""
+        """Of the one commit. They read the files when they are carried out."""
         added = [change.path for change in self.changes if change.kind in ("new", "changed")]
         removed = [change.path for change in self.changes if change.kind == "removed"]
-        return [CommitOperationAdd(path, self.folder / path) for path in added] + [
+        return [CommitOperationAdd(path, self.files[path]) for path in added] + [
             CommitOperationDelete(path) for path in removed
         ]
 
 
-def publish_model(
+def publish(
+    kind: Literal["model", "dataset", "space"],
     path: str | Path,
     repo: str,
+    *,
     private: bool = False,
     create_pr: bool = False,
     revision: str = "main",
     dry_run: bool = False,
+    have_permission: bool = False,
 ) -> tuple[Plan, str | None]:
     """
-    Publish a model as a folder that works with and without this package.
+    Publish a model, a data set or a Space, in one commit.
 
     The token is the Hub's own: the environment's `HF_TOKEN`, or that of `hf auth login`.
 
     Args:
-        path: name of a shipped checkpoint, or a folder of a system or the detector.
+        kind: what it is. A model gets the code that it needs where this package is not installed; a data set is a build
+            of `dataset_scripts/`; a Space that needs this package gets a copy of it.
+        path: a folder; of a model also the name of a shipped checkpoint.
         repo: user/name; made where it does not exist.
         private: make a new repository private.
         create_pr: open a pull request instead of writing to the branch.
-        revision: the branch.
+        revision: the branch; made where it does not exist.
         dry_run: only look at what would change.
+        have_permission: the owners of the data allow what their license does not.
 
     Returns: the plan, and the URL of the commit or pull request; None in a dry run, and where nothing would change.
 
     Raises:
-        ValueError: the folder holds pickles, its card names no license, its weights are damaged, or there is no token.
-        OSError: the Hub refuses, or cannot be reached in three tries. The repository then is as it was.
+        ValueError: there are pickles, a license is missing or forbids it, weights are damaged, or there is no token.
+        FileNotFoundError: a file is missing that such a repository needs.
+        OSError: the Hub refuses, or cannot be reached in three tries. The branch then is as it was.
     """
-    source = find_folder(path)
-    check_no_pickles(source)
-    api = HfApi()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = bundle(source, Path(temporary) / "bundle")
-        check_card(folder / "README.md")
-        check_weights(folder)
-        plan = make_plan(api, folder, repo, revision)
+        files = KINDS[kind].prepare(path, Path(temporary), repo, have_permission)
+        api = HfApi()
+        plan = make_plan(api, files, kind, repo, revision)
         if dry_run or not plan.is_needed():
             return plan, None
         if get_token() is None:
             raise ValueError("there is no token for the Hub: run `hf auth login`, or set HF_TOKEN")
-        if plan.parent is None:
-            api.create_repo(repo, private=private, exist_ok=True)
+        sdk = space_header(Path(path))["sdk"] if kind == "space" else None
+        api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         if revision != "main":
-            api.create_branch(repo, branch=revision, exist_ok=True)
+            api.create_branch(repo, repo_type=kind, branch=revision, exist_ok=True)
         return plan, commit(api, plan, create_pr)
 
 
-def make_plan(api: HfApi, folder: Path, repo: str, revision: str = "main") -> Plan:
-    """Compare a folder with a branch of a model repository, by the hashes that the Hub keeps."""
+def make_plan(api: HfApi, files: Files, kind: str, repo: str, revision: str = "main") -> Plan:
+    """Compare files with a branch of a repository, by the hashes that the Hub keeps."""
     try:
-        parent = api.repo_info(repo, revision=revision).sha
-        remote = {entry.path: entry for entry in api.list_repo_tree(repo, revision=parent) if hasattr(entry, "blob_id")}
+        parent = api.repo_info(repo, repo_type=kind, revision=revision).sha
+        tree = api.list_repo_tree(repo, repo_type=kind, revision=parent, recursive=True)
+        remote = {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
     except (RepositoryNotFoundError, RevisionNotFoundError):
         parent, remote = None, {}
     changes = []
-    for path in sorted(folder.iterdir()):
-        kind = "new" if path.name not in remote else "same" if is_same(path, remote[path.name]) else "changed"
-        changes.append(Change(path.name, path.stat().st_size, kind))
-    for name, entry in sorted(remote.items()):
-        if not (folder / name).exists() and any(Path(name).match(pattern) for pattern in WEIGHTS):
-            changes.append(Change(name, entry.size, "removed"))
-    return Plan(folder, repo, revision, parent, tuple(changes))
+    for path, file in sorted(files.items()):
+        state = "new" if path not in remote else "same" if is_same(file, remote[path]) else "changed"
+        changes.append(Change(path, file.stat().st_size, state))
+    for path, entry in sorted(remote.items()):
+        if path not in files and any(Path(path).match(pattern) for pattern in KINDS[kind].exclusive):
+            changes.append(Change(path, entry.size, "removed"))
+    return Plan(files, kind, repo, revision, parent, tuple(changes))
 
 
 def is_same(path: Path, entry) -> bool:
     """Whether a local file has the content of a `RepoFile`."""
-    content = path.read_bytes()
+    if path.stat().st_size != entry.size:
+        return False
     if entry.lfs is not None:
-        return hashlib.sha256(content).hexdigest() == entry.lfs.sha256
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.lfs.sha256
+    content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == entry.blob_id
 
 
@@ -146,8 +150,9 @@ def commit(api: HfApi, plan: Plan, create_pr: bool) -> str:
         try:
             done = api.create_commit(
                 repo_id=plan.repo,
+                repo_type=plan.kind,
                 operations=plan.operations(),
-                commit_message="Publish model with hf_refseg",
+                commit_message=f"Publish {plan.kind} with hf_refseg",
                 revision=plan.revision,
                 create_pr=create_pr,
                 parent_commit=plan.parent,
@@ -160,37 +165,3 @@ def commit(api: HfApi, plan: Plan, create_pr: bool) -> str:
             logger.warning("%s; trying again in %d s", error, pause)
             time.sleep(pause)
     raise AssertionError("unreachable")
-
-
-def check_no_pickles(folder: Path) -> None:
-    """Raises ValueError for a pickle that is not a training's own state, which is left out anyway."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in PICKLES and not any(path.match(pattern) for pattern in STATE_OF_TRAINING):
-            raise ValueError(
-                f"{path} is a pickle, which can run anything on the machine that loads it: save the model as "
-                "safetensors with save_pretrained, and remove this file"
-            )
-
-
-def check_card(path: Path) -> None:
-    """Raises ValueError where a model card names no license, or one that has to be named further and is not."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is missing: a model is published with its card, which names its license")
-    data = ModelCard.load(path).data
-    if not data.license:
-        raise ValueError(
-            f"{path.name} names no license. Publish only what you may: write `license:` into its front matter, of the "
-            "weights and of what they were trained on or converted from"
-        )
-    if data.license == "other" and not (data.to_dict().get("license_name") and data.to_dict().get("license_link")):
-        raise ValueError(f"{path.name} says license: other; add license_name and license_link")
-
-
-def check_weights(folder: Path) -> None:
-    """Raises ValueError for a file that is called safetensors and is none."""
-    for path in folder.glob("*.safetensors"):
-        try:
-            with safe_open(path, "pt") as weights:
-                weights.keys()
-        except SafetensorError as error:
-            raise ValueError(f"{path.name} is damaged, or no safetensors at all: {error}") from error
