@@ -2,7 +2,7 @@
 
     python benchmarks/ablation_cac.py
 
-trains the five recipes `cac_refshapes*` once per seed, one after the other, each on two cores, and writes
+trains the five recipes `cac_refshapes*` once per seed, one after the other, each on one core, and writes
 `results.json`, `table.md` and `ablation.png` into the output folder (`--output`, runs/ablation_cac). A finished run is
 not repeated, and one that was killed resumes from its last complete checkpoint. `--seeds 0 1 2` are the seeds; further
 words override keys of all recipes, for instance `--max_steps 1000 --eval_steps 1000 --save_steps 1000`.
@@ -22,5 +22,5 @@ if __name__ == "__main__":
         },
         {"box_acc": "accuracy", "region_acc": "accuracy (objects)", "oIoU": "oIoU", "mIoU": "mIoU"},
         "runs/ablation_cac",
-        threads=2,
+        threads=1,
     )

@@ -2,7 +2,7 @@
 
     python benchmarks/ablation_hulanet.py
 
-trains six recipes once per seed, one after the other, each on two cores, and writes `results.json`, `table.md` and
+trains six recipes once per seed, one after the other, each on one core, and writes `results.json`, `table.md` and
 `ablation.png` into the output folder (`--output`, runs/ablation_hulanet). A finished run is not repeated, and one that
 was killed resumes from its last complete checkpoint. `--seeds 0 1 2` are the seeds; further words override keys of all
 recipes.
@@ -23,5 +23,5 @@ if __name__ == "__main__":
         },
         {"mIoU": "mean IoU", "oIoU": "cumulative IoU", "Pr@0.5": "Pr@0.5", "Pr@0.7": "Pr@0.7", "Pr@0.9": "Pr@0.9"},
         "runs/ablation_hulanet",
-        threads=2,
+        threads=1,
     )

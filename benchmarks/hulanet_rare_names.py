@@ -92,11 +92,11 @@ def main() -> None:
     results = {mode: [] for mode in MODES}
     for seed in options.seeds:
         detector = options.output / f"detector_{seed}"
-        train("mask_rcnn_long_tail", seed, detector, [], threads=2)
+        train("mask_rcnn_long_tail", seed, detector, [], threads=1)
         for mode in MODES:
             folder = options.output / f"{mode}_{seed}"
             changes = ["--detector", str(detector), "--category_mode", mode, *overrides]
-            train("hulanet_long_tail", seed, folder, changes, threads=2)
+            train("hulanet_long_tail", seed, folder, changes, threads=1)
             results[mode].append({"seed": seed, **mean_iou(folder, options.samples)})
     (options.output / "results.json").write_text(json.dumps(results, indent=1))
     (options.output / "table.md").write_text(table(results) + "\n")
