@@ -3,7 +3,7 @@
     python benchmarks/hulanet_rare_names.py
 
 trains a detector (`mask_rcnn_long_tail`) and, over it, HULANet (`hulanet_long_tail`) once per seed with attention over
-all categories, and once with the map of the name's own category only (`category_mode: self`). Both answer the same
+all categories, and once with the map of the name's own category only (`category_mode: self`). All answer the same
 phrases of scenes in which all twelve categories are equally frequent. Frequent and rare names are categories of the
 detector, unseen ones are not. It writes `results.json`, `table.md` and `rare_names.png` into the output folder
 (`--output`, runs/hulanet_rare_names). A finished run is not repeated. Further words override keys of HULANet's recipe.
@@ -90,9 +90,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=600, help="scenes that are answered (%(default)s)")
     options, overrides = parser.parse_known_args()
     results = {mode: [] for mode in MODES}
-    for seed in options.seeds:
-        detector = options.output / f"detector_{seed}"
-        train("mask_rcnn_long_tail", seed, detector, [], threads=1)
+    detector = options.output / "detector"
+    train("mask_rcnn_long_tail", 0, detector, [], threads=1)
+    for seed in tqdm(options.seeds, "seeds"):
         for mode in MODES:
             folder = options.output / f"{mode}_{seed}"
             changes = ["--detector", str(detector), "--category_mode", mode, *overrides]
