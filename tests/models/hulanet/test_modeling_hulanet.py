@@ -3,7 +3,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
-from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation, sample_masks
+from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation, pool_regions, sample_masks
 from hf_refseg.models.hulanet.phrase_structure import PhraseStructure
 from tests.models.model_tester import SIZE, ModelTester
 from tests.tiny import VOCAB_SIZE, tiny_hulanet, tiny_hulanet_config
@@ -264,3 +264,13 @@ def test_masks_are_sampled_at_the_centers_of_cells():
     mask[0, 2, 1] = mask[0, 6, 4] = True
     assert sample_masks(mask, (2, 2)).tolist() == [[[True, False], [False, True]]]
     assert torch.equal(sample_masks(mask, (8, 6)), mask)
+
+
+def test_attributes_are_told_from_the_inside_of_a_mask():
+    crops, head_maps = torch.rand(2, 3, 4, 4), torch.rand(2, 5, 2, 2)
+    masks = torch.zeros(2, 8, 8)
+    masks[:, :, :4] = 1
+    pooled = pool_regions(crops, head_maps, masks)
+    expected = torch.cat([crops[..., :2].mean((2, 3)), head_maps[..., :1].mean((2, 3))], 1)
+    torch.testing.assert_close(pooled, expected)
+    assert pool_regions(crops, head_maps, torch.zeros(2, 8, 8)).eq(0).all()

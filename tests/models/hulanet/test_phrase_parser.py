@@ -1,5 +1,6 @@
 import pytest
 
+from hf_refseg.data import RefShapes
 from hf_refseg.models.hulanet.phrase_parser import parse
 from hf_refseg.models.hulanet.phrase_structure import PhraseStructure, PhraseVocabulary, split_phrase
 
@@ -68,3 +69,14 @@ def test_every_word_that_says_something_has_a_role():
 def test_assembled_phrases_are_read_back(structure):
     words, roles = structure.assemble()
     assert parse(words, VOCABULARY) == (structure, roles)
+
+
+def test_the_phrases_of_drawn_shapes_are_assembled_from_their_structures_and_read_back():
+    """What is learned from structures serves free text: the words are the same, plurals and synonyms too."""
+    rows = RefShapes("val", dialect="phrasecut", num_samples=60, refs_per_scene=3)
+    structures = [PhraseStructure.from_row(row["phrase_structure"]) for row in rows]
+    texts = [row["sentences"][0]["sent"] for row in rows]
+    assert texts == [structure.phrase() for structure in structures]
+    names = PhraseVocabulary.from_structures(structures)
+    vocabulary = PhraseVocabulary(["circle", "star"], names.attributes, names.predicates)
+    assert structures == [parse(split_phrase(text), vocabulary)[0] for text in texts]

@@ -5,7 +5,9 @@ import torch
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import RefShapes
+from hf_refseg.data.refshapes.dialects import SPATIAL
 from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
+from hf_refseg.data.refshapes.wording import RELATION_WORDS
 from hf_refseg.models.hulanet.phrase_collator import PhraseCollator, is_visible
 from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
 from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences
@@ -101,7 +103,8 @@ def test_modules_first_and_then_all_together(train, detector, tmp_path):
     assert any(name.startswith("head.combination") for name in changed)
     processor = AutoProcessor.from_pretrained(tmp_path / "joint")
     assert processor.names["categories"] == list(CATEGORIES)
-    assert set(processor.names["predicates"]) <= {"left of", "right of", "above", "below", "next to"}
+    said = {words for predicate in SPATIAL for words in RELATION_WORDS[predicate]}
+    assert processor.names["predicates"] and set(processor.names["predicates"]) <= said
     train([*words(tmp_path / "joint", **stage, max_steps=3), "--resume"])
     assert (tmp_path / "joint" / "checkpoint-3").is_dir()
 

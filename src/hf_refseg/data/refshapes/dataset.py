@@ -17,7 +17,7 @@ from .drawing import draw
 from .scene import CATEGORIES, COLORS, FURTHER_CATEGORIES, PATTERNS, RADII, SPLITS, Shape, sample_scene
 from .semantics import Thing
 from .statements import stated_fields
-from .wording import say
+from .wording import Wording, say
 
 NUM_SAMPLES = {"train": 20_000, "val": 1_000, "test": 1_000}
 MIN_SIZE = 48
@@ -178,11 +178,11 @@ class RefShapes(ReferringRows):
         for _ in range(TRIES_PER_REF * num_refs):
             if described is not None and described.referents not in meant:
                 meant.append(described.referents)
-                sentences = list(
+                wordings = list(
                     dict.fromkeys(say(described.expression, dialect.style, rng) for _ in range(dialect.wordings))
                 )
                 rows.append(
-                    self._row(index, len(rows), Image.fromarray(image), things, rles, boxes, described, sentences)
+                    self._row(index, len(rows), Image.fromarray(image), things, rles, boxes, described, wordings)
                 )
             if len(rows) == num_refs:
                 break
@@ -194,7 +194,7 @@ class RefShapes(ReferringRows):
         kind = draw_kind({name: dialect.expression_types[name] for name in self.expression_types}, rng)
         return kind, draw_kind(dialect.targets, rng)
 
-    def _row(self, index, number, image, things, rles, boxes, described: Described, sentences: list[str]) -> dict:
+    def _row(self, index, number, image, things, rles, boxes, described: Described, wordings: list[Wording]) -> dict:
         first_id = index * ID_STRIDE
         categories = {things[i].category for i in described.referents}
         return {
@@ -206,12 +206,12 @@ class RefShapes(ReferringRows):
             "boxes": [boxes[i] for i in described.referents],
             "mask": union_masks([rles[i] for i in described.referents], self.size, self.size),
             "sentences": [
-                {"sent_id": first_id + i + number * EXTRA_REF_ID, "sent": sentence, "tokens": sentence.split()}
-                for i, sentence in enumerate(sentences)
+                {"sent_id": first_id + i + number * EXTRA_REF_ID, "sent": wording.text, "tokens": wording.text.split()}
+                for i, wording in enumerate(wordings)
             ],
             "split": self.split,
             "source": self.source,
-            **stated_fields(described.expression, things, first_id),
+            **stated_fields(described.expression, wordings[0], things, first_id),
             "expression_type": described.expression_type,
             "instances": [
                 {

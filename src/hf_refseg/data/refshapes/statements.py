@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 
 from .semantics import Expression, Phrase, Thing, matching
+from .wording import Wording
 
 
-def stated_fields(expression: Expression, things: Sequence[Thing], first_id: int) -> dict:
-    """The fields attributes, relations and phrase_structure: what an expression says about its referents."""
+def stated_fields(expression: Expression, wording: Wording, things: Sequence[Thing], first_id: int) -> dict:
+    """
+    The fields attributes, relations and phrase_structure: what an expression says about its referents.
+
+    `attributes` and `relations` are what is meant ("small", "next to"). `phrase_structure` has the words that stand in
+    `wording` ("little", "close to"), as PhraseCut's structures have; it is None where there are several phrases.
+    """
     attributes, relations = [], []
     for phrase in expression.phrases:
         attributes += [a for a in (phrase.size, phrase.pattern, phrase.color, phrase.location) if a]
@@ -14,12 +20,13 @@ def stated_fields(expression: Expression, things: Sequence[Thing], first_id: int
             ids = [first_id + i for i in matching(landmark, things)]
             relations.append({"predicate": predicate, "object": _name(landmark), "object_ann_ids": ids})
     structure = None
-    if len(expression.phrases) == 1:
+    if len(wording.phrases) == 1:
+        (said,) = wording.phrases
         structure = {
-            "name": _name(expression.phrases[0]),
-            "attributes": attributes,
-            "relation_descriptions": [{"predicate": r["predicate"], "object": r["object"]} for r in relations],
-            "type": "relation" if relations else "attribute" if attributes else "name",
+            "name": said.name,
+            "attributes": list(said.attributes),
+            "relation_descriptions": [{"predicate": predicate, "object": other} for predicate, other in said.relations],
+            "type": "relation" if said.relations else "attribute" if said.attributes else "name",
         }
     return {"attributes": attributes, "relations": relations, "phrase_structure": structure}
 

@@ -88,19 +88,47 @@ def pick(rng: np.random.Generator, options: Sequence):
     return options[int(rng.random() * len(options))]
 
 
-def say(expression: Expression, style: Style, rng: np.random.Generator) -> str:
-    """One of the ways to word an expression, in lower case with single spaces."""
+@dataclass(frozen=True, slots=True)
+class SaidPhrase:
+    """
+    A phrase in words, and the parts that its words are.
+
+    Args:
+        text: all of it, in lower case with single spaces.
+        name: the noun.
+        attributes: what is said beside it, from the noun to the front and then to the back, as PhraseCut lists them.
+        relations: pairs of a predicate and the words for the other thing.
+    """
+
+    text: str
+    name: str
+    attributes: tuple[str, ...]
+    relations: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """An expression in words, in lower case with single spaces, and its phrases; "everything except ..." has none."""
+
+    text: str
+    phrases: tuple[SaidPhrase, ...] = ()
+
+
+def say(expression: Expression, style: Style, rng: np.random.Generator) -> Wording:
+    """One of the ways to word an expression."""
     if expression.excluded is not None:
-        return f"{pick(rng, EXCLUDING)} {_say_phrase(expression.excluded, style, rng, 'the', before_only=True)}"
+        excluding = pick(rng, EXCLUDING)
+        return Wording(f"{excluding} {_say_phrase(expression.excluded, style, rng, 'the', before_only=True).text}")
     # "the circle and the star on the left": is the circle on the left? In a list nothing may follow a noun.
     several = len(expression.phrases) > 1
-    return " and ".join(
+    phrases = tuple(
         _say_phrase(phrase, style, rng, pick(rng, style.articles), before_only=several) for phrase in expression.phrases
     )
+    return Wording(" and ".join(phrase.text for phrase in phrases), phrases)
 
 
-def _say_phrase(phrase: Phrase, style: Style, rng: np.random.Generator, article: str, before_only: bool) -> str:
-    before, after, clauses = [], [], []
+def _say_phrase(phrase: Phrase, style: Style, rng: np.random.Generator, article: str, before_only: bool) -> SaidPhrase:
+    before, after, clauses, relations = [], [], [], []
     if phrase.size:
         before.append(pick(rng, SIZE_WORDS[phrase.size]))
     if phrase.pattern:
@@ -114,24 +142,33 @@ def _say_phrase(phrase: Phrase, style: Style, rng: np.random.Generator, article:
         else:
             before.append(phrase.color)
     noun = pick(rng, NOUNS[phrase.category])
-    words = " ".join([*before, noun if phrase.number == 1 else PLURALS[noun], *after])
+    noun = noun if phrase.number == 1 else PLURALS[noun]
+    words = " ".join([*before, noun, *after])
     if phrase.location:
         templates = LOCATION_WORDS[phrase.location]
         template = pick(rng, [t for t in templates if "{" not in t] if before_only else templates)
-        words = template.format(words) if "{" in template else f"{template} {words}"
-    for predicate, landmark in phrase.relations:
-        landmark_words = _say_phrase(landmark, PLAIN, rng, pick(rng, style.landmark_articles), before_only=True)
-        if style.clauses:
-            clauses.append(f"{pick(rng, RELATION_CLAUSES[predicate])} {landmark_words}")
+        if "{" in template:
+            words = template.format(words)
+            after.append(template.replace("{} ", ""))
         else:
-            words += f" {pick(rng, RELATION_WORDS[predicate])} {landmark_words}"
+            words = f"{template} {words}"
+            before.insert(0, template)
+    attributes = (*reversed(before), *after, *clauses)
+    for predicate, landmark in phrase.relations:
+        other = _say_phrase(landmark, PLAIN, rng, pick(rng, style.landmark_articles), before_only=True).text
+        said = pick(rng, (RELATION_CLAUSES if style.clauses else RELATION_WORDS)[predicate])
+        relations.append((said, other))
+        if style.clauses:
+            clauses.append(f"{said} {other}")
+        else:
+            words += f" {said} {other}"
     if clauses:
         words += f" {pick(rng, PRONOUNS)} {' and '.join(clauses)}"
     if phrase.number != 1:
         article = pick(rng, NUMBER_WORDS[phrase.number]) if style.counts else ""
     elif article == "a":
         article = "an" if words[0] in "aeiou" else "a"
-    return f"{article} {words}".strip()
+    return SaidPhrase(f"{article} {words}".strip(), noun, attributes, tuple(relations))
 
 
 # Landmarks are named as simply as possible: words after their noun could be read as being about the referent.

@@ -110,15 +110,16 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=geometry.original_sizes)
             regions = replace(regions, scores=self._given_scores(region_scores, regions))
         features = None if region_features is None else torch.cat(list(region_features)).to(pixel_values.device)
-        needs_features = features is None and "attribute" in self.config.modules
+        needs_features, small = features is None and "attribute" in self.config.modules, None
         if regions is None or regions.labels is None or regions.masks is None or needs_features:
             maps = self.detector.get_image_features(*images)
             regions = self.detector.detect(maps) if regions is None else regions
             crops, head_maps = self.detector.describe(maps, regions)
             if regions.labels is None:
                 regions = replace(regions, labels=self.detector.guess_labels(head_maps))
-            features = pool_regions(crops, head_maps) if features is None else features
-        small = None if regions.masks is not None else self.detector.draw(head_maps, regions.labels)
+            small = self.detector.draw(head_maps, regions.labels)
+            features = pool_regions(crops, head_maps, small) if features is None else features
+        small = small if regions.masks is None else None
         return HulaNetImageFeatures(
             detections=self._encode_detections(regions, small, features, geometry),
             regions=regions,
@@ -218,7 +219,9 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         with torch.no_grad():
             maps = self.detector.get_image_features(*images)
             instances = Regions.of(instance_boxes, image_sizes=maps.geometry.original_sizes)
-            features = pool_regions(*self.detector.describe(maps, instances))  # -> (G, C + D)
+            crops, head_maps = self.detector.describe(maps, instances)
+            small = self.detector.draw(head_maps, self.detector.guess_labels(head_maps))  # -> (G, S, S)
+            features = pool_regions(crops, head_maps, small)  # -> (G, C + D)
         labels = torch.cat(list(instance_attributes)).to(features.device)
         classifier = self.head.attribute_classifier
         logits = classifier(features.to(classifier[0].weight.dtype))  # (G, C + D) -> (G, A)
@@ -377,12 +380,19 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         )
 
 
-def pool_regions(crops: torch.Tensor, head_maps: torch.Tensor) -> torch.Tensor:
-    """What attributes are told from: the means of crops (M, C, S, S) and head maps (M, D, S, S), (M, C + D).
-
-    The head is made for categories, and colors get lost in it.
+def pool_regions(crops: torch.Tensor, head_maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """
-    return torch.cat([crops.mean((2, 3)), head_maps.mean((2, 3))], 1)
+    What attributes are told from: the means of crops (M, C, s, s) and head maps (M, D, t, t) inside of masks (M, S, S),
+    in [0, 1]: (M, C + D).
+
+    The head is made for categories, and colors get lost in it; what lies around a thing says nothing of its looks.
+    """
+    pooled = []
+    for maps in (crops, head_maps):
+        shares = F.adaptive_avg_pool2d(masks[:, None], maps.shape[-2:])[:, 0].to(maps)  # (M, S, S) -> (M, s, s)
+        shares = shares / shares.sum((1, 2), keepdim=True).clamp(min=1e-6)
+        pooled.append(torch.einsum("mcyx,myx->mc", maps, shares))
+    return torch.cat(pooled, 1)
 
 
 def sample_masks(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -216,19 +216,24 @@ def read_vocabulary(data: HulaNetDataSection, rows: ReferringRows, categories: S
 
 
 def attribute_options(rows: ReferringRows, attributes: Sequence[str]) -> dict:
-    """Fields of [`HulaNetConfig`] for these attributes, weighted by how rare they are among annotated things."""
+    """
+    Fields of [`HulaNetConfig`] for these attributes, weighted by how rare they are among annotated things.
+
+    An attribute that no thing has, because it is annotated by another word ("small" for "little"), is left out.
+    """
     if not attributes:
         raise ValueError(
             "no attribute occurs often enough to be known: lower data.min_name_count, or do without the attribute "
             "module (--modules '[category, relationship]')"
         )
-    options = {"num_attributes": len(attributes), "attribute_labels": list(attributes)}
     if rows.is_stream:
-        return options
+        return {"num_attributes": len(attributes), "attribute_labels": list(attributes)}
     counts, number = dict.fromkeys(attributes, 0), 0
     for index in range(min(len(rows), COUNTED_IMAGES)):
         for thing in rows.instances_of(index):
             number += 1
             for name in counts.keys() & set(thing["attributes"]):
                 counts[name] += 1
-    return options | {"attribute_weights": positive_weights(list(counts.values()), number)}
+    counts = {name: count for name, count in counts.items() if count}
+    weights = positive_weights(list(counts.values()), number)
+    return {"num_attributes": len(counts), "attribute_labels": list(counts), "attribute_weights": weights}
