@@ -1,7 +1,10 @@
 """Models, processors and pipelines of checkpoints that are whole, or an error that says what is wrong with them."""
 
+import json
+import math
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 from ..pipelines import TASK
@@ -10,6 +13,9 @@ from . import DEFAULT_CHECKPOINT, checkpoint_names, resolve_checkpoint
 # What `transformers.pipeline` passes on when it loads a processor, and when it loads a model.
 HUB_OPTIONS = ("revision", "token", "trust_remote_code", "local_files_only")
 MODEL_OPTIONS = ("config", "dtype", "torch_dtype", "device_map", *HUB_OPTIONS)
+
+# A model may have more numbers than its file where some are made anew, such as buffers; not many times as many.
+MOST_WANTED, SMALL, MOST_HEADER = 4, 1_000_000, 100_000_000
 
 
 def load_model(name_or_path: str, **options):
@@ -25,6 +31,7 @@ def load_model(name_or_path: str, **options):
     from ..models.whole_checkpoint import check_finite_weights, check_report
 
     try:
+        check_proportions(folder)
         # Mismatched sizes then stand in the report, as missing and unexpected tensors do.
         options = {"ignore_mismatched_sizes": True, **options, "output_loading_info": True}
         model, report = AutoModelForReferringSegmentation.from_pretrained(folder, **options)
@@ -35,7 +42,9 @@ def load_model(name_or_path: str, **options):
             f"the weights of {folder} are a damaged pickle or one that holds more than tensors, which could run "
             "anything on this machine; get them as model.safetensors"
         ) from error
-    except RuntimeError as error:  # such as sizes for which there is no memory
+    except (OSError, ValueError, ImportError):
+        raise
+    except Exception as error:  # a config.json may say anything: what it breaks in transformers or torch is open
         raise ValueError(f"no model can be made of {folder}: {error}") from error
     if report["mismatched_keys"]:
         name, stored, wanted = sorted(report["mismatched_keys"])[0]
@@ -48,6 +57,57 @@ def load_model(name_or_path: str, **options):
     return model
 
 
+def check_proportions(folder: str) -> None:
+    """
+    Raises ValueError where the config.json of a local folder describes a far larger model than its weights fill, before
+    any memory is taken for it.
+    """
+    place = Path(folder)
+    files = sorted(place.glob("*.safetensors")) or sorted(place.glob("pytorch_model*.bin")) if place.is_dir() else []
+    if not files:
+        return
+    import torch
+    from transformers import AutoConfig
+
+    from ..auto import AutoModelForReferringSegmentation
+
+    stored = sum(count_stored(file) for file in files)
+    with torch.device("meta"):
+        model = AutoModelForReferringSegmentation.from_config(AutoConfig.from_pretrained(folder))
+    wanted = sum(tensor.numel() for tensor in model.state_dict().values())
+    if wanted > MOST_WANTED * (stored + SMALL):
+        raise ValueError(
+            f"the weights of {folder} are not those of its config.json, which describes a model of {wanted:,} numbers: "
+            f"the files hold {stored:,}; get the files that belong together"
+        )
+
+
+def count_stored(file: Path) -> int:
+    """
+    How many numbers a file of weights can hold, by the header of a safetensors file, else by its size.
+
+    Raises:
+        ValueError: the header is damaged, or the file unpacks to more than it is.
+    """
+    if file.suffix != ".safetensors":
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                    raise ValueError(f"{file} is compressed, which torch.save never does: it may unpack to anything")
+        return file.stat().st_size
+    with open(file, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > min(MOST_HEADER, file.stat().st_size):
+            raise ValueError(
+                f"{file} is damaged or cut off: its header would have {length:,} bytes; get a complete copy"
+            )
+        try:
+            header = json.loads(stream.read(length))
+            return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{file} is damaged or cut off ({error}); get a complete copy") from error
+
+
 def load_processor(name_or_path: str, **options):
     """The processor of a shipped name, folder or Hub id. `options` go to `from_pretrained`.
 
@@ -58,7 +118,7 @@ def load_processor(name_or_path: str, **options):
 
     try:
         processor = AutoProcessor.from_pretrained(folder, **options)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # its files may say anything, as config.json may
         raise ValueError(f"the processor of {folder} cannot be loaded: {error}") from error
     if not hasattr(processor, "post_process_referring_segmentation"):
         raise ValueError(

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..pickles import UNREADABLE, PlainKeysUnpickler, check_keys
 from .sources import read_npz
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -35,17 +36,13 @@ DTYPES = {
 # Modules whose classes and functions become inert; a name stands for what lies below it too.
 INERT = ("layers", "torch.nn", "torch.autograd", "torch.backends.cudnn.rnn")
 HARMLESS = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("__builtin__", "set"): set,
-    ("builtins", "set"): set,
-    ("torch", "Size"): tuple,
+    ("collections", "OrderedDict"): "ordered_dict",
+    ("__builtin__", "set"): "list",
+    ("builtins", "set"): "list",
+    ("torch", "Size"): "list",
 }
 # Far beyond every published network; what is beyond these was made to fill memory or to never end.
 DEEPEST_MODULE, MOST_TENSORS, MOST_SHARING = 64, 100_000, 8
-UNREADABLE = (
-    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, AttributeError),
-    *(TypeError, OverflowError, MemoryError, ImportError, RuntimeError, AssertionError),
-)
 
 
 class InertObject:
@@ -104,7 +101,7 @@ class StoredTensor:
 
 def tensor_builders() -> dict[str, Callable]:
     """
-    What stands in for the functions of `torch._utils` that rebuild tensors.
+    What stands in for the functions of `torch._utils` that rebuild tensors, and for containers.
 
     A pickle can set attributes of whatever it is given, functions and classes included. So each file gets functions of
     its own, and what it does to them ends with it.
@@ -116,14 +113,23 @@ def tensor_builders() -> dict[str, Callable]:
     def rebuild_parameter(tensor, *_):
         return tensor
 
+    def make_list(values=()):
+        return list(values)
+
+    def make_ordered_dict(items=()):
+        check_keys(key for key, _ in items)
+        return OrderedDict(items)
+
     return {
+        "list": make_list,
+        "ordered_dict": make_ordered_dict,
         "_rebuild_tensor": rebuild_tensor,
         "_rebuild_tensor_v2": rebuild_tensor,
         "_rebuild_parameter": rebuild_parameter,
     }
 
 
-class _InertUnpickler(pickle.Unpickler):
+class _InertUnpickler(PlainKeysUnpickler):
     """Makes tensors, containers, numbers and strings, and inert objects of the classes in `INERT`."""
 
     def __init__(self, stream, storages: dict[str, Storage]):
@@ -132,7 +138,7 @@ class _InertUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str):
         if (module, name) in HARMLESS:
-            return HARMLESS[module, name]
+            return self.builders[HARMLESS[module, name]]
         if module == "torch._utils" and name in self.builders:
             return self.builders[name]
         if module in ("torch", "torch.cuda") and name in DTYPES:
@@ -171,7 +177,7 @@ def read_torch_file(path: str | Path):
             return _read_zip(path)
         with open(path, "rb") as stream:
             return _read_legacy(stream)
-    except UNREADABLE as error:
+    except (*UNREADABLE, zipfile.BadZipFile, OSError) as error:
         raise ValueError(
             f"{path} is not a checkpoint that can be read ({error or type(error).__name__}); is it cut off, or not "
             "written by torch.save?"

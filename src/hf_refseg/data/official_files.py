@@ -2,12 +2,16 @@
 
 import codecs
 import json
-import pickle
 import re
+import reprlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+
+from ..pickles import UNREADABLE, PlainKeysUnpickler, copy_plain
 
 CHUNK_BYTES = 1 << 20
 # No record of an official file comes near this size. Without a limit, a broken file would be read into memory whole.
@@ -31,10 +35,10 @@ def read_json(file: Path, kind: type, keys_are_ids: bool = False):
         raise FileNotFoundError(f"{file} is missing.")
     try:
         hook = partial(_unique_keys, file) if keys_are_ids else None
-        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=hook)
+        content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=hook)  # Windows adds a mark
     except _RepeatedKey:
         raise
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not JSON: {error}. Is it cut off? Download it again.") from error
     return _expect(content, kind, file)
 
@@ -138,41 +142,65 @@ def read_pickled_list(file: Path) -> list:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing.")
-    with open(file, "rb") as stream:
-        try:
+    try:
+        with open(file, "rb") as stream:
             content = _PlainUnpickler(stream, encoding="latin1").load()
-        # A file that is not a pickle can make the unpickler raise any of these.
-        except (
-            *(pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError),
-            *(TypeError, OverflowError, MemoryError, ImportError),
-        ) as error:
-            raise ValueError(
-                f"{file} is not a pickle of the REFER API ({error}). Is it cut off? Download it again."
-            ) from error
-    return _as_utf8(_expect(content, list, file))
+        return copy_plain(_expect(content, list, file), _as_utf8)
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{file} is not a pickle of the REFER API ({error or type(error).__name__}). Is it cut off? Download it "
+            "again."
+        ) from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads the official pickles (Python 2: lists, dicts, numbers, strings) and can run nothing."""
+class _PlainUnpickler(PlainKeysUnpickler):
+    """Reads lists, dicts, numbers and strings, as Python 2 wrote them into the official files, and can run nothing.
+    Numbers of numpy, which users' own files have, become Python's."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.numpy = numpy_stand_ins()
 
     def find_class(self, module: str, name: str):
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only lists, dicts, numbers and strings are read")
+        if module.partition(".")[0] == "numpy" and name in self.numpy:
+            return self.numpy[name]
+        return super().find_class(module, name)
 
 
-def _as_utf8(value):
-    if isinstance(value, str):
-        if value.isascii():
-            return value
-        try:
-            return value.encode("latin1").decode("utf-8")
-        # The first is a unicode string of Python 2, which came through whole; the second is latin-1.
-        except (UnicodeEncodeError, UnicodeDecodeError):
-            return value
-    if isinstance(value, list):
-        return [_as_utf8(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _as_utf8(item) for key, item in value.items()}
-    return value
+def numpy_stand_ins() -> dict[str, Callable]:
+    """What stands in for the two functions that a pickled number of numpy asks for. They are made anew for each file,
+    because a pickle can set attributes of whatever it is given."""
+
+    class StandIn:
+        def __init__(self, name: str, *_):
+            self.name = str(name)
+
+        def __setstate__(self, state):
+            self.name = str(state[1]).replace("|", "") + self.name  # the byte order
+
+    def scalar(kind: StandIn, data: bytes | str) -> int | float | bool:
+        dtype = np.dtype(kind.name)
+        if dtype.kind not in "biuf":
+            raise ValueError(f"it holds a {dtype} of numpy, which is no number")
+        data = data.encode("latin1") if isinstance(data, str) else data
+        return np.frombuffer(data, dtype, count=1)[0].item()
+
+    return {"dtype": StandIn, "scalar": scalar}
+
+
+def _as_utf8(text: str) -> str:
+    try:
+        return text.encode("latin1").decode("utf-8")
+    # The first is a unicode string of Python 2, which came through whole; the second is latin-1.
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return text
+
+
+def shown(value) -> str:
+    """A value as messages show it: as it is written, and only its ends where it is long."""
+    shorten = reprlib.Repr()
+    shorten.maxlevel, shorten.maxstring, shorten.maxother = 2, 80, 80
+    return shorten.repr(value)
 
 
 def require(record: dict, fields: tuple[str, ...], where: str) -> None:
@@ -181,7 +209,7 @@ def require(record: dict, fields: tuple[str, ...], where: str) -> None:
         raise ValueError(f"{where} is a {type(record).__name__}, expected a dict with {list(fields)}.")
     missing = [field for field in fields if field not in record]
     if missing:
-        raise ValueError(f"{where} lacks {missing}; it has {sorted(record)}.")
+        raise ValueError(f"{where} lacks {missing}; it has {sorted(map(str, record))}.")
 
 
 def check_numbers(value, count: int, where: str) -> None:
@@ -194,11 +222,18 @@ def check_numbers(value, count: int, where: str) -> None:
         and len(value) == count
         and all(isinstance(number, (int, float)) and -FARTHEST <= number <= FARTHEST for number in value)
     ):
-        raise ValueError(f"{where}: it is {str(value)[:80]}, expected {count} numbers of at most {FARTHEST:,} pixels.")
+        raise ValueError(f"{where}: it is {shown(value)}, expected {count} numbers of at most {FARTHEST:,} pixels.")
+
+
+def as_id(value):
+    """An id as the files of pandas and of spreadsheets have it, 11.0 or "11", as a number; others as they are."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
 
 
 def by_id(records: list[dict], where: str, field: str = "id") -> dict:
-    """Records by their id.
+    """Records by their id, which becomes a number where it can (`as_id`).
 
     Raises:
         ValueError: a record lacks the field, or two have the same id, and one would silently replace the other.
@@ -206,8 +241,9 @@ def by_id(records: list[dict], where: str, field: str = "id") -> dict:
     found = {}
     for number, record in enumerate(records):
         require(record, (field,), f"{where} number {number}")
+        record[field] = as_id(record[field])
         if not isinstance(record[field], int | str):
-            raise ValueError(f"{where} number {number}: its {field} is {record[field]!r}, expected a number.")
+            raise ValueError(f"{where} number {number}: its {field} is {shown(record[field])}, expected a number.")
         if record[field] in found:
             raise ValueError(f"{where}: {field} {record[field]} is there twice, second at number {number}.")
         found[record[field]] = record

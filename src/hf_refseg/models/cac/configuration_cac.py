@@ -7,6 +7,7 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 
 FILTERS = ("whole", "up", "down", "left", "right", "horizontal", "vertical")
@@ -14,7 +15,7 @@ LOSSES = ("roi", "response", "caption")
 
 
 @strict
-class CacConfig(PreTrainedConfig):
+class CacConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are the published full model. The other rows of the paper's table are, as its code has them:
 

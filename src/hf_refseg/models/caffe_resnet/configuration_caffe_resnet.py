@@ -6,9 +6,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
 
+from ..checked_sizes import CheckedSizes
+
 
 @strict
-class CaffeResNetConfig(BackboneConfigMixin, PreTrainedConfig):
+class CaffeResNetConfig(CheckedSizes, BackboneConfigMixin, PreTrainedConfig):
     r"""
     Defaults are ResNet-101 at output stride 8, as Liu et al. 2017 run it.
 

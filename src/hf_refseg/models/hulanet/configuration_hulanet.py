@@ -7,13 +7,14 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 
 MODULES = ("category", "attribute", "relationship")
 
 
 @strict
-class HulaNetConfig(PreTrainedConfig):
+class HulaNetConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are the paper's, where it is known, and our choices elsewhere; docs/hulanet.md says which is which.
 

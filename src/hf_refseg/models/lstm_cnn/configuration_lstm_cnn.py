@@ -7,11 +7,12 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from ..checked_sizes import CheckedSizes
 from ..vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 
 
 @strict
-class LstmCnnConfig(PreTrainedConfig):
+class LstmCnnConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are Hu et al.'s published high-resolution stage. [`LstmCnnConfig.liu_baseline`] gives R+LSTM and D+LSTM.
 

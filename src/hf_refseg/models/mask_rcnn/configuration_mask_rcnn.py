@@ -8,10 +8,11 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from ..checked_sizes import CheckedSizes
 
 
 @strict
-class MaskRcnnConfig(PreTrainedConfig):
+class MaskRcnnConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are MAttNet's ResNet-101 C4 detector of the 80 COCO categories; `id2label` / `num_labels` give others.
 

@@ -7,13 +7,14 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 
 MODULES = ("subject", "location", "relationship")
 
 
 @strict
-class MAttNetConfig(PreTrainedConfig):
+class MAttNetConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are the published MAttNet (`mrcn_cmr_with_st` of its code).
 

@@ -4,9 +4,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
 
+from ..checked_sizes import CheckedSizes
+
 
 @strict
-class RefSegMobileNetV2Config(BackboneConfigMixin, PreTrainedConfig):
+class RefSegMobileNetV2Config(CheckedSizes, BackboneConfigMixin, PreTrainedConfig):
     """The fields of transformers' `MobileNetV2Config`, and which feature maps leave the network.
 
     (Importing that class costs seconds, which is why it is no base class of this one.)

@@ -8,10 +8,11 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
+from ..checked_sizes import CheckedSizes
 
 
 @strict
-class RmiConfig(PreTrainedConfig):
+class RmiConfig(CheckedSizes, PreTrainedConfig):
     r"""
     Defaults are the published R+RMI and D+RMI.
 

@@ -4,9 +4,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
 
+from ..checked_sizes import CheckedSizes
+
 
 @strict
-class VggFcnConfig(BackboneConfigMixin, PreTrainedConfig):
+class VggFcnConfig(CheckedSizes, BackboneConfigMixin, PreTrainedConfig):
     r"""
     Defaults are VGG-16 with fc6 and fc7 as convolutions, output stride 32.
 
