@@ -195,12 +195,13 @@ def test_missing_fields_are_named(folder):
             r"ref number 0 lacks \['split'\]; it has .*'ref_id'",
         ),
         (ref | {"sentences": [{"sent_id": 1, "sent": "the box"}]}, r"ref_id 1, a sentence lacks \['tokens'\]"),
-        (ref | {"sentences": []}, "ref_id 1 has no sentences"),
+        (ref | {"sentences": "the box"}, "ref_id 1: its sentences are 'the box', expected a list"),
         (ref | {"sentences": [{"sent_id": 1, "sent": None, "tokens": []}]}, "ref_id 1, sent_id 1: sent is None"),
         (ref | {"sentences": [{"sent_id": 1, "sent": "a", "tokens": "a"}]}, "sent_id 1: sent is 'a', tokens are 'a'"),
-        (ref | {"split": None}, "ref_id 1: its split is None, its image_id 7, expected a name and a number"),
-        (ref | {"ann_id": "1"}, "ref_id 1: its annotation is '1', expected a number"),
-        (ref | {"ref_id": [1]}, r"refs number 0: its ref_id is \[1\], expected a number"),
+        (ref | {"split": None}, "ref_id 1: its split is None, its image_id 7, expected a name and an image"),
+        (ref | {"ann_id": "one"}, "ref_id 1: its annotation is 'one', expected a number"),
+        (ref | {"ref_id": [1]}, r"ref number 0: its ref_id is \[1\]"),
+        (ref | {"sentences": [{"sent_id": 1, "sent": "a", "tokens": [1]}]}, r"sent is 'a', tokens are \[1\]"),
     ]
     for broken, message in cases:
         write_refs(folder, [broken])
@@ -212,6 +213,7 @@ def test_missing_fields_are_named(folder):
         ({"height": 0}, r"instances.json, image 7: its height and width are \(0, 30\), expected whole numbers above 0"),
         ({"width": "30"}, r"image 7: its height and width are \(20, '30'\)"),
         ({"file_name": None}, "image 7: its file_name is None"),
+        ({"height": 10**6, "width": 10**6}, r"image 7: its height and width are \(1000000, 1000000\), more than"),
     ]:
         broken = content | {"images": [content["images"][0] | changes]}
         (folder / "instances.json").write_text(json.dumps(broken))
@@ -274,13 +276,78 @@ def test_ids_that_are_there_twice_are_named(folder):
         load_refer_folder(folder)
 
 
-def test_sentence_ids_used_twice_and_sentences_without_a_word_are_counted(folder):
-    first, second = a_ref(1, 1, "train"), a_ref(2, 2, "train")
-    second["sentences"] = [first["sentences"][0], first["sentences"][0] | {"sent_id": 99, "sent": " ", "tokens": []}]
-    write_refs(folder, [first, second])
-    rows = load_refer_folder(folder)
-    assert rows.notes == {"sentences whose sent_id was used before": 1, "sentences without a word": 1}
-    assert [len(row["sentences"]) for row in rows] == [1, 2]
+def test_what_is_left_out_is_counted(folder):
+    """As the REFER API's users do; gRefCOCO's official file has refs without sentences."""
+    first, second, third, fourth = (a_ref(number, number, "train") for number in (1, 2, 3, 4))
+    said, wordless = first["sentences"][0], [{"sent_id": 98, "sent": ".", "tokens": []}]
+    second["sentences"] = [said, said | {"sent_id": 99, "sent": " ", "tokens": []}]
+    third["sentences"], fourth["sentences"] = [], wordless
+    other = a_ref(5, 1, "val")
+    write_refs(folder, [first, second, third, fourth, other])
+    rows = load_refer_folder(folder, "train")
+    assert rows.notes == {
+        "sentences whose sent_id was used before": 1,
+        "sentences without a word, left out": 2,
+        "refs without a sentence, left out": 2,
+    }
+    assert [[sentence["sent"] for sentence in row["sentences"]] for row in rows] == [["the left box"]] * 2
+    assert list(rows.sentences()) == ["the left box"] * 2
+    assert rows.counts() == (1, 4, 4), "what the official file has is what is published"
+    assert load_refer_folder(folder, "val").notes == {}
+
+
+def test_ids_as_spreadsheets_and_other_tools_write_them(folder):
+    ref = a_ref(1, 1, "train") | {"ann_id": 1.0, "ref_id": "1", "image_id": 7.0}
+    write_refs(folder, [ref])
+    (row,) = load_refer_folder(folder)
+    assert (row["ref_id"], row["ann_ids"], row["image_id"]) == (1, [1], 7)
+    for name in ("ref_id", "ann_id", "image_id"):
+        (folder / "refs(unc).p").write_bytes(pickle.dumps([ref | {name: np.int64(ref[name])}]))
+        assert load_refer_folder(folder)[0]["ann_ids"] == [1]
+    (folder / "refs(unc).p").write_bytes(pickle.dumps([ref | {"ref_id": np.datetime64("2020-01-01")}]))
+    with pytest.raises(ValueError, match=r"refs\(unc\).p is not a pickle .* which is no number"):
+        load_refer_folder(folder)
+    (folder / "refs(unc).p").unlink()
+    for file, content in (
+        ("refs.json", [ref]),
+        ("instances.json", json.loads((folder / "instances.json").read_text())),
+    ):
+        (folder / file).write_text(json.dumps(content), encoding="utf-8-sig")  # with Windows' byte order mark
+    assert len(load_refer_folder(folder)) == 1
+
+
+def test_images_named_by_texts_get_numbers(folder):
+    content = json.loads((folder / "instances.json").read_text())
+    content["images"] = [image | {"id": "photo seven"} for image in content["images"]]
+    content["annotations"] = [annotation | {"image_id": "photo seven"} for annotation in content["annotations"]]
+    (folder / "instances.json").write_text(json.dumps(content))
+    write_refs(folder, [a_ref(1, 1, "train") | {"image_id": "photo seven"}])
+    row = load_refer_folder(folder)[0]
+    assert (row["image_id"], row["file_name"]) == (1, "COCO_train2014_000000000007.jpg")
+
+
+@pytest.mark.parametrize(
+    "file_name",
+    [
+        "images\\COCO_train2014_000000000007.jpg",
+        "images/COCO_train2014_000000000007.jpg",
+        "C:\\data\\COCO_train2014_000000000007.jpg",
+        "/home/me/COCO_train2014_000000000007.jpg",
+        "../../COCO_train2014_000000000007.jpg",
+    ],
+)
+def test_pictures_are_found_by_the_paths_of_other_computers(folder, file_name):
+    content = json.loads((folder / "instances.json").read_text())
+    content["images"][0]["file_name"] = file_name
+    (folder / "instances.json").write_text(json.dumps(content))
+    assert load_refer_folder(folder)[0]["image"].size == (30, 20)
+
+
+def test_polygons_of_pairs(folder):
+    expected = load_refer_folder(folder)[0]["mask"]
+    points = list(zip(SQUARE[0][::2], SQUARE[0][1::2], strict=True))
+    change_annotation(folder, segmentation=[points])
+    assert load_refer_folder(folder)[0]["mask"] == expected
 
 
 @pytest.mark.parametrize(
@@ -294,7 +361,7 @@ def test_sentence_ids_used_twice_and_sentences_without_a_word_are_counted(folder
         ([[1.0, 1.0, 5.0, float("nan"), 3.0, 3.0]], "annotation 1, a polygon: it is .*nan.*, expected 6 numbers"),
         # pycocotools ends the process over this one
         ([[0.0, 0.0, 1e9, 0.0, 1e9, 1e9]], "annotation 1, a polygon: .* of at most 100,000 pixels"),
-        ([5, 6, 7], "annotation 1: a part of its segmentation is 5, expected a polygon or run lengths"),
+        ([5, 6, 7], "annotation 1: its segmentation holds 5, expected a polygon or run lengths"),
     ],
 )
 def test_masks_that_do_not_fit_are_named(folder, segmentation, message):

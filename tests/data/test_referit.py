@@ -48,8 +48,12 @@ def test_every_place_of_the_files(raw):
     [
         ("referit_query_val.json", {"103_9": ["x"]}, "referit_query_val.json, region '103_9' has no box"),
         ("referit_query_val.json", {"103_1": []}, "region '103_1' has .*expected a list of expressions"),
-        ("referit_query_val.json", {"103_1": ["the man", "  "]}, "region '103_1' has an empty expression"),
         ("referit_query_val.json", {"abc": ["x"]}, "region 'abc'.*<image>_<number>"),
+        (
+            "referit_imcrop.json",
+            {"103.jpg": None},
+            "referit_imcrop.json, '103.jpg': its regions are None, expected a list",
+        ),
         ("referit_bbox.json", {"103_1": [1, 2, 3]}, "region '103_1', its box in referit_bbox.json: it is .1, 2, 3."),
         ("referit_imsize.json", {"103.jpg": None}, "the size of 103.jpg in referit_imsize.json: it is None"),
         ("referit_query_val.json", {"101_1": ["x"]}, "referit_val_imlist.txt does not list 1 images .*101"),
@@ -59,6 +63,13 @@ def test_broken_records_are_named(raw, name, entries, message):
     change(raw, name, **entries)
     with pytest.raises(ValueError, match=message):
         load_referit(raw, "val")
+
+
+def test_expressions_without_a_word_are_left_out(raw):
+    change(raw, "referit_query_val.json", **{"103_1": ["the man", "  ", "."]})
+    rows = load_referit(raw, "val")
+    assert rows.notes["expressions without a word, left out"] == 2
+    assert all(sentence not in ("  ", ".") for sentence in rows.sentences())
 
 
 def test_a_region_of_two_splits(raw):

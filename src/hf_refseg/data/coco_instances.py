@@ -1,12 +1,13 @@
 """instances.json, COCO's file of images and annotations; its segmentations become masks of the schema."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from .official_files import by_id, check_numbers, read_json, require
-from .run_lengths import check_rle
+from .official_files import as_id, by_id, check_numbers, read_json, require, shown
+from .run_lengths import MOST_PIXELS, check_rle
 from .schema import text_rle, union_masks
 
 IMAGE_FIELDS = ("id", "file_name", "height", "width")
@@ -25,12 +26,30 @@ class CocoInstances:
         self.file = file
         content = read_json(file, dict)
         require(content, ("images", "annotations", "categories"), str(file))
-        self.images = by_id(content["images"], f"{file}, images")
+        for name in ("images", "annotations", "categories"):
+            if not isinstance(content[name], list):
+                raise ValueError(f"{file}: its {name} are a {type(content[name]).__name__}, expected a list.")
+        images = by_id(content["images"], f"{file}, images")
+        # The schema has numbers; ids that are names are numbered in the order of the file.
+        self.number_of = {} if all(isinstance(image_id, int) for image_id in images) else number_names(images)
+        self.images = {self.image_number(image_id): image for image_id, image in images.items()}
         self.annotations = by_id(content["annotations"], f"{file}, annotations")
         categories = by_id(content["categories"], f"{file}, categories")
         for number, category in categories.items():
             require(category, ("name",), f"{file}, category {number}")
+            if not isinstance(category["name"], str):
+                raise ValueError(f"{file}, category {number}: its name is {shown(category['name'])}, no text.")
         self.categories = {number: category["name"] for number, category in categories.items()}
+        for ann_id, annotation in self.annotations.items():
+            require(annotation, ("image_id",), f"{file}, annotation {ann_id}")
+            annotation["image_id"] = self.image_number(annotation["image_id"])
+            if isinstance(annotation["image_id"], (list, dict)):
+                raise ValueError(f"{file}, annotation {ann_id}: its image_id is {shown(annotation['image_id'])}.")
+
+    def image_number(self, image_id):
+        """The number of an image by its id in any file of the data set."""
+        image_id = as_id(image_id)
+        return self.number_of.get(image_id, image_id) if isinstance(image_id, str) else image_id
 
     @cached_property
     def annotations_of_image(self) -> dict[int, list[int]]:
@@ -67,7 +86,8 @@ class CocoInstances:
 
     def image_record(self, image_id: int) -> dict:
         image = self.images[image_id]
-        return {"image_id": image_id} | {key: image[key] for key in ("file_name", "height", "width")}
+        sides = {key: int(image[key]) for key in ("height", "width")}
+        return {"image_id": image_id, "file_name": image["file_name"].replace("\\", "/"), **sides}
 
     def category(self, ann_id: int) -> str:
         return self.categories[self.annotations[ann_id]["category_id"]]
@@ -92,10 +112,12 @@ class CocoInstances:
         image, here = self.images[image_id], f"{self.file}, image {image_id}"
         require(image, IMAGE_FIELDS, here)
         sides = image["height"], image["width"]
-        if not all(isinstance(side, int) and side > 0 for side in sides):
-            raise ValueError(f"{here}: its height and width are {sides}, expected whole numbers above 0.")
+        if not all(isinstance(side, int | float) and side == side // 1 > 0 for side in sides):
+            raise ValueError(f"{here}: its height and width are {shown(sides)}, expected whole numbers above 0.")
+        if sides[0] * sides[1] > MOST_PIXELS:
+            raise ValueError(f"{here}: its height and width are {sides}, more than {MOST_PIXELS:,} pixels.")
         if not isinstance(image["file_name"], str):
-            raise ValueError(f"{here}: its file_name is {image['file_name']!r}, expected the name of its picture.")
+            raise ValueError(f"{here}: its file_name is {shown(image['file_name'])}, expected that of its picture.")
 
     def check_annotation(self, ann_id: int, image_id: int, where: str) -> None:
         """Raises ValueError now, and not an hour into a training, if a record's mask can't be made."""
@@ -106,31 +128,50 @@ class CocoInstances:
         require(annotation, ANNOTATION_FIELDS, here)
         if annotation["image_id"] != image_id:
             raise ValueError(f"{where} is on image {image_id}, its annotation {ann_id} on {annotation['image_id']}.")
-        if annotation["category_id"] not in self.categories:
-            raise ValueError(f"{here}: no category {annotation['category_id']}.")
+        annotation["category_id"] = as_id(annotation["category_id"])
+        if not isinstance(annotation["category_id"], int | str) or annotation["category_id"] not in self.categories:
+            raise ValueError(f"{here}: no category {shown(annotation['category_id'])}.")
         check_numbers(annotation["bbox"], 4, f"{here}, its bbox")
         if min(annotation["bbox"][2:]) < 0:
             raise ValueError(f"{here}: its bbox is {annotation['bbox']}; [x, y, width, height], none of them below 0.")
         image = self.images[image_id]
-        _check_segmentation(annotation["segmentation"], image["height"], image["width"], here)
+        annotation["segmentation"] = flat_polygons(annotation["segmentation"])
+        check_segmentation(annotation["segmentation"], image["height"], image["width"], here)
 
 
-def _check_segmentation(segmentation: list | dict, height: int, width: int, where: str) -> None:
+def number_names(names: Iterable) -> dict[str, int]:
+    """A number for each name among ids, none of which is the number of another."""
+    numbers = [name for name in names if isinstance(name, int)]
+    first = max(numbers, default=0) + 1
+    return {name: first + index for index, name in enumerate(name for name in names if isinstance(name, str))}
+
+
+def flat_polygons(segmentation):
+    """Polygons whose points are pairs [[x, y], ...] as COCO has them, [x, y, ...]; anything else as it is."""
+    if not isinstance(segmentation, list):
+        return segmentation
+    return [[side for point in part for side in point] if _is_pairs(part) else part for part in segmentation]
+
+
+def _is_pairs(part) -> bool:
+    return isinstance(part, list) and bool(part) and all(isinstance(xy, list) and len(xy) == 2 for xy in part)
+
+
+def check_segmentation(segmentation: list | dict, height: int, width: int, where: str) -> None:
+    """Raises ValueError that names `where` for what is no mask of an image of this size; pycocotools would crash."""
     if not segmentation:
         raise ValueError(f"{where}: its segmentation is empty.")
     for part in segmentation if isinstance(segmentation, list) else [segmentation]:
         if isinstance(part, dict):
             require(part, ("size", "counts"), f"{where}, its run lengths")
-            if list(part["size"]) != [height, width]:
-                raise ValueError(
-                    f"{where}: its mask is {list(part['size'])}, its image {[height, width]} (height, width)."
-                )
             try:
-                check_rle(part)
+                size = check_rle(part)["size"]
             except ValueError as error:
                 raise ValueError(f"{where}: {error}.") from error
+            if size != [height, width]:
+                raise ValueError(f"{where}: its mask is {size}, its image {[height, width]} (height, width).")
         elif not isinstance(part, list):
-            raise ValueError(f"{where}: a part of its segmentation is {part!r}, expected a polygon or run lengths.")
+            raise ValueError(f"{where}: its segmentation holds {shown(part)}, expected a polygon or run lengths.")
         elif len(part) < 6 or len(part) % 2:
             raise ValueError(f"{where}: a polygon of {len(part)} numbers; 3 points or more, x and y each, are needed.")
         else:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from .augment import flip_row
 from .row_draws import RowDraws
 from .run_lengths import check_rle
-from .schema import RleMask
+from .schema import RleMask, has_words
 
 SENTENCE_CHOICES = ("random", "first", "all")
 
@@ -32,8 +32,8 @@ class ReferringSegmentationCollator(RowDraws):
         image_index (N,), original_sizes (B, 2), labels (N, H, W) unless they are left out, and whatever else it makes.
 
     Raises:
-        ValueError: unknown `sentence`, a probability outside [0, 1], an empty batch, a row without sentences, or a mask
-            that is damaged or does not have its image's size.
+        ValueError: unknown `sentence`, a probability outside [0, 1], an empty batch, a row without sentences or with
+            one that has no words, or a mask that is damaged or does not have its image's size.
     """
 
     def __init__(
@@ -84,4 +84,7 @@ class ReferringSegmentationCollator(RowDraws):
             sentences = sentences[:1]
         elif self.sentence == "random":
             sentences = [sentences[int(sentence_draw * len(sentences))]]
+        for sentence in sentences:
+            if not has_words(sentence["sent"]):
+                raise ValueError(f"Row {name}: its sentence {sentence['sent']!r} has no words: filter it out.")
         return row | {"sentences": sentences, "mask": RleMask(row["mask"])}

@@ -6,7 +6,8 @@ A ref refers to one annotation, several (the mask is their union) or none: `ann_
 from pathlib import Path
 
 from .image_sources import find_image_folder
-from .refer import OFFICIAL_IMAGES, ReferFolder, find_refs_file
+from .official_files import shown
+from .refer import OFFICIAL_IMAGES, SENTENCE_FIELDS, ReferFolder, find_refs_file, worded
 from .schema import union_masks
 
 NO_TARGET = -1
@@ -38,7 +39,7 @@ class GRefFolder(ReferFolder):
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
         ann_ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
         if not all(isinstance(ann_id, int) for ann_id in ann_ids):
-            raise ValueError(f"{where}: ann_id is {ref['ann_id']!r}, expected numbers.")
+            raise ValueError(f"{where}: ann_id is {shown(ref['ann_id'])}, expected numbers.")
         if not ann_ids or (NO_TARGET in ann_ids and ann_ids != [NO_TARGET]):
             raise ValueError(f"{where}: ann_id is {ann_ids}; no target is written as [{NO_TARGET}].")
         if len(set(ann_ids)) < len(ann_ids):
@@ -57,7 +58,7 @@ class GRefFolder(ReferFolder):
             "category": categories.pop() if len(categories) == 1 else "",
             "boxes": [self.coco.box(ann_id) for ann_id in ann_ids],
             "mask": union_masks(masks, record["height"], record["width"]),
-            "sentences": [{key: s[key] for key in ("sent_id", "sent", "tokens")} for s in ref["sentences"]],
+            "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in worded(ref["sentences"])],
             "split": ref["split"],
             "source": self.source,
             "instance_masks": masks,

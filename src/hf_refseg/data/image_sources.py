@@ -5,7 +5,7 @@ Annotations and pixels are separate, because many rows share a picture; each pic
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
@@ -13,6 +13,7 @@ from ..processing.images import load_image
 
 # The COCO id in the file names of the 2014 and 2017 releases, where a picture has the same id.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
+DRIVE = re.compile("[A-Za-z]:")
 # The folders of Visual Genome's two archives.
 SUBFOLDERS = ("VG_100K", "VG_100K_2")
 
@@ -21,11 +22,17 @@ class ImageFolder:
     """Pictures in a folder, found by the `file_name` of a row.
 
     A COCO picture is also found under its 2017 name, without "COCO_train2014_", and a picture of Visual Genome in the
-    folders VG_100K and VG_100K_2 of the two archives.
+    folders VG_100K and VG_100K_2 of the two archives. Where `file_name` is a path, of this folder's parent or of
+    another computer, the picture is found by its last part too.
+
+    Attributes:
+        resize: whether a picture of another size than annotated is resized instead of being refused.
 
     Raises:
         FileNotFoundError: no such folder.
     """
+
+    resize = False
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -41,10 +48,12 @@ class ImageFolder:
         Raises:
             FileNotFoundError: there is no file with one of its names.
         """
-        names = [row["file_name"]]
-        if number := COCO_NAME.fullmatch(row["file_name"]):
+        path = PurePosixPath(row["file_name"].replace("\\", "/"))
+        inside = not (path.is_absolute() or ".." in path.parts or DRIVE.match(str(path)))
+        names = [str(path), path.name] if inside else [path.name]
+        if number := COCO_NAME.fullmatch(path.name):
             names += [f"{number[1]}.jpg", f"COCO_train2014_{number[1]}.jpg"]
-        names += [f"{subfolder}/{row['file_name']}" for subfolder in SUBFOLDERS]
+        names += [f"{subfolder}/{path.name}" for subfolder in SUBFOLDERS]
         for name in names:
             if (self.folder / name).is_file():
                 return self.folder / name
@@ -65,7 +74,7 @@ class ImageFolder:
             FileNotFoundError, ValueError: it is missing, can't be read, or does not have the annotated size.
         """
         file = self.find(row)
-        return annotated_picture(file, row, str(file))
+        return annotated_picture(file, row, str(file), self.resize)
 
 
 class ImageTable:
@@ -74,7 +83,12 @@ class ImageTable:
     Args:
         table: rows of image_id and image, as `datasets.load_dataset(folder, "images", split="all")` gives them.
         name: the folder it came from, for error messages.
+
+    Attributes:
+        resize: whether a picture of another size than annotated is resized instead of being refused.
     """
+
+    resize = False
 
     def __init__(self, table, name: str):
         from datasets import Image as ImageFeature
@@ -97,7 +111,8 @@ class ImageTable:
             raise FileNotFoundError(
                 f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
             )
-        return annotated_picture(self.table[number]["image"], row, f"{self.name}, image_id {row['image_id']}")
+        where = f"{self.name}, image_id {row['image_id']}"
+        return annotated_picture(self.table[number]["image"], row, where, self.resize)
 
 
 def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[str]) -> ImageFolder:
@@ -113,7 +128,7 @@ def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[
     raise FileNotFoundError(f"No folder of pictures at {[str(folder) for folder in tried]}; give it with images=.")
 
 
-def annotated_picture(source: Path | bytes | dict, row: dict, name: str) -> Image.Image:
+def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize: bool = False) -> Image.Image:
     """A row's picture in RGB, in the orientation that its masks are drawn in.
 
     Masks fit the pixels as they are stored, whatever orientation the file gives. A picture was annotated upright only
@@ -122,6 +137,7 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str) -> Imag
     Args:
         source: what [`load_image`] reads.
         name: for error messages.
+        resize: make it the annotated size.
 
     Raises:
         ValueError: it can't be read, or does not have the annotated size.
@@ -130,9 +146,11 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str) -> Imag
     picture = load_image(source, name, upright=False)
     if picture.size != size and picture.size[::-1] == size:
         picture = load_image(source, name)
+    if picture.size != size and resize:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
     if picture.size != size:
         raise ValueError(
             f"{name} is {picture.size}, its annotations are for {size} (W, H): masks would not fit; use the original "
-            "picture, not a resized copy."
+            "picture, not a resized copy, or load the data set with resize_pictures=True or skip_unreadable=True."
         )
     return picture

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from .coco_instances import CocoInstances, segmentation_rle
 from .image_sources import ImageFolder, find_image_folder
-from .official_files import by_id, read_json, read_pickled_list, require
-from .rows import FileRows
+from .official_files import as_id, by_id, read_json, read_pickled_list, require, shown
+from .rows import Counts, FileRows
+from .schema import has_words
 from .splits import spellings
 
 __all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
@@ -79,18 +80,14 @@ class ReferFolder(FileRows):
         self.coco = CocoInstances(instances_file)
         for number, ref in enumerate(refs):
             require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
+            if not isinstance(ref["ref_id"], (int, float, str)):
+                raise ValueError(f"{refs_file}, ref number {number}: its ref_id is {shown(ref['ref_id'])}.")
         by_id(refs, f"{refs_file}, refs", "ref_id")
         for ref in refs:
             self._check(ref)
         self.splits = dict(Counter(ref["split"] for ref in refs))
         partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
         self.source = refs_file.parent.name + (f"/{partition[1]}" if partition else "")
-        sentences = [sentence for ref in refs for sentence in ref["sentences"]]
-        # The REFER API keeps only the last sentence with an id; rows keep every sentence.
-        repeated = len(sentences) - len({sentence["sent_id"] for sentence in sentences})
-        wordless = sum(not sentence["sent"].strip() for sentence in sentences)
-        oddities = {"sentences whose sent_id was used before": repeated, "sentences without a word": wordless}
-        self.notes = {what: number for what, number in oddities.items() if number}
         self._all_refs = refs
         self._choose(split)
 
@@ -103,9 +100,28 @@ class ReferFolder(FileRows):
         for name in [None] if split is None else spellings(split):
             refs = [ref for ref in self._all_refs if name is None or _in_split(ref["split"], name)]
             if refs:
-                self.split, self.refs = name, refs
+                self.split, self._listed_refs = name, refs
+                self.refs = [ref for ref in refs if worded(ref["sentences"])]
+                self.notes = self._note()
                 return
         raise ValueError(f"{self.refs_file} has no split {split!r}; it has {self.splits}.")
+
+    def _note(self) -> dict[str, int]:
+        """What is odd in the split, and what its rows leave out of it."""
+        sentences = [sentence for ref in self._listed_refs for sentence in ref["sentences"]]
+        oddities = {
+            # The REFER API keeps the last sentence of an id in its table; rows keep every sentence.
+            "sentences whose sent_id was used before": len(sentences) - len({s["sent_id"] for s in sentences}),
+            "sentences without a word, left out": len(sentences) - len(worded(sentences)),
+            # gRefCOCO's official file has such refs, which its authors' API passes over.
+            "refs without a sentence, left out": len(self._listed_refs) - len(self.refs),
+        }
+        return {what: number for what, number in oddities.items() if number}
+
+    def counts(self) -> Counts:
+        """Of the official file, with what the rows leave out."""
+        images = {ref["image_id"] for ref in self._listed_refs}
+        return Counts(len(images), len(self._listed_refs), sum(len(ref["sentences"]) for ref in self._listed_refs))
 
     @property
     def images(self) -> dict[int, dict]:
@@ -122,24 +138,30 @@ class ReferFolder(FileRows):
 
     def _check(self, ref: dict) -> None:
         where = f"{self.refs_file}, ref_id {ref['ref_id']}"
+        ref["image_id"] = self.coco.image_number(ref["image_id"])
         if not isinstance(ref["split"], str) or not isinstance(ref["image_id"], int):
             raise ValueError(
-                f"{where}: its split is {ref['split']!r}, its image_id {ref['image_id']!r}, expected a name and a "
-                "number."
+                f"{where}: its split is {shown(ref['split'])}, its image_id {shown(ref['image_id'])}, expected a "
+                "name and an image of instances.json."
             )
-        if not ref["sentences"]:
-            raise ValueError(f"{where} has no sentences: leave it out.")
+        if not isinstance(ref["sentences"], list):
+            raise ValueError(f"{where}: its sentences are {shown(ref['sentences'])}, expected a list.")
         for sentence in ref["sentences"]:
             require(sentence, SENTENCE_FIELDS, f"{where}, a sentence")
-            if not isinstance(sentence["sent"], str) or not isinstance(sentence["tokens"], list):
+            sentence["sent_id"] = as_id(sentence["sent_id"])
+            tokens = sentence["tokens"]
+            texts = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+            if not texts or not isinstance(sentence["sent"], str) or not isinstance(sentence["sent_id"], int):
                 raise ValueError(
-                    f"{where}, sent_id {sentence['sent_id']}: sent is {sentence['sent']!r}, tokens are "
-                    f"{sentence['tokens']!r}; expected the expression and the list of its words."
+                    f"{where}, sent_id {shown(sentence['sent_id'])}: sent is {shown(sentence['sent'])}, tokens "
+                    f"are {shown(tokens)}; expected a number, the expression and the list of its words."
                 )
         self.coco.check_image(ref["image_id"], where)
+        ann_ids = ref["ann_id"]
+        ref["ann_id"] = [as_id(ann_id) for ann_id in ann_ids] if isinstance(ann_ids, list) else as_id(ann_ids)
         for ann_id in self.ann_ids(ref):
             if not isinstance(ann_id, int):
-                raise ValueError(f"{where}: its annotation is {ann_id!r}, expected a number.")
+                raise ValueError(f"{where}: its annotation is {shown(ann_id)}, expected a number.")
             self.coco.check_annotation(ann_id, ref["image_id"], where)
 
     def ann_ids(self, ref: dict) -> list[int]:
@@ -158,7 +180,7 @@ class ReferFolder(FileRows):
         return (ref["image_id"] for ref in self.refs)
 
     def sentences_of(self, index: int) -> list[str]:
-        return [sentence["sent"] for sentence in self.refs[index]["sentences"]]
+        return [sentence["sent"] for sentence in worded(self.refs[index]["sentences"])]
 
     def image_record(self, index: int) -> dict:
         # In the official files a ref's own file_name ends in "_<n>"; only instances.json has the picture's name.
@@ -177,10 +199,14 @@ class ReferFolder(FileRows):
             "category": self.coco.category(ann_ids[0]),
             "boxes": [self.coco.box(ann_ids[0])],
             "mask": self.coco.mask(ann_ids[0]),
-            "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in ref["sentences"]],
+            "sentences": [{key: s[key] for key in SENTENCE_FIELDS} for s in worded(ref["sentences"])],
             "split": ref["split"],
             "source": self.source,
         }
+
+
+def worded(sentences: list[dict]) -> list[dict]:
+    return [sentence for sentence in sentences if has_words(sentence["sent"])]
 
 
 def _in_split(ref_split: str, split: str) -> bool:

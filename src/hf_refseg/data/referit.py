@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from .image_sources import ImageFolder, find_image_folder
-from .official_files import check_numbers, read_json
+from .matlab_files import read_matrix
+from .official_files import check_numbers, read_json, shown
 from .rows import FileRows
-from .schema import encode_mask
+from .schema import encode_mask, has_words
 from .splits import find_split
 
 SPLITS = ("train", "val", "test")
@@ -65,6 +66,12 @@ class ReferItFolder(FileRows):
         self.boxes = read_json(self._file("referit_bbox.json"), dict, keys_are_ids=True)
         self.sizes = read_json(self._file("referit_imsize.json"), dict, keys_are_ids=True)
         self.crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
+        for image, regions in self.crops.items():
+            if not isinstance(regions, list) or not all(isinstance(region, str) for region in regions):
+                raise ValueError(
+                    f"{self._file('referit_imcrop.json')}, {image!r}: its regions are {shown(regions)}, expected a "
+                    "list of names."
+                )
         self._choose(split)
 
     def of_split(self, split: str | None) -> "ReferItFolder":
@@ -74,7 +81,7 @@ class ReferItFolder(FileRows):
 
     def _choose(self, split: str | None) -> None:
         split = None if split is None else find_split(split, (*SPLITS, "trainval"), "ReferIt")
-        self.split, self.regions = split, []  # of (split, region, expressions)
+        self.split, self.regions, self._wordless = split, [], 0  # of (split, region, expressions)
         self.file = self._file(f"referit_query_{'train' if split in (None, 'trainval') else split}.json")
         listed: set[str] = set()
         for part in {None: SPLITS, "trainval": SPLITS[:2]}.get(split, (split,)):
@@ -83,7 +90,11 @@ class ReferItFolder(FileRows):
         if len(kept) < len(self.regions):
             raise ValueError(f"{self.path}: a region is in two splits; take the three query files from one release.")
         silent = sum(region not in kept for image in listed for region in self.crops.get(f"{image}.jpg", ()))
-        self.notes = {"regions without an expression, left out": silent} if silent else {}
+        oddities = {
+            "regions without an expression, left out": silent,
+            "expressions without a word, left out": self._wordless,
+        }
+        self.notes = {what: number for what, number in oddities.items() if number}
 
     def _read_split(self, split: str) -> set[str]:
         """Appends the regions of a split; returns its images, including those without expressions."""
@@ -99,10 +110,11 @@ class ReferItFolder(FileRows):
             check_numbers(self.boxes[region], 4, f"{where}, its box in referit_bbox.json")
             check_numbers(self.sizes[image], 2, f"{where}, the size of {image} in referit_imsize.json")
             if not isinstance(expressions, list) or not expressions or not all(isinstance(e, str) for e in expressions):
-                raise ValueError(f"{where} has {expressions!r}, expected a list of expressions.")
-            if not all(expression.strip() for expression in expressions):
-                raise ValueError(f"{where} has an empty expression among {expressions}.")
-            self.regions.append((split, region, expressions))
+                raise ValueError(f"{where} has {shown(expressions)}, expected a list of expressions.")
+            worded = [expression for expression in expressions if has_words(expression)]
+            self._wordless += len(expressions) - len(worded)
+            if worded:
+                self.regions.append((split, region, worded))
         images = {region.split("_")[0] for region in queries}
         listing = self._find(f"referit_{split}_imlist.txt")
         if listing is None:
@@ -181,17 +193,8 @@ class ReferItFolder(FileRows):
         return [float(x0), float(y0), float(x1 + 1), float(y1 + 1)]
 
     def _mask(self, region: str, height: int, width: int) -> np.ndarray:
-        from scipy.io import loadmat
-
         file = self._file(f"mask/{region}.mat")
-        try:
-            content = loadmat(file, variable_names=["segimg_t"])
-        # scipy raises many kinds of errors for a damaged file.
-        except Exception as error:
-            raise ValueError(f"{file} can't be read as a MATLAB file: {error}. Unpack it again.") from error
-        if "segimg_t" not in content:
-            raise ValueError(f"{file} has no segimg_t, so it is not a mask of ReferIt.")
-        mask = content["segimg_t"] == 0
+        mask = read_matrix(file, "segimg_t") == 0
         if mask.shape != (height, width):
             raise ValueError(f"{file}: its mask is {mask.shape}, its image {(height, width)} (height, width).")
         return mask

@@ -1,8 +1,9 @@
 """The one protocol of all data sets: sequences of rows of `hf_refseg.data.schema`, read when they are asked for."""
 
 import copy
+import logging
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from .image_sources import ImageFolder, ImageTable
+from .run_lengths import check_rle
 from .schema import REQUIRED_FIELDS, RleMask
 
+logger = logging.getLogger(__name__)
+
+SHOWN = 5  # rows that are left out are named up to this number
 RECORD_FIELDS = ("image_id", "file_name", "height", "width", "coco_id")
 
 
@@ -139,6 +144,41 @@ class ReferringRows(Sequence):
             raise ValueError(f"take({count}): give a number of rows, 0 or more")
         return self.select(range(min(count, len(self))))
 
+    def readable(self) -> "ReferringRows":
+        """The rows whose picture and mask can be read, or these rows where all can. Reads every picture once.
+
+        The others are logged, and counted in `notes`.
+
+        Raises:
+            ValueError: no row can be read.
+        """
+        kept, left_out, tried = [], {}, {}
+        for index, image_id in enumerate(tqdm(self.image_ids(), "readable rows", total=len(self), leave=False)):
+            if image_id not in tried:
+                tried[image_id] = _error_of(self.picture, index) if self.with_pictures else None
+            error = tried[image_id] or _error_of(lambda number: check_rle(self.row(number)["mask"]), index)
+            if error is None:
+                kept.append(index)
+            else:
+                left_out[index] = error
+        if not left_out:
+            return self
+        for index, error in list(left_out.items())[:SHOWN]:
+            logger.warning("row %d of %s %s is left out: %s", index, self.source, self.split, error)
+        if not kept:
+            raise ValueError(f"no row of {self.source} {self.split} can be read; the last one: {error}")
+        rows = self._select(kept)
+        rows.notes = {**self.notes, "rows whose picture or mask cannot be read, left out": len(left_out)}
+        return rows
+
+    def with_resized_pictures(self) -> "ReferringRows":
+        """The same rows, whose pictures are resized to the annotated size where they have another.
+
+        Raises:
+            ValueError: the pictures are not read from files.
+        """
+        raise ValueError(f"{self.source} does not read its pictures from files: leave out resize_pictures")
+
     def without_pictures(self) -> "ReferringRows":
         """The same rows without the field `image`: fast, and possible where there are no pictures."""
         rows = copy.copy(self)
@@ -218,6 +258,13 @@ class FileRows(ReferringRows):
 
     def picture(self, index: int) -> Image.Image:
         return self.pictures.open(self.image_record(index))
+
+    def with_resized_pictures(self) -> "FileRows":
+        rows = copy.copy(self)
+        if rows.pictures is not None:
+            rows.pictures = copy.copy(rows.pictures)
+            rows.pictures.resize = True
+        return rows
 
     def of_split(self, split: str | None) -> "FileRows":
         """The rows of another split of the same files, None for all; what has been read is not read again."""
@@ -332,6 +379,15 @@ class HeldRows(ReferringRows):
 
     def vocabulary_texts(self) -> Iterator[str]:
         return self.sentences() if self.origin is None else self.origin.vocabulary_texts()
+
+
+def _error_of(call: Callable[[int], object], index: int) -> Exception | None:
+    """What keeps a row from being read."""
+    try:
+        call(index)
+    except (ValueError, OSError) as error:
+        return error
+    return None
 
 
 class RowsByImage(Sequence):

@@ -45,6 +45,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .run_lengths import check_rle
+
 REQUIRED_FIELDS = (
     *("image_id", "file_name", "height", "width", "ref_id", "ann_ids", "category", "boxes", "mask", "sentences"),
     *("split", "source"),
@@ -123,6 +125,14 @@ def row_features(optional: Sequence[str] = ()):
     return Features(core | {name: extra[name] for name in known if name in optional})
 
 
+def has_words(sentence: str) -> bool:
+    """Whether anything is left of an expression that the originals split into words; of "" and "." nothing is.
+
+    Such a sentence refers to nothing, and no model can answer it: readers leave it out and count it.
+    """
+    return sentence.strip() not in ("", ".")
+
+
 def encode_mask(mask: np.ndarray) -> dict:
     """(H, W) bool, or integers in {0, 1}, to a COCO RLE whose counts are a str (JSON and Parquet take no bytes).
 
@@ -138,8 +148,8 @@ def encode_mask(mask: np.ndarray) -> dict:
 
 
 def decode_mask(rle: dict) -> np.ndarray:
-    """COCO RLE to an (H, W) bool array."""
-    return coco_mask.decode(_bytes_rle(rle)).astype(bool)
+    """COCO RLE to an (H, W) bool array; raises ValueError for a damaged one."""
+    return coco_mask.decode(check_rle(rle)).astype(bool)
 
 
 def union_masks(rles: Sequence[dict], height: int, width: int) -> dict:

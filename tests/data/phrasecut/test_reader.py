@@ -63,7 +63,6 @@ def test_a_relation_of_one_word(raw):
         ({"image_id": 9}, "task 2003__501: its image 9 is not in image_data_split.json"),
         ({"image_id": 2001}, "task 2003__501: its image 2001 is of split 'train'"),
         ({"Polygons": []}, "task 2003__501 has 0 lists of polygons for 1 boxes"),
-        ({"phrase": " "}, "task 2003__501 has an empty phrase"),
         ({"task_id": "2003__501_502"}, "task 2003__501_502 is there twice"),
         ({"phrase": None}, "task 2003__501: its phrase is 'None', expected str"),
         ({"image_id": [1]}, "task 2003__501: its image_id is .*, expected int"),
@@ -121,3 +120,11 @@ def test_companions(raw):
     (raw / "skip.json").write_text('[{"task_id": "1__2"}]')
     with pytest.raises(ValueError, match="skip.json, task 1__2: neither reason nor skip_reason"):
         list(read_skipped(raw))
+
+
+def test_phrases_without_a_word_are_left_out(raw):
+    expected = [row["task_id"] for row in load_phrasecut(raw, "val", images=False)]
+    change(raw, "refer_val.json", phrase=" ")
+    rows = load_phrasecut(raw, "val", images=False)
+    assert [row["task_id"] for row in rows] == expected[1:]
+    assert rows.notes["phrases without a word, left out"] == 1
