@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from datasets.distributed import split_dataset_by_node
 from official_copies import LEFT, box_mask, write_grefcoco, write_refclef, write_refer, write_referit
+from photo_folder import ref, write_folder
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -233,3 +234,28 @@ def test_options_of_published_names(built):
     assert len(load("refcoco_unc", "val", root=built["raw"], partition="unc", images=False)) == 4
     stored = {"root": built["refcoco"].parent, "streaming": True, "shuffle_buffer": 3}
     assert len(list(load("refcoco_unc", "val", **stored))) == 4
+
+
+def test_pictures_that_do_not_fit_and_damaged_ones(tmp_path, caplog):
+    """RRSIS-D has pictures of 801 x 800 whose annotations say 800 x 800."""
+    folder = write_folder(tmp_path, "mine", [1, 2, 3], [ref(number, "val") for number in (1, 2, 3)])
+    wider, cut = folder / "images" / "2.png", folder / "images" / "3.png"
+    Image.open(wider).resize((201, 120)).save(wider)
+    cut.write_bytes(cut.read_bytes()[:100])
+    with pytest.raises(
+        ValueError, match=r"2.png is \(201, 120\), its annotations are for \(200, 120\).*resize_pictures"
+    ):
+        load(folder, "val")[1]
+    rows = load(folder, "val", skip_unreadable=True)
+    assert [row["image_id"] for row in rows] == [1]
+    assert rows.notes == {"rows whose picture or mask cannot be read, left out": 2}
+    assert "row 2 of mine val is left out" in caplog.text and "3.png is damaged" in caplog.text
+    rows = load(folder, "val", skip_unreadable=True, resize_pictures=True)
+    assert [row["image"].size for row in rows] == [(200, 120)] * 2
+    assert len(load(folder, "val", skip_unreadable=True, num_samples=1)) == 1
+    for number in (1, 2):
+        (folder / "images" / f"{number}.png").unlink()
+    with pytest.raises(ValueError, match="no row of mine val can be read; the last one: .*3.png"):
+        load(folder, "val", skip_unreadable=True)
+    with pytest.raises(ValueError, match="a stream is read row by row"):
+        load("refshapes", "val", streaming=True, skip_unreadable=True)

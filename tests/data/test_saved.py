@@ -86,3 +86,12 @@ def test_rows_of_another_schema_are_refused(saved, tmp_path):
         load(str(tmp_path / "bare"), "val")
     with pytest.raises(ValueError, match="neither a folder nor one of"):
         load("refcoco", "val")
+
+
+def test_sentences_without_words_are_found_when_the_folder_is_opened(saved, tmp_path):
+    def silence(row, number):
+        return {"sentences": [*row["sentences"], {"sent_id": 5, "sent": " .", "tokens": []}] if number == 2 else []}
+
+    saved.map(silence, with_indices=True).save_to_disk(tmp_path / "silent")
+    with pytest.raises(ValueError, match="silent, row 2 has a sentence without words"):
+        load(tmp_path / "silent", saved[0]["split"])

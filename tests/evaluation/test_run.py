@@ -13,6 +13,7 @@ import time
 
 import pytest
 import torch
+from photo_folder import ref, write_folder
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg import cli
@@ -216,7 +217,7 @@ def test_rows_that_cannot_be_evaluated_are_named(evaluation, monkeypatch):
     assert run(evaluation(batch_size=1))["counts"]["rows"] == 2  # words no vocabulary has are words all the same
     shutil.rmtree(evaluation().output)
     rows[1] = {**good, "sentences": [{"sent_id": 5, "sent": "  ", "tokens": []}]}
-    with pytest.raises(ValueError, match="can't evaluate refshapes/refcoco val ref_id=1: expression 0 has no words"):
+    with pytest.raises(ValueError, match="can't evaluate refshapes/refcoco val ref_id=1: .* has no words"):
         run(evaluation(batch_size=1))
     rows[1] = {**good, "mask": {**good["mask"], "counts": good["mask"]["counts"][:-1]}}
     with pytest.raises(ValueError, match="can't evaluate refshapes/refcoco val ref_id=1: .*damaged or cut off"):
@@ -227,3 +228,17 @@ def test_rows_that_cannot_be_evaluated_are_named(evaluation, monkeypatch):
     rows[1] = {**good, "sentences": []}
     with pytest.raises(ValueError, match="ref_id=1: .*has no sentences"):
         run(evaluation(batch_size=1))
+
+
+def test_what_was_left_out_or_not_read_is_in_the_results(evaluation, tmp_path, caplog):
+    long = ref(1, "val")
+    long["sentences"][0]["sent"] = " ".join(["red circle"] * 11)
+    folder = write_folder(tmp_path, "mine", [1, 2], [long, ref(2, "val")])
+    (folder / "images" / "2.png").write_bytes(b"no picture")
+    fields = {"dataset": str(folder), "limit": None, "skip_unreadable": True}
+    results = run(evaluation(**fields))
+    assert results["notes"] == {"rows whose picture or mask cannot be read, left out": 1}
+    assert results["counts"]["rows"] == results["counts"]["cut_off"] == 1
+    assert "1 of 1 expressions are longer than the model reads" in caplog.text
+    assert read_results(tmp_path / "results")["skip_unreadable"]
+    assert "--skip-unreadable" in shlex.split(read_eval_results(tmp_path / "results")["command"])

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import yaml
 
+from .foreign import open_table
 from .image_sources import ImageFolder, ImageTable
+from .schema import REQUIRED_FIELDS
 from .splits import find_split
-from .stored import DatasetRows
+from .stored import DatasetRows, check_columns
 
 PICTURES = "images"
 
@@ -57,9 +59,13 @@ def open_built(
         raise ValueError("shuffle_buffer is for streaming=True; a sampler shuffles map-style rows.")
     known = configurations(place) if isinstance(place, Path) else remote_configurations(place)
     name = name or _configuration(place, [name for name in known if name != PICTURES], partition)
-    pictures = None if images is False else _pictures(place, known, images)
     wanted = _files_of(split, known[name], f"{place}, {name}")
     table = _read(place, name, wanted, known, streaming)
+    if streaming and table.column_names is not None:
+        check_columns(table, str(place), REQUIRED_FIELDS)
+    elif not streaming and not set(REQUIRED_FIELDS) <= set(table.column_names):  # somebody else's
+        return open_table(table, str(place), split, images)
+    pictures = None if images is False else _pictures(place, known, images)
     if not streaming:
         return DatasetRows(table, pictures, str(place))
     return _stream(table, pictures, shuffle_buffer)

@@ -11,6 +11,7 @@ from .catalogue import DATASETS, READERS, PublishedDataset, official_layout
 from .coco_images import load_coco_images
 from .rows import ReferringRows
 from .saved import is_saved, open_saved
+from .triples import METADATA, load_triples
 
 ROOT_VARIABLE = "HF_REFSEG_DATA"
 # What the official files of a layout can be asked for, beside the split.
@@ -38,6 +39,8 @@ def load(
     streaming: bool = False,
     shuffle_buffer: int = 0,
     num_samples: int | None = None,
+    skip_unreadable: bool = False,
+    resize_pictures: bool = False,
     **shapes_options,
 ) -> ReferringRows:
     """Rows of one split of a data set, whose pictures and masks are decoded when they are asked for.
@@ -52,7 +55,8 @@ def load(
             "refshapes" or "refshapes/DIALECT", drawn from a seed;
             a folder that `dataset_scripts/build_*.py` built;
             a folder of official files: RefCOCO's layout, or COCO's (`instances_SPLIT.json`) without any refs;
-            a folder that `datasets` wrote with rows of the schema;
+            a folder of pictures and masks with a `metadata.jsonl`, see `hf_refseg.data.triples`;
+            a folder that `datasets` wrote with rows of the schema, or in the layout of lmms-lab's or jxu124's RefCOCO;
             a repository of the Hub, "user/name", with a built folder.
         split: "train", "val" or "validation" (they mean the same everywhere), "testA", ...; for PhraseCut also
             "val_miniv", the published val set, once built.
@@ -66,6 +70,10 @@ def load(
         shuffle_buffer: of a built data set's stream: shuffle its shards, and its rows in a buffer of this many, before
             pictures are opened; `set_epoch` of the stream shuffles anew.
         num_samples: only the first rows, at most this many; of RefShapes, exactly this many.
+        skip_unreadable: read every picture and mask now, and leave out the rows whose cannot be read; `rows.notes` says
+            how many. Otherwise reading such a row is an error.
+        resize_pictures: make pictures that have another size than annotated the annotated size, which is an error
+            otherwise: their masks do not fit. For data sets some of whose pictures are a pixel off.
         shapes_options: of RefShapes: dialect, size, seed, expression_types, refs_per_scene, category_shares.
 
     Raises:
@@ -90,7 +98,11 @@ def load(
             + (" Build official files with dataset_scripts/ to stream them." if "streaming" in unread else "")
         )
     rows = source.open(split, **options)
-    return rows if count is None else rows.take(count)
+    if streaming and (skip_unreadable or resize_pictures):
+        raise ValueError("a stream is read row by row: skip_unreadable and resize_pictures need rows with an index")
+    rows = rows.with_resized_pictures() if resize_pictures else rows
+    rows = rows if count is None else rows.take(count)
+    return rows.readable() if skip_unreadable else rows
 
 
 @dataclass(frozen=True)
@@ -187,10 +199,12 @@ def _in_folder(folder: Path) -> Source:
     if layout is not None:
         what = f"{folder}, which holds official files ({layout}),"
         return Source(what, OPTIONS_OF_LAYOUT[layout], partial(READERS[layout], folder))
+    if (folder / METADATA).is_file():
+        return Source(f"{folder}, a folder of pictures and masks,", (), partial(load_triples, folder))
     if is_saved(folder):
         return Source(f"{folder}, a folder of datasets,", ("images",), partial(open_saved, folder))
     raise ValueError(
         f"{folder} is neither a built data set (no README.md that lists configurations) nor a folder of official files "
-        "(refs*.p or refs.json, grefs*.json, referit_query_*.json, refer_*.json, instances*.json), nor one that "
-        "datasets wrote (state.json, dataset_dict.json, *.parquet)."
+        "(refs*.p or refs.json, grefs*.json, referit_query_*.json, refer_*.json, instances*.json), nor one of pictures "
+        f"and masks ({METADATA}), nor one that datasets wrote (state.json, dataset_dict.json, *.parquet)."
     )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from .schema import REQUIRED_FIELDS
+from .foreign import open_table
+from .rows import ReferringRows
 from .splits import find_split, spellings
-from .stored import DatasetRows, check_columns
 
 
 def is_saved(folder: Path) -> bool:
@@ -13,24 +13,19 @@ def is_saved(folder: Path) -> bool:
     return any((folder / mark).is_file() for mark in marks) or any(folder.rglob("*.parquet"))
 
 
-def open_saved(folder: Path, split: str, images: bool | None = None) -> DatasetRows:
+def open_saved(folder: Path, split: str, images: str | Path | bool | None = None) -> ReferringRows:
     """Rows of one split of such a folder, which holds its own pictures.
 
     Args:
         folder: written by `Dataset.save_to_disk` (then the field `split` of its rows counts), by
             `DatasetDict.save_to_disk`, or with Parquet files that are named after splits as `datasets` has it.
         split: its name.
-        images: False for rows without pictures.
+        images: folder of the pictures, where the files hold none; False for rows without pictures.
 
     Raises:
         ValueError: an unknown split; columns of the schema are missing; a folder of pictures was given.
     """
-    if images not in (None, False):
-        raise ValueError(f"{folder} holds its own pictures: images={images!r} would not be read; leave it out.")
-    table = _split_of(folder, split)
-    check_columns(table, str(folder), REQUIRED_FIELDS if images is False else ("image", *REQUIRED_FIELDS))
-    rows = DatasetRows(table, name=str(folder))
-    return rows.without_pictures() if images is False else rows
+    return open_table(_split_of(folder, split), str(folder), split, images)
 
 
 def _split_of(folder: Path, split: str):

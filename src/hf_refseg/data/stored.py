@@ -8,7 +8,7 @@ from PIL import Image
 
 from .image_sources import ImageFolder, ImageTable, annotated_picture
 from .rows import RECORD_FIELDS, Counts, ReferringRows
-from .schema import REQUIRED_FIELDS
+from .schema import REQUIRED_FIELDS, has_words
 
 
 class DatasetRows(ReferringRows):
@@ -20,8 +20,13 @@ class DatasetRows(ReferringRows):
         name: what to call the data set in errors.
 
     Raises:
-        ValueError: the table has no rows, or lacks columns of the schema.
+        ValueError: the table has no rows, lacks columns of the schema, or has a sentence without words.
+
+    Attributes:
+        resize: whether a picture of another size than annotated is resized instead of being refused.
     """
+
+    resize = False
 
     def __init__(self, dataset, pictures: ImageFolder | ImageTable | None = None, name: str = "the data set"):
         from datasets import Image as ImageFeature
@@ -37,6 +42,7 @@ class DatasetRows(ReferringRows):
         self.images = files if pictures is None else None
         self.with_pictures = self.images is not None or pictures is not None
         self._use(self.whole)
+        check_sentences(self.whole, name)
         first = self.table[0]
         self.source, self.split = first["source"], first["split"]
 
@@ -56,7 +62,16 @@ class DatasetRows(ReferringRows):
         if self.images is None:
             return self.pictures.open(self.image_record(index))
         record = self.image_record(index)
-        return annotated_picture(self.images[index]["image"], record, f"{self.name}, image_id {record['image_id']}")
+        where = f"{self.name}, image_id {record['image_id']}"
+        return annotated_picture(self.images[index]["image"], record, where, self.resize)
+
+    def with_resized_pictures(self) -> "DatasetRows":
+        rows = copy.copy(self)
+        rows.resize = True
+        if rows.pictures is not None:
+            rows.pictures = copy.copy(rows.pictures)
+            rows.pictures.resize = True
+        return rows
 
     def image_record(self, index: int) -> dict:
         return self.records[index]
@@ -101,11 +116,31 @@ class DatasetRows(ReferringRows):
         return rows
 
 
-def check_columns(dataset, name: str, columns: Sequence[str]) -> None:
-    """Raises ValueError naming the data set `name` and the columns that it lacks."""
+def check_columns(dataset, name: str, columns: Sequence[str], hint: str = "") -> None:
+    """Raises ValueError naming the data set `name`, the columns that it lacks and those that it has; `hint` ends it."""
     missing = [column for column in columns if column not in dataset.column_names]
     if missing:
-        raise ValueError(f"{name} has no columns {', '.join(missing)}; rows have all that hf_refseg.data.schema lists")
+        raise ValueError(
+            f"{name} has no columns {', '.join(missing)}; rows have all that hf_refseg.data.schema lists. Its columns "
+            f"are {', '.join(sorted(dataset.column_names))}{hint}"
+        )
+
+
+def check_sentences(table, name: str) -> None:
+    """Raises ValueError naming a row with a sentence that no model can answer. Looks for one in Arrow: of every row its
+    sentences alone."""
+    import pyarrow
+    import pyarrow.compute as arrow
+
+    nothing = pyarrow.array(["", "."])  # as `has_words` has it
+    for batch in table.select_columns("sentences").with_format("arrow").iter(10_000):
+        try:
+            texts = arrow.utf8_trim_whitespace(arrow.struct_field(arrow.list_flatten(batch["sentences"]), "sent"))
+        except pyarrow.ArrowException as error:
+            raise ValueError(f"{name}: its sentences are not those of hf_refseg.data.schema: {error}") from error
+        if arrow.any(arrow.is_in(texts, value_set=nothing)).as_py():
+            silent = (i for i, row in enumerate(table["sentences"]) if not all(has_words(one["sent"]) for one in row))
+            raise ValueError(f"{name}, row {next(silent)} has a sentence without words: filter such sentences out")
 
 
 def _categories_of_instances(table) -> set[str]:

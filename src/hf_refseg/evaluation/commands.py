@@ -47,6 +47,14 @@ def add_commands(commands) -> None:
         "--phrasecut-counts", metavar="FILE", help="PhraseCut's name_att_rel_count.json: report its 43 subsets too"
     )
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N rows")
+    evaluate.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="read all pictures first, and leave out the rows that cannot be read; results.json counts them",
+    )
+    evaluate.add_argument(
+        "--resize-pictures", action="store_true", help="resize pictures that have another size than annotated"
+    )
     evaluate.add_argument("--num-workers", type=int, default=0, help="processes that read photos (%(default)s)")
     evaluate.set_defaults(run=run_evaluate)
 

@@ -29,6 +29,8 @@ from .results import RESULTS_FILE, collect_samples, make_results, write_eval_res
 
 logger = logging.getLogger(__name__)
 
+ODD_PICTURES = ("skip_unreadable", "resize_pictures")  # what to do with them, as `load` takes it
+
 
 @dataclass
 class Evaluation:
@@ -45,6 +47,7 @@ class Evaluation:
         interpolation: `"clean"` or `"paper"`: the way back from the network's masks to the image's size.
         phrasecut_counts: PhraseCut's name_att_rel_count.json, for its 43 subsets.
         limit: only the first rows, at most this many.
+        skip_unreadable, resize_pictures: see `hf_refseg.data.load`; results.json tells what was left out.
         num_workers: processes that read rows while the model runs.
     """
 
@@ -62,6 +65,8 @@ class Evaluation:
     interpolation: str = "clean"
     phrasecut_counts: str | None = None
     limit: int | None = None
+    skip_unreadable: bool = False
+    resize_pictures: bool = False
     num_workers: int = 0
 
     def check(self) -> None:
@@ -82,7 +87,7 @@ class Evaluation:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != field.default and field.name not in ("output", "num_workers"):
-                words += [f"--{field.name.replace('_', '-')}", str(value)]
+                words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
         return shlex.join(words)
 
 
@@ -95,9 +100,8 @@ def run(evaluation: Evaluation) -> dict | None:
     evaluation.check()
     protocol = get_protocol(evaluation.protocol)
     subsets_of = _subsets(evaluation.phrasecut_counts)
-    place = {name: getattr(evaluation, name) for name in ("images", "partition", "root")}
-    rows = load(evaluation.dataset, evaluation.split, **place)
-    rows = rows if evaluation.limit is None else rows.take(evaluation.limit)
+    options = {name: getattr(evaluation, name) for name in ("images", "partition", "root", *ODD_PICTURES)}
+    rows = load(evaluation.dataset, evaluation.split, num_samples=evaluation.limit, **options)
     num_rows = len(rows)
     if not num_rows:
         raise ValueError(f"{evaluation.dataset} {evaluation.split} has no rows to evaluate")
@@ -145,6 +149,8 @@ def run(evaluation: Evaluation) -> dict | None:
         samples = collect_samples(finished)
         seconds = sum(batch["seconds"] for batch in finished.values())
         results = make_results(samples, protocol, settings, seconds)
+        results["counts"]["cut_off"] = sum(bool(processor.unread_words(sample["text"])) for sample in samples)
+        results["notes"] = dict(rows.notes)
         _warn(results, protocol)
         draw_contact_sheet(samples, rows, protocol).save(evaluation.output / CONTACT_SHEET_FILE)
         write_results(results, evaluation.output / RESULTS_FILE)
@@ -171,6 +177,7 @@ def _load(evaluation: Evaluation):
 def _settings(evaluation: Evaluation, num_rows: int, model: torch.nn.Module, device: torch.device) -> dict:
     """Everything that the numbers depend on, in one flat dict."""
     names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "interpolation")
+    names += ODD_PICTURES
     fingerprint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         fingerprint.update(name.encode())
@@ -232,6 +239,13 @@ def _subsets(path: str | None) -> Callable | None:
 
 
 def _warn(results: dict, protocol: Protocol) -> None:
+    for what, number in results["notes"].items():
+        logger.warning(f"{number} {what}")
+    if cut_off := results["counts"]["cut_off"]:
+        logger.warning(
+            f"{cut_off} of {results['counts']['expressions']} expressions are longer than the model reads: their last "
+            "words were left out"
+        )
     missed = results["counts"]["no_target"]
     if missed and not protocol.knows_no_target:
         logger.warning(

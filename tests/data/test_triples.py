@@ -1,0 +1,92 @@
+"""Pictures, masks and sentences without any of the official layouts."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_refseg.data import load, rows_from_triples
+
+MASK = np.zeros((20, 30), bool)
+MASK[5:10, 3:9] = True
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("photos", "masks"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (30, 20), (200, 30, 30)).save(tmp_path / "photos" / "1.jpg")
+    Image.fromarray(MASK.astype(np.uint8) * 255).save(tmp_path / "masks" / "left.png")
+    Image.fromarray(MASK[::-1]).save(tmp_path / "masks" / "right.png")
+    return tmp_path
+
+
+def line(**changes):
+    return {"file_name": "photos/1.jpg", "mask": "masks/left.png", "text": "the dog", **changes}
+
+
+def write(folder, *lines):
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8-sig")
+    return folder
+
+
+def test_a_folder_of_triples(folder):
+    write(folder, line(text=["the dog", "."]), line(mask="masks/right.png", split="val"), line(text=""))
+    rows = load(folder, "train")
+    assert rows.notes == {"sentences without a word, left out": 2, "masks without a sentence, left out": 1}
+    (row,) = rows
+    assert row["image"].size == (30, 20) and np.array_equal(row["mask"], MASK)
+    assert row["boxes"] == [[3.0, 5.0, 9.0, 10.0]] and [one["sent"] for one in row["sentences"]] == ["the dog"]
+    (other,) = load(folder, "validation")
+    assert np.array_equal(other["mask"], MASK[::-1]) and other["image_id"] == row["image_id"]
+    assert other["ref_id"] != row["ref_id"] and rows.counts() == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask": "masks/none.png"}, "metadata.jsonl, line 2: there is no file .*none.png"),
+        ({"text": 5}, "line 2: its text is 5, expected a sentence"),
+        ({"split": 5}, "line 2: its split is 5"),
+        ({"file_name": None}, "line 2: its file_name is None"),
+    ],
+)
+def test_lines_that_are_wrong_are_named(folder, changes, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load(write(folder, line(), line(**changes)), "train")
+
+
+def test_files_that_are_wrong_are_named(folder):
+    with pytest.raises(ValueError, match=r"line 1 lacks \['text'\]"):
+        load(write(folder, {"file_name": "photos/1.jpg", "mask": "masks/left.png"}), "train")
+    with pytest.raises(ValueError, match="has no split 'test'; it has .'train'"):
+        load(write(folder, line()), "test")
+    (folder / "metadata.jsonl").write_text("photos/1.jpg, masks/left.png")
+    with pytest.raises(ValueError, match="line 1 is not JSON"):
+        load(folder, "train")
+    write(folder, line())
+    Image.fromarray(np.arange(600, dtype=np.uint8).reshape(20, 30)).save(folder / "masks" / "left.png")
+    with pytest.raises(ValueError, match="left.png is no mask: it holds 0, 1, 2"):
+        load(folder, "train")[0]
+    Image.fromarray(MASK[:10]).save(folder / "masks" / "left.png")
+    with pytest.raises(ValueError, match="1.jpg is .30, 20., its annotations are for .30, 10."):
+        load(folder, "train")[0]
+    (folder / "masks" / "left.png").write_bytes(b"none")
+    with pytest.raises(ValueError, match="left.png can't be read as a mask"):
+        load(folder, "train")[0]
+
+
+def test_triples_in_memory():
+    image = Image.new("RGB", (30, 20))
+    rows = rows_from_triples([(image, MASK, "the dog"), (image, MASK * 255, ["the cat", "a cat"])], split="val")
+    assert [row["image_id"] for row in rows] == [0, 0] and rows.split == "val"
+    assert list(rows.sentences()) == ["the dog", "the cat", "a cat"] and np.array_equal(rows[1]["mask"], MASK)
+    for triple, message in (
+        ((image, MASK[:10], "a"), "the mask of triple 0 is .30, 10., its image .30, 20."),
+        ((image, MASK * 0.5, "a"), "the mask of triple 0 is no mask"),
+        ((image, MASK, "."), "triple 0: its sentence is '.'"),
+        ((image, MASK, []), "triple 0: its sentence is "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rows_from_triples([triple])
