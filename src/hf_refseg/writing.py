@@ -25,7 +25,7 @@ def write_whole(path: str | Path, save: Callable[[str], None]) -> None:
         os.close(handle)
         try:
             save(temporary)
-            _flush(temporary)
+            flush(temporary)
             os.chmod(temporary, 0o644)  # mkstemp lets only its owner read
             os.replace(temporary, path)
         except BaseException:
@@ -59,7 +59,7 @@ def write_folder(folder: str | Path, save: Callable[[Path], None]) -> None:
             save(Path(temporary))
             files = [path for path in sorted(Path(temporary).rglob("*")) if path.is_file()]
             for path in files:
-                _flush(path)
+                flush(path)
             for path in files:
                 target = folder / path.relative_to(temporary)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def naming_the_disk(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _flush(path: str | Path) -> None:
-    """To the disk itself: after a power cut a file that was renamed may be empty otherwise."""
+def flush(path: str | Path) -> None:
+    """Writes a file to the disk itself: after a power cut it may be empty otherwise, even under its last name."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())

@@ -106,7 +106,8 @@ def test_two_processes_evaluate_every_sentence_once(tmp_path):
         data_collator=ReferringSegmentationCollator(processor), evaluators=referring_evaluators(processor),
     )  # fmt: skip
     metrics = alone.evaluate()
-    assert reported["counts"] == {"rows": 7, "expressions": sum(len(row["sentences"]) for row in rows)}
+    expressions = sum(len(row["sentences"]) for row in rows)
+    assert reported["counts"] == {"rows": 7, "expressions": expressions, "cut_off": 0}
     for name in ("oIoU", "mIoU", "Pr@0.5"):
         assert reported["metrics"][name] == metrics[f"eval_{name}"]
 
@@ -128,7 +129,7 @@ def test_what_a_run_leaves_behind(train, tmp_path):
     results = read_eval_results(tmp_path / "run")
     assert results["metrics"]["oIoU"] == metrics["oIoU"] and results["protocol"] == "hu2016"
     assert (results["dataset"], results["split"]) == ("refshapes/refcoco", "val")
-    assert results["counts"] == {"rows": 4, "expressions": metrics["num"]}
+    assert results["counts"] == {"rows": 4, "expressions": metrics["num"], "cut_off": 0}
     assert "loss" in metrics and "loss" not in results["metrics"], "a loss is no fraction"
     said = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert said["stages"] == {"naming": {"steps": 2}} and said["model"]["model_type"] == "refseg_context_rmi"

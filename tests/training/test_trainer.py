@@ -225,3 +225,24 @@ def test_gradient_clamp_limits_every_number_of_the_accumulated_gradient(make_tra
     }
     assert max(moved.values()) == pytest.approx(1e-3, rel=1e-3)
     assert all(step <= 1.001e-3 for step in moved.values())
+
+
+def test_a_training_that_diverges_ends_at_that_step(make_trainer):
+    trainer = make_trainer(learning_rate=1e30, max_steps=20, save_strategy="no")
+    with pytest.raises(FloatingPointError, match=r"diverged at step \d+: its .*lower --learning_rate \(it is 1e\+30\)"):
+        trainer.train()
+    trainer = make_trainer(gradient_clamp=0.1, save_strategy="no")
+    trainer.model.classifier.weight.register_hook(lambda gradient: gradient / 0)
+    with pytest.raises(FloatingPointError, match="diverged at step 1: the norm of its gradient is (inf|nan)"):
+        trainer.train()
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", -1), ("learning_rate", float("nan")), ("learning_rate", "abc"), ("num_train_epochs", -1),
+     ("per_device_train_batch_size", 0), ("gradient_accumulation_steps", 0)],
+)  # fmt: skip
+def test_numbers_out_of_range_are_named(tmp_path, name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}; give a number, . or more"):
+        RefSegTrainingArguments(output_dir=str(tmp_path), **{name: value})

@@ -116,8 +116,9 @@ class SegmentationEvaluator(Evaluator):
         protocol: name of a metric protocol; it also sets the threshold of the masks.
         interpolation: `"clean"` or `"paper"`, the way back to the original size.
 
-    `compute` returns what [`RefSegMetric`] has under the protocol, and `loss`, the mean over the expressions, where the
-    inputs hold labels and the model has a loss of masks.
+    `compute` returns what [`RefSegMetric`] has under the protocol; `cut_off`, the number of expressions that are longer
+    than the model reads; and `loss`, the mean over the expressions, where the inputs hold labels and the model has a
+    loss of masks.
 
     Raises:
         ValueError: an unknown protocol or interpolation.
@@ -138,17 +139,23 @@ class SegmentationEvaluator(Evaluator):
             threshold=self.protocol.probability_threshold,
             interpolation=self.interpolation,
         )
-        self._results += batch_samples(results, batch, self.protocol)
+        cut_off = [
+            sum(bool(self.processor.unread_words(sentence["sent"])) for sentence in row["sentences"])
+            for row in batch["rows"]
+        ]
+        counted = batch_samples(results, batch, self.protocol)
+        self._results += [(number, (samples, cut)) for (number, samples), cut in zip(counted, cut_off, strict=True)]
         if outputs.loss is not None:
             self._losses.append((outputs.loss.item(), len(results)))
 
     def compute(self) -> dict[str, Any]:
-        metric = RefSegMetric(self.protocol.name)
-        for samples in self._take_results():
+        metric, cut_off = RefSegMetric(self.protocol.name), 0
+        for samples, cut in self._take_results():
+            cut_off += cut
             for sample in samples:
                 metric.add_sample(sample)
         losses, self._losses = gather_object(self._losses), []
-        metrics = metric.compute()
+        metrics = {**metric.compute(), "cut_off": cut_off}
         if losses:
             metrics["loss"] = sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
         return metrics

@@ -9,8 +9,9 @@ the numbers are the same to the last bit.
 """
 
 import json
-import os
 from pathlib import Path
+
+from ..writing import naming_the_disk, write_text
 
 SETTINGS_FILE, PREDICTIONS = "settings.json", "predictions-*.jsonl"
 
@@ -34,9 +35,7 @@ def open_run(folder: Path, settings: dict) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty and holds no evaluation; give another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, json.dumps(settings, indent=2) + "\n")
 
 
 def read_batches(folder: Path) -> dict[int, dict]:
@@ -66,8 +65,9 @@ class BatchLog:
         self.file.truncate(whole)  # otherwise the next line would continue one that was cut off
 
     def append(self, batch: dict) -> None:
-        self.file.write(json.dumps(batch, separators=(",", ":")).encode() + b"\n")
-        self.file.flush()
+        with naming_the_disk(self.file.name):
+            self.file.write(json.dumps(batch, separators=(",", ":")).encode() + b"\n")
+            self.file.flush()
 
     def __enter__(self) -> "BatchLog":
         return self

@@ -8,13 +8,13 @@ checkpoints that ship. Model cards are made from it.
 import importlib.metadata
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from ..metrics import PHRASECUT_SUBSETS, Protocol, RefSegMetric, Sample
+from ..writing import write_text
 
 RESULTS_FILE, EVAL_RESULTS_FILE = "results.json", "eval_results.json"
 EVAL_RESULTS_KEYS = ("dataset", "split", "protocol", "counts", "metrics", "command")
@@ -63,13 +63,7 @@ def write_results(results: dict, path: Path) -> None:
     head = {name: _without_nan(part) for name, part in results.items() if name != "samples"}
     lines = ",\n    ".join(json.dumps(sample) for sample in results["samples"])
     text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
-    _write_whole(path, f'{text},\n  "samples": [\n    {lines}\n  ]\n}}\n')
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, f'{text},\n  "samples": [\n    {lines}\n  ]\n}}\n')
 
 
 def read_results(path: str | Path) -> dict:
@@ -127,7 +121,7 @@ def write_eval_results(
     values = (dataset, split, protocol, dict(counts), _without_nan(dict(metrics)), command)
     results = dict(zip(EVAL_RESULTS_KEYS, values, strict=True))
     text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
-    _write_whole(Path(folder) / EVAL_RESULTS_FILE, f"{text}\n")
+    write_text(Path(folder) / EVAL_RESULTS_FILE, f"{text}\n")
     return results
 
 

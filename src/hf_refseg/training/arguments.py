@@ -25,6 +25,15 @@ READERS = {
 }
 
 
+LEAST = {  # of numbers with which a training would fail later, or do nothing
+    "learning_rate": 0,
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "num_train_epochs": 0,
+}
+
+
 @dataclass
 class RefSegTrainingArguments(TrainingArguments):
     """
@@ -60,8 +69,8 @@ class RefSegTrainingArguments(TrainingArguments):
             and a narrow network on a CPU are faster with it, a wide one (VGG-16) on a CPU is slower.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones; an argument that the schedule or the optimizer does not
-            read; a factor that is not above 0.
+        ValueError: for a number that is out of range; an unknown name, listing the known ones; an argument that the
+            schedule or the optimizer does not read; a factor that is not above 0.
     """
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "0 turns gradient clipping off, as in the papers."})
@@ -69,6 +78,7 @@ class RefSegTrainingArguments(TrainingArguments):
     dataloader_pin_memory: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "Only of use with a GPU."}
     )
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Such losses end a training."})
     report_to: None | str | list[str] = field(
         default="auto", metadata={"help": "auto: TensorBoard if it is installed, else none."}
     )
@@ -94,6 +104,15 @@ class RefSegTrainingArguments(TrainingArguments):
             self.report_to = "tensorboard" if is_tensorboard_available() else "none"
             if self.report_to == "none":
                 logger.warning("tensorboard is not installed: metrics go to the log and to trainer_state.json only")
+        for name, least in LEAST.items():
+            number = getattr(self, name)
+            if not (isinstance(number, int | float) and least <= number < float("inf")):
+                raise ValueError(f"{name} is {number!r}; give a number, {least} or more")
+        if self.label_smoothing_factor:
+            raise ValueError(
+                f"label_smoothing_factor is {self.label_smoothing_factor}: it is for classes, and labels are masks "
+                "here; leave it out"
+            )
         super().__post_init__()
         for name, allowed in (("schedule", (None, *SCHEDULES)), ("optimizer", (None, *OPTIMIZERS))):
             value = getattr(self, name)

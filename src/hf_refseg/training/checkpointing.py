@@ -6,23 +6,28 @@ checkpoint.
 """
 
 import json
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-MANIFEST = "checkpoint_manifest.json"
+from ..writing import flush, write_text
+
+MANIFEST, LOCK = "checkpoint_manifest.json", "_training.lock"
+PATIENCE = 10  # seconds for which a killed training may keep its lock, until its workers have noticed
 
 
 def write_manifest(folder: str | Path) -> None:
     """Mark `folder` as a complete checkpoint; call when every process has written its files."""
     folder = Path(folder)
-    partial = folder / f"{MANIFEST}.partial"
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(MANIFEST))
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
+    for path in files:
+        flush(path)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-    partial.write_text(json.dumps(sizes, indent=1), encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(sizes, indent=1))
 
 
 def remove_manifest(folder: str | Path) -> None:
@@ -33,9 +38,10 @@ def remove_manifest(folder: str | Path) -> None:
 def missing_files(folder: str | Path) -> list[str]:
     """Names of the files that make `folder` incomplete: absent, of another size, or the manifest itself; [] if none."""
     folder = Path(folder)
-    if not (folder / MANIFEST).is_file():
+    try:
+        sizes = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # absent, or empty as a power cut may leave it
         return [MANIFEST]
-    sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return [
         name for name, size in sizes.items() if not (folder / name).is_file() or (folder / name).stat().st_size != size
     ]
@@ -62,3 +68,25 @@ def require_fresh(output_dir: str | Path) -> None:
             f"{output_dir} holds the checkpoints of an earlier training ({', '.join(old)}): resume it (--resume), "
             "choose another --output_dir, or delete the folder"
         )
+
+
+@contextmanager
+def claimed_folder(output_dir: str | Path) -> Iterator[None]:
+    """
+    Keeps every other training out of a folder. The system takes the claim back when the process ends, however it ends.
+
+    Raises:
+        FileExistsError: another training writes there.
+    """
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(output_dir) / LOCK)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise FileExistsError(
+            f"another training writes into {output_dir} right now: choose another --output_dir, or wait until it ends"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

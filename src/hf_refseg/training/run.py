@@ -10,8 +10,9 @@ import yaml
 from transformers.utils import logging
 
 from ..evaluation.results import write_eval_results
+from ..writing import write_text
 from .arguments import RefSegTrainingArguments
-from .checkpointing import last_complete_checkpoint, require_fresh
+from .checkpointing import claimed_folder, last_complete_checkpoint, require_fresh
 from .curve import plot_training_curve
 from .initial_weights import require_pretrained
 from .parameter_scopes import parameters_in
@@ -49,7 +50,19 @@ class TrainingRun:
 
         Returns:
             What the evaluators measured; empty where there are none.
+
+        Raises:
+            FileExistsError: another training writes into `output_dir`.
+            FloatingPointError: the training diverged.
         """
+        if self.args.process_index > 0:
+            return self._start()
+        with claimed_folder(self.args.output_dir):
+            if not self.resume:
+                require_fresh(self.args.output_dir)  # another training may have begun and ended meanwhile
+            return self._start()
+
+    def _start(self) -> dict[str, Any]:
         task, args = self.task, self.args
         if not (self.resume and last_complete_checkpoint(args.output_dir)):
             for stage in task.stages:
@@ -76,7 +89,7 @@ class TrainingRun:
 
     def _write(self, trainer: ReferringSegmentationTrainer, metrics: dict[str, Any]) -> None:
         output_dir = Path(self.args.output_dir)
-        (output_dir / "recipe.yaml").write_text(yaml.safe_dump(self.recipe.said, sort_keys=False))
+        write_text(output_dir / "recipe.yaml", yaml.safe_dump(self.recipe.said, sort_keys=False))
         if any("loss" in entry for entry in trainer.state.log_history):
             plot_training_curve(trainer.state.log_history, output_dir / "curve.png")
         else:
@@ -85,7 +98,7 @@ class TrainingRun:
         if metrics:
             counts = {"rows": len(self.task.eval_rows)}
             if "protocol" in metrics:
-                counts["expressions"] = metrics["num"]
+                counts |= {"expressions": metrics["num"], "cut_off": metrics["cut_off"]}
             write_eval_results(
                 output_dir,
                 {name: value for name, value in metrics.items() if isinstance(value, float) and name != "loss"},

@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from ..evaluation.batches import NumberedRows
 from ..evaluation.evaluators import Evaluators
+from ..writing import naming_the_disk
 from .arguments import RefSegTrainingArguments
 from .checkpointing import last_complete_checkpoint, missing_files, remove_manifest, write_manifest
 from .parameter_scopes import (
@@ -34,6 +35,19 @@ class CollatorEpoch(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.collator.set_epoch(int(state.epoch or 0))
+
+
+class FiniteGradients(TrainerCallback):
+    """Ends a training that diverges before its weights are spoiled."""
+
+    def __init__(self, trainer: "ReferringSegmentationTrainer"):
+        self.trainer = trainer
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if self.trainer.accelerator.scaler is not None:  # it skips such steps of fp16 itself
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        self.trainer.require_finite("the norm of its gradient", torch.nn.utils.get_total_norm(gradients))
 
 
 class GradientClamp(TrainerCallback):
@@ -99,6 +113,7 @@ class ReferringSegmentationTrainer(Trainer):
         )
         # Our forwards take and ignore extra keywords, which Trainer would take for a loss normalized by token counts.
         self.model_accepts_loss_kwargs = False
+        self.add_callback(FiniteGradients(self))  # before the clamp, which would hide what is infinite
         if args.gradient_clamp:
             self.add_callback(GradientClamp(self.accelerator, args.gradient_clamp))
 
@@ -156,6 +171,24 @@ class ReferringSegmentationTrainer(Trainer):
             module.eval()  # Trainer has just put the whole model into training mode
         return super().compute_loss(model, inputs, *args, **kwargs)
 
+    def training_step(self, model, inputs, *args, **kwargs) -> torch.Tensor:
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self.require_finite("its loss", loss)
+        return loss
+
+    def require_finite(self, what: str, number: torch.Tensor) -> None:
+        """
+        Raises:
+            FloatingPointError: `number` is infinite or no number: the training has diverged.
+        """
+        if not number.isfinite():
+            raise FloatingPointError(
+                f"the training diverged at step {self.state.global_step + 1}: {what} is {number.item()}. Begin again "
+                f"with a lower --learning_rate (it is {self.args.learning_rate}), more --warmup_steps or "
+                "--max_grad_norm 1; where the first step diverges, look at the weights and pictures it began with. "
+                f"The last whole checkpoint: {last_complete_checkpoint(self.args.output_dir)}"
+            )
+
     # ---- Checkpoints ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
@@ -175,6 +208,10 @@ class ReferringSegmentationTrainer(Trainer):
             )
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False):
+        with naming_the_disk(output_dir or self.args.output_dir):
+            super().save_model(output_dir, _internal_call)
+
     def _save_checkpoint(self, model, trial):
         folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         if self.args.should_save:
@@ -182,7 +219,8 @@ class ReferringSegmentationTrainer(Trainer):
         # Old checkpoints may go only when this one is whole, so Trainer's own rotation is switched off meanwhile.
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
-            super()._save_checkpoint(model, trial)
+            with naming_the_disk(folder):
+                super()._save_checkpoint(model, trial)
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
