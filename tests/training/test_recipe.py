@@ -210,3 +210,27 @@ def test_words_that_are_no_overrides():
         load_recipe("tiny_refshapes", ["--resume_from_checkpoint"])
     with pytest.raises(ValueError, match="expected --key value, got 'fast'"):
         load_recipe("tiny_refshapes", ["fast"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--learning_rate", "abc"], "training.learning_rate is 'abc'; expected float"),
+        (["--max_steps", "1.5"], "training.max_steps is 1.5; expected int"),
+        (["--flip_probability", "[1]"], r"data.flip_probability is \[1\]; expected float"),
+        (["--train_samples", "many"], r"data.train_samples is 'many'; expected int \| null"),
+        (["--expression_types", "[1, 2]"], r"data.expression_types is \[1, 2\]; expected list\[str\] \| null"),
+        (["--stages.naming", "on"], "stages.naming is 'on'; expected dict"),
+    ],
+)
+def test_values_of_another_type_are_named(words, message):
+    with pytest.raises(ValueError, match=message):
+        load_recipe("tiny_refshapes", words)
+
+
+def test_a_model_that_is_none_is_told():
+    for words in (["--hidden_size", "big"], ["--hidden_size", "-1"]):
+        with pytest.raises(ValueError, match=r"model section of the recipe: (.|\n)*hidden_size"):
+            load_recipe("tiny_refshapes", words).config()
+    with pytest.raises(ValueError, match="model section of the recipe: "):
+        load_recipe("tiny_refshapes", ["--model.backbone_config", "{model_type: none}"]).config()

@@ -114,3 +114,10 @@ def test_sections_are_read_from_mappings():
         own: int = 0
 
     assert section_keys(Derived) == [*section_keys(DataSection), "own"]
+
+
+def test_no_rows_are_no_training():
+    with pytest.raises(ValueError, match="data.train_samples is 0; give 1 or more, or null for all rows"):
+        shapes(train_samples=0).train_rows()
+    with pytest.raises(ValueError, match="data.eval_samples is -1"):
+        shapes(eval_samples=-1).eval_rows()

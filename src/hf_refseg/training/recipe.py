@@ -19,6 +19,7 @@ On the command line `--learning_rate 2e-3` or `--training.learning_rate 2e-3`, a
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from ..systems import SYSTEMS, System, find_system
 from .arguments import RefSegTrainingArguments
 from .parameter_scopes import require_scope
 from .recipe_files import Loader, find_recipe, read_recipe
-from .sections import RecipeKeys, read_section, section_keys
+from .sections import RecipeKeys, check_type, read_section, section_keys
 
 SECTIONS = ("model", "processor", "data", "weights", "evaluation", "stages", "training")
 
@@ -82,12 +83,19 @@ class Recipe:
                     raise ValueError(f"{section}.{name} is not read: {why}; leave it out (--{section}.{name} null)")
 
     def config(self, **derived) -> PreTrainedConfig:
-        """The configuration that the `model` section describes; `derived` are fields that follow from other things."""
+        """The configuration that the `model` section describes; `derived` are fields that follow from other things.
+
+        Raises:
+            ValueError: the section describes no model.
+        """
         values = {**self.model, **derived}
-        if isinstance(values.get("backbone_config"), Mapping):
-            backbone = dict(values["backbone_config"])
-            values["backbone_config"] = AutoConfig.for_model(backbone.pop("model_type"), **backbone)
-        return CONFIG_MAPPING[self.system.model_type](**values)
+        try:
+            if isinstance(values.get("backbone_config"), Mapping):
+                backbone = dict(values["backbone_config"])
+                values["backbone_config"] = AutoConfig.for_model(backbone.pop("model_type", None), **backbone)
+            return CONFIG_MAPPING[self.system.model_type](**values)
+        except Exception as error:  # backbones come from transformers and timm, which raise what they like
+            raise ValueError(f"model section of the recipe: {error}") from error
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -101,7 +109,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         FileNotFoundError: no such file; names those that there are.
         ValueError: a key in the files or on the command line that the family does not read, with the nearest that it
-            reads; a key that two sections know; an override without value; values that contradict each other.
+            reads; a key that two sections know; an override without value; a value of another type; values that
+            contradict each other.
     """
     path = find_recipe(name_or_path)
     sections, changes = read_recipe(path, SECTIONS), parse_overrides(overrides)
@@ -123,7 +132,9 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
             values = values[parent]
         values[key] = value
     sections = {name: {k: v for k, v in values.items() if v is not None} for name, values in sections.items()}
-    training = sections["training"]
+    training, hints = sections["training"], typing.get_type_hints(RefSegTrainingArguments)
+    for key, value in training.items():
+        check_type(value, hints[key], f"training.{key}")
     for argument in ("freeze", "weight_decay_scope"):
         if argument in training:
             require_scope(keys.parameter_scopes, training[argument], argument, system.model_type)

@@ -5,15 +5,19 @@ None always means "not said"; what holds then is in the docstring.
 """
 
 import dataclasses
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TokenizersBackend
+from transformers.utils import logging
 
 from ..data import ReferringRows, load
-from ..processing.tokenization import tokenizer_from_sentences, tokenizer_from_vocabulary_file
+from ..processing.tokenization import split_words, tokenizer_from_sentences, tokenizer_from_vocabulary_file
+
+logger = logging.get_logger(__name__)
 
 SHUFFLE_BUFFER = 1_000
 
@@ -60,6 +64,8 @@ class DataSection:
         image_size, shapes_seed, expression_types: `size`, `seed` and `expression_types` of RefShapes.
         eval_expression_types: those of the rows that are evaluated; None: the same as in the training.
         category_shares: of RefShapes, how often each category is drawn.
+        skip_unreadable: read every picture first and leave out the rows that can't be read, telling how many.
+        resize_pictures: make pictures of another size than annotated the annotated size.
     """
 
     dataset: str | None = None
@@ -76,6 +82,8 @@ class DataSection:
     expression_types: list[str] | None = None
     eval_expression_types: list[str] | None = None
     category_shares: dict[str, float] | None = None
+    skip_unreadable: bool = False
+    resize_pictures: bool = False
 
     @property
     def name(self) -> str:
@@ -94,14 +102,17 @@ class DataSection:
 
     def train_rows(self, **options) -> ReferringRows:
         """The rows of the training; `options` of `load` that are particular to a family."""
-        return self._rows(self.train_split, self.train_samples, self.expression_types, options)
+        return self._rows("train", self.expression_types, options)
 
     def eval_rows(self, **options) -> ReferringRows:
         """The rows of the evaluation."""
         types = self.expression_types if self.eval_expression_types is None else self.eval_expression_types
-        return self._rows(self.eval_split, self.eval_samples, types, options)
+        return self._rows("eval", types, options)
 
-    def _rows(self, split: str, samples: int | None, expression_types: list[str] | None, options: dict):
+    def _rows(self, part: str, expression_types: list[str] | None, options: dict) -> ReferringRows:
+        split, samples = getattr(self, f"{part}_split"), getattr(self, f"{part}_samples")
+        if samples is not None and samples < 1:
+            raise ValueError(f"data.{part}_samples is {samples}; give 1 or more, or null for all rows")
         given = {
             "root": self.path if self.dataset else None,
             "images": self.images,
@@ -111,6 +122,8 @@ class DataSection:
             "seed": self.shapes_seed,
             "expression_types": expression_types,
             "category_shares": self.category_shares,
+            "skip_unreadable": self.skip_unreadable,
+            "resize_pictures": self.resize_pictures,
             **options,
         }
         try:
@@ -119,6 +132,9 @@ class DataSection:
             names = {"image_size": "size", "shapes_seed": "seed", "path": "root"}
             here = [f"{ours} is its {theirs}" for ours, theirs in names.items() if getattr(self, ours) is not None]
             raise ValueError(f"data section of the recipe: {error} {', '.join(here)}".rstrip()) from error
+        for what, number in {} if rows.is_stream else rows.notes.items():
+            if number:
+                logger.warning(f"{self.name} {split}: {number} {what}")
         return rows.in_memory(f"rows of {split}") if self.in_memory else rows
 
 
@@ -203,15 +219,28 @@ class VocabularySection:
     def build_tokenizer(self, processor_class: type, sentences: Iterable[str], **options) -> TokenizersBackend:
         """A tokenizer as `processor_class` has it, with the words of the file or of the sentences.
 
+        Logs how many of the sentences are longer than what it keeps.
+
         Args:
             options: of the tokenizer, such as `max_length`.
         """
+        sentences = list(sentences)
         if self.vocabulary is None:
             options = {"padding_side": processor_class.padding_side, **options}
-            return tokenizer_from_sentences(sentences, min_count=self.min_count or 1, **options)
-        if self.min_count is not None:
+            tokenizer = tokenizer_from_sentences(sentences, min_count=self.min_count or 1, **options)
+        elif self.min_count is not None:
             raise ValueError("processor.min_count is for a vocabulary made of sentences, not for that of a file")
-        return tokenizer_from_vocabulary_file(self.vocabulary, processor_class.tokenizer_from_vocabulary, **options)
+        else:
+            build = processor_class.tokenizer_from_vocabulary
+            tokenizer = tokenizer_from_vocabulary_file(self.vocabulary, build, **options)
+        longest = tokenizer.model_max_length
+        cut_off = sum(len(split_words(tokenizer, sentence)) > longest for sentence in sentences)
+        if cut_off:
+            logger.warning(
+                f"{cut_off} of {len(sentences)} expressions are longer than the {longest} words that the model reads "
+                "of one: their last words are left out"
+            )
+        return tokenizer
 
     def require_unsaid(self, source: str) -> None:
         """Raises ValueError where a vocabulary is asked for, but the weights of `source` bring theirs."""
@@ -277,16 +306,36 @@ def section_keys(section: type) -> list[str]:
     return [key.name for key in dataclasses.fields(section) if key.init]
 
 
+def check_type(value: Any, hint: Any, where: str) -> None:
+    """Raises ValueError for a value that is not of its type; types that a YAML file can't spell are not checked."""
+    if not _fits(value, hint):
+        wanted = str(getattr(hint, "__name__", hint)).replace("NoneType", "null").replace("None", "null")
+        raise ValueError(f"{where} is {value!r}; expected {wanted}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, inside = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (types.UnionType, typing.Union):
+        return any(_fits(value, part) for part in inside)
+    if kind in (list, dict):
+        values = value.values() if isinstance(value, dict) else value
+        return isinstance(value, kind) and all(_fits(one, inside[-1]) for one in values)
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint if hint in (int, bool, str, list, dict, type(None)) else True
+
+
 def read_section(section: type, values: Mapping[str, Any], where: str) -> Any:
     """A section from its values; a value that is a section itself (a stage) is read like one.
 
     Raises:
-        ValueError: a key that the section does not have.
+        ValueError: a key that the section does not have, or a value of another type.
     """
-    known, types, read = section_keys(section), typing.get_type_hints(section), {}
+    known, hints, read = section_keys(section), typing.get_type_hints(section), {}
     for key, value in values.items():
         if key not in known:
             raise ValueError(f"unknown key {where}.{key}; there are {', '.join(known) or 'none'}")
-        inner = [part for part in typing.get_args(types[key]) if dataclasses.is_dataclass(part)]
+        inner = [part for part in typing.get_args(hints[key]) if dataclasses.is_dataclass(part)]
+        check_type(value, dict if inner else hints[key], f"{where}.{key}")
         read[key] = read_section(inner[0], value, f"{where}.{key}") if inner else value
     return section(**read)
