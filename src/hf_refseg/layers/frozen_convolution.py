@@ -41,8 +41,8 @@ class NormalizedConvolution(nn.Module):
     Padding is TensorFlow's SAME, or symmetric as Caffe and torch have it, which differs where the stride is 2.
 
     With a frozen normalization the two are folded into one convolution. Where no gradient is wanted, the folded kernel
-    is kept on a CPU until a weight changes (in place, or by another tensor; a change through `.data` is not seen before
-    the next move or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
+    is kept on a CPU until a weight changes (a change of the statistics through `.data` is not seen before the next move
+    or load). (B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(
@@ -98,7 +98,8 @@ class NormalizedConvolution(nn.Module):
         sources = [self.convolution.weight, *self.normalization.buffers()]
         if sources[0].device.type != "cpu":  # costs nothing there, and sharded weights change without a new version
             return self._multiply_for_later()
-        key = tuple((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
+        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
+        key = sample(sources[0]), *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
         if self._folded is None or self._folded[0] != key:
             # The sources are kept too: as long as they live, no other tensor can have their address.
             self._folded = key, [tensor.detach() for tensor in sources], *self._multiply_for_later()
@@ -112,3 +113,9 @@ class NormalizedConvolution(nn.Module):
         # `inference_mode(False)`: a kernel made inside inference mode could not be used in training later.
         with torch.inference_mode(False), torch.no_grad():
             return self._multiply()
+
+
+def sample(tensor: torch.Tensor, number: int = 64) -> float:
+    """A sum of so many elements, spread over a dense tensor: what a step of training changes, it changes too."""
+    number = min(number, tensor.numel())
+    return tensor.detach().as_strided((number,), (tensor.numel() // number,)).double().sum().item()
