@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hf_refseg.conversion.tensorflow import dense_as_convolution, lstm_bias, lstm_rows, read_arrays
+from hf_refseg.conversion.tensorflow import dense_as_convolution, lstm_bias_source, lstm_rows, read_arrays
 
 
 def test_npz_and_mappings(tmp_path):
@@ -50,7 +50,7 @@ def test_tensorflow_checkpoints(tmp_path, version):
 def test_lstm_layout():
     kernel = np.arange(3 * 8, dtype=np.float32).reshape(3, 8)  # 3 rows, state of 2: columns i i j j f f o o
     assert lstm_rows((1, None))(kernel)[:, 0].tolist() == [8, 9, 12, 13, 10, 11, 14, 15]
-    assert lstm_bias(kernel[0]).tolist() == [0, 1, 5, 6, 2, 3, 6, 7]
+    assert lstm_bias_source("bias").make({"bias": kernel[0]}).tolist() == [0, 1, 5, 6, 2, 3, 6, 7]
 
 
 def test_dense_layers_keep_their_spatial_order():

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -246,3 +248,24 @@ def test_a_training_that_diverges_ends_at_that_step(make_trainer):
 def test_numbers_out_of_range_are_named(tmp_path, name, value):
     with pytest.raises(ValueError, match=f"{name} is {value!r}; give a number, . or more"):
         RefSegTrainingArguments(output_dir=str(tmp_path), **{name: value})
+
+
+def test_what_it_pushes_works_without_the_package(make_trainer, monkeypatch):
+    """The code lies beside the weights, and both JSON files name it."""
+    uploaded = []
+
+    class Api:
+        def create_repo(self, name, **options):
+            return SimpleNamespace(repo_id=f"me/{name}")
+
+        def upload_folder(self, folder_path, **options):
+            uploaded.append(Path(folder_path))
+
+    monkeypatch.setattr("transformers.trainer.hf_api", Api)
+    trainer = make_trainer()
+    trainer.push_to_hub()
+    (folder,) = uploaded
+    names = {path.name for path in folder.iterdir()}
+    assert {"model.safetensors", "modeling_rmi.py", "processing_rmi.py", "pipelines.py", "registration.py"} <= names
+    for name in ("config.json", "processor_config.json"):
+        assert "modeling_rmi.RmiFor" in json.loads((folder / name).read_text())["auto_map"]["AutoModel"]

@@ -24,11 +24,40 @@ UNCHECKED_BYTES, MOST_COMPRESSION = 1 << 27, 20
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """
+    What happens to the numbers of a tensor besides being moved.
+
+    Args:
+        apply: from the moved array, and the source's further arrays, to our tensor.
+        undo: back from our tensor and the further arrays.
+    """
+
+    apply: Callable[..., np.ndarray]
+    undo: Callable[..., np.ndarray]
+
+
+@dataclass(frozen=True)
 class Source:
-    """One of our tensors: the original arrays it is made of, and the function that makes it from them."""
+    """
+    One of our tensors.
+
+    Args:
+        names: the original array that holds its numbers, and those that take part in the arithmetic.
+        build: moves numbers of the first array to where they are in our tensor, and changes none; so the way back
+            follows from it.
+        arithmetic: what changes them then; None: nothing.
+    """
 
     names: tuple[str, ...]
-    build: Callable[..., np.ndarray]
+    build: Callable[[np.ndarray], np.ndarray]
+    arithmetic: Arithmetic | None = None
+
+    def make(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Our tensor from the original arrays."""
+        first, *others = (np.asarray(arrays[name], np.float32) for name in self.names)
+        moved = self.build(first)
+        return moved if self.arithmetic is None else self.arithmetic.apply(moved, *others)
 
 
 def as_given(array: np.ndarray) -> np.ndarray:
@@ -67,6 +96,15 @@ def build_state_dict(
     Raises:
         ValueError: an array is missing, or one is neither used nor an optimizer slot; the names are listed.
     """
+    check_names(arrays, sources, unused)
+    state_dict = {}
+    for name, source in sources.items():
+        state_dict[name] = torch.from_numpy(np.ascontiguousarray(source.make(arrays)))
+    return state_dict
+
+
+def check_names(arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], unused: Iterable[str] = ()) -> None:
+    """Raises ValueError as [`build_state_dict`]."""
     wanted = {name for source in sources.values() for name in source.names}
     missing = sorted(wanted - set(arrays))
     unknown = sorted(name for name in set(arrays) - wanted - set(unused) if not OPTIMIZER_SLOTS.search(name))
@@ -78,8 +116,3 @@ def build_state_dict(
             if names
         ]
         raise ValueError("the checkpoint does not fit the model; " + "; ".join(problems))
-    state_dict = {}
-    for name, source in sources.items():
-        array = source.build(*(np.asarray(arrays[original], np.float32) for original in source.names))
-        state_dict[name] = torch.from_numpy(np.ascontiguousarray(array))
-    return state_dict

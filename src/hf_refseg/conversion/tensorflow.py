@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .sources import Source, read_npz
+from .sources import Arithmetic, Source, read_npz
 
 
 def read_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path) -> Mapping[str, np.ndarray]:
@@ -76,12 +76,19 @@ def lstm_rows(*ranges: tuple[int, int | None]) -> Callable[[np.ndarray], np.ndar
     return build
 
 
-def lstm_bias(bias: np.ndarray) -> np.ndarray:
-    """BasicLSTMCell's bias (4D,) in torch's order, with the forget bias 1 that the cell adds at run time."""
-    bias = reorder_gates(bias)
-    hidden_size = len(bias) // 4
-    bias[hidden_size : 2 * hidden_size] += 1
+def _add_to_forget_gates(bias: np.ndarray, value: int) -> np.ndarray:
+    bias, hidden_size = bias.copy(), len(bias) // 4
+    bias[hidden_size : 2 * hidden_size] += value
     return bias
+
+
+# BasicLSTMCell adds 1 to its forget gates at run time; our bias has it.
+FORGET_BIAS = Arithmetic(lambda bias: _add_to_forget_gates(bias, 1), lambda bias: _add_to_forget_gates(bias, -1))
+
+
+def lstm_bias_source(name: str) -> Source:
+    """Source of the bias (4D,) of a torch LSTM from a BasicLSTMCell's."""
+    return Source((name,), reorder_gates, FORGET_BIAS)
 
 
 def word_lstm_sources(prefix: str, kernel: str, bias: str, input_size: int) -> dict[str, Source]:
@@ -89,5 +96,5 @@ def word_lstm_sources(prefix: str, kernel: str, bias: str, input_size: int) -> d
     return {
         f"{prefix}.weight_ih": Source((kernel,), lstm_rows((0, input_size))),
         f"{prefix}.weight_hh": Source((kernel,), lstm_rows((input_size, None))),
-        f"{prefix}.bias": Source((bias,), lstm_bias),
+        f"{prefix}.bias": lstm_bias_source(bias),
     }

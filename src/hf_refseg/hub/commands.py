@@ -1,15 +1,26 @@
-"""`hf-refseg bundle` and `hf-refseg publish`. Heavy imports happen only when a command runs."""
+"""`hf-refseg bundle`, `publish` and `convert-back`. Heavy imports happen only when a command runs."""
 
 import argparse
 from pathlib import Path
 
 
 def add_commands(commands) -> None:
-    """Adds the two commands to the subparsers of the command line."""
+    """Adds the three commands to the subparsers of the command line."""
     bundle = commands.add_parser("bundle", help="write a model folder that works without this package")
     bundle.add_argument("checkpoint", help="shipped name, folder or Hub id")
     bundle.add_argument("output", type=Path, metavar="DIR", help="a new folder")
     bundle.set_defaults(run=run_bundle)
+
+    back = commands.add_parser("convert-back", help="write weights under the names of the original program")
+    back.add_argument("model", help="shipped name, folder or Hub id")
+    back.add_argument(
+        "--like",
+        required=True,
+        metavar="CKPT",
+        help="an original checkpoint of the same network, for shapes and the rest",
+    )
+    back.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new .npz or .pth")
+    back.set_defaults(run=run_convert_back)
 
     publish = commands.add_parser("publish", help="publish on the Hub, in one commit")
     kinds = publish.add_subparsers(title="what to publish", required=True)
@@ -34,6 +45,19 @@ def run_bundle(options: argparse.Namespace) -> None:
     from .bundle import bundle
 
     print(f"wrote {bundle(options.checkpoint, options.output)}")
+
+
+def run_convert_back(options: argparse.Namespace) -> None:
+    from transformers import AutoModel
+
+    from ..checkpoints import resolve_checkpoint
+    from ..conversion.originals import write_arrays
+    from .originals import to_original
+
+    write_arrays(
+        to_original(AutoModel.from_pretrained(resolve_checkpoint(options.model)), options.like), options.output
+    )
+    print(f"wrote {options.output}")
 
 
 def run_publish(options: argparse.Namespace) -> None:

@@ -233,6 +233,14 @@ class ReferringSegmentationTrainer(Trainer):
                 use_mtime=True,
             )
 
+    # ---- The Hub ----
+
+    def init_hf_repo(self, *args, **kwargs) -> None:
+        """As in transformers; what is saved from now on has its code, so that it works without this package."""
+        self.model.take_code_along()
+        self.processing_class.take_code_along()
+        super().init_hf_repo(*args, **kwargs)
+
     # ---- Evaluation ----
 
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:

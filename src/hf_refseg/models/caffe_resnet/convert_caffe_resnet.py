@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...conversion.sources import Source, as_given
+from ...conversion.sources import Arithmetic, Source, as_given
 from ...conversion.tensorflow import convolution
 from .configuration_caffe_resnet import CaffeResNetConfig
 
@@ -20,13 +20,12 @@ def batch_norm_sources(prefix: str, scope: str, has_factor: bool) -> dict[str, S
 
     DeepLab's Caffe model accumulates mean and variance times a moving-average factor, which they are divided by.
     """
-    factor = (f"{scope}/factor",) if has_factor else ()
-    statistic = np.divide if has_factor else as_given
+    factor, division = ((f"{scope}/factor",), Arithmetic(np.divide, np.multiply)) if has_factor else ((), None)
     return {
         f"{prefix}.weight": Source((f"{scope}/gamma",), as_given),
         f"{prefix}.bias": Source((f"{scope}/beta",), as_given),
-        f"{prefix}.running_mean": Source((f"{scope}/mean", *factor), statistic),
-        f"{prefix}.running_var": Source((f"{scope}/variance", *factor), statistic),
+        f"{prefix}.running_mean": Source((f"{scope}/mean", *factor), as_given, division),
+        f"{prefix}.running_var": Source((f"{scope}/variance", *factor), as_given, division),
     }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...conversion.folders import build_model, save_converted
 from ...conversion.sources import Source, as_given, build_state_dict
-from ...conversion.tensorflow import convolution, lstm_bias, lstm_rows, read_arrays, word_lstm_sources
+from ...conversion.tensorflow import convolution, lstm_bias_source, lstm_rows, read_arrays, word_lstm_sources
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from ..caffe_resnet.convert_caffe_resnet import backbone_scope, caffe_resnet_sources, unused_deeplab_head
 from .configuration_rmi import RmiConfig
@@ -54,7 +54,7 @@ def rmi_sources(config: RmiConfig, scope: str) -> dict[str, Source]:
             "word_lstm", f"{WORD_LSTM}/kernel", f"{WORD_LSTM}/bias", input_size=config.word_embedding_size
         ),
         "multimodal_lstm.visual_gates.weight": Source((kernel,), as_kernel(lstm_rows((0, visual), (position, state)))),
-        "multimodal_lstm.visual_gates.bias": Source((bias,), lstm_bias),
+        "multimodal_lstm.visual_gates.bias": lstm_bias_source(bias),
         "multimodal_lstm.word_gates.weight": Source((kernel,), lstm_rows((visual, position))),
         "multimodal_lstm.state_gates.weight": Source((kernel,), as_kernel(lstm_rows((state, None)))),
         "classifier.weight": Source(("text_objseg/conv2/DW",), convolution),
