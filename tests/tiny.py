@@ -16,8 +16,11 @@ from hf_refseg.models.mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
+from hf_refseg.models.nanodet.configuration_nanodet import FEATURES, NanoDetConfig
+from hf_refseg.models.nanodet.modeling_nanodet import NanoDetForInstanceSegmentation
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.rmi.modeling_rmi import RmiForReferringSegmentation
+from hf_refseg.models.shufflenet_pan.configuration_shufflenet_pan import ShuffleNetPanConfig
 from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
 
 VOCAB_SIZE = 30
@@ -69,6 +72,21 @@ def tiny_mask_rcnn_config(**kwargs) -> MaskRcnnConfig:
 def tiny_mask_rcnn(**kwargs) -> MaskRcnnForInstanceSegmentation:
     """The detector for inputs of any size at stride 16."""
     return MaskRcnnForInstanceSegmentation(tiny_mask_rcnn_config(**kwargs)).eval()
+
+
+def tiny_shufflenet_pan_config(**kwargs) -> ShuffleNetPanConfig:
+    sizes = {"stem_size": 8, "hidden_sizes": [8, 12, 16], "depths": [2, 3, 2], "pyramid_size": 8}
+    return ShuffleNetPanConfig(**{**sizes, **kwargs})
+
+
+def tiny_nanodet(**kwargs) -> NanoDetForInstanceSegmentation:
+    """NanoDet for inputs of any size, whose points differ more than those of a new head."""
+    sizes = {"mask_hidden_size": 8, "detail_size": 4, "crop_size": 6, "num_labels": 5, "score_threshold": 0.01}
+    defaults = {"backbone_config": tiny_shufflenet_pan_config(out_features=list(FEATURES)), **sizes}
+    model = NanoDetForInstanceSegmentation(NanoDetConfig(**{**defaults, **kwargs})).eval()
+    for head in model.heads:
+        torch.nn.init.normal_(head.predictions.weight, std=0.2)
+    return model
 
 
 def tiny_mattnet_config(**kwargs) -> MAttNetConfig:

@@ -11,6 +11,7 @@ import builtins
 import sys
 from pathlib import Path
 
+DETECTORS = ("mask_rcnn", "nanodet")  # they read no words
 ROOT, MODE = Path(sys.argv[1]), sys.argv[2]
 TEXTS = ["the red dog", "a cat on the left"]
 SNIPPET = """
@@ -50,14 +51,14 @@ from transformers import AutoImageProcessor, AutoModel, AutoProcessor, pipeline 
 
 def answers_of(model, processor, family: str) -> dict[str, np.ndarray]:
     """Every tensor of a forward."""
-    inputs = processor(str(ROOT / "photo.png"), *([] if family == "mask_rcnn" else [TEXTS]), return_tensors="pt")
+    inputs = processor(str(ROOT / "photo.png"), *([] if family in DETECTORS else [TEXTS]), return_tensors="pt")
     with torch.no_grad():
         outputs = model(**inputs)
     return {name: value.numpy() for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 
 
 def masks_of(pipe, family: str) -> np.ndarray:
-    answers = pipe(str(ROOT / "photo.png"), *([] if family == "mask_rcnn" else [TEXTS]))
+    answers = pipe(str(ROOT / "photo.png"), *([] if family in DETECTORS else [TEXTS]))
     return np.stack([np.asarray(answer["mask"]) for answer in answers])
 
 
@@ -66,7 +67,7 @@ def keep(name: str, arrays: dict[str, np.ndarray]) -> None:
 
 
 def load(folder: Path, family: str):
-    auto = AutoImageProcessor if family == "mask_rcnn" else AutoProcessor
+    auto = AutoImageProcessor if family in DETECTORS else AutoProcessor
     return AutoModel.from_pretrained(folder, **FLAG), auto.from_pretrained(folder, **FLAG)
 
 
@@ -78,15 +79,13 @@ for folder in sorted((ROOT / "bundles").iterdir()):
     assert package == ("transformers_modules" if FLAG else "hf_refseg"), package
     keep(family, answers_of(model, processor, family))
 
-    if family != "mask_rcnn":
+    if family not in DETECTORS:
         pipe = pipeline("referring-image-segmentation", model=str(folder), device="cpu", **FLAG)
         keep(f"{family}-pipeline", {"masks": masks_of(pipe, family)})
 
     # What the Hub prints for library_name transformers and pipeline_tag image-segmentation, as it prints it.
     scope = {}
-    exec(
-        SNIPPET.format(name=folder, processor="AutoImageProcessor" if family == "mask_rcnn" else "AutoProcessor"), scope
-    )
+    exec(SNIPPET.format(name=folder, processor="AutoImageProcessor" if family in DETECTORS else "AutoProcessor"), scope)
     keep(f"{family}-snippet", {"masks": masks_of(scope["pipe"], family)})
     assert type(scope["model"]) is type(model) and type(scope["processor"]) is type(processor)
 

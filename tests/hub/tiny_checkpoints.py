@@ -14,10 +14,20 @@ from hf_refseg.models.lstm_cnn.image_processing_lstm_cnn import LstmCnnImageProc
 from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnProcessor
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
+from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
 from hf_refseg.models.rmi.image_processing_rmi import RmiImageProcessor
 from hf_refseg.models.rmi.processing_rmi import RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
-from tests.tiny import tiny_cac, tiny_context_rmi, tiny_hulanet, tiny_lstm_cnn, tiny_mask_rcnn, tiny_mattnet, tiny_rmi
+from tests.tiny import (
+    tiny_cac,
+    tiny_context_rmi,
+    tiny_hulanet,
+    tiny_lstm_cnn,
+    tiny_mask_rcnn,
+    tiny_mattnet,
+    tiny_nanodet,
+    tiny_rmi,
+)
 
 SENTENCES = ["the red dog on the left", "a cat", "dog"]
 TEXTS = ["the red dog", "a cat on the left"]
@@ -46,6 +56,7 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
         ),
         "lstm_cnn": (tiny_lstm_cnn(vocab_size=len(words)), LstmCnnProcessor(LstmCnnImageProcessor(size=canvas), words)),
         "mask_rcnn": (tiny_mask_rcnn(score_threshold=0.01), detector_images),
+        "nanodet": (tiny_nanodet(), NanoDetImageProcessor(size={"shortest_edge": 64, "longest_edge": 64})),
         "mattnet": (tiny_mattnet(vocab_size=len(split)), MAttNetProcessor(detector_images, split)),
         "cac": (tiny_cac(vocab_size=len(split)), CacProcessor(detector_images, split, categories=CATEGORIES)),
         "hulanet": (tiny_hulanet(vocab_size=len(phrases)), HulaNetProcessor(detector_images, phrases)),

@@ -4,7 +4,8 @@ Compare our model with what an original program computed: `python tests/parity/c
 Builds the original checkpoint from the case's manifest, runs the public converter and the model, prints one line per
 compared array (name, largest absolute and relative error, tolerance, verdict), one per stored array that was left out,
 and a count. Exit status 1 if any array failed or none was compared. A folder with text.json or resize.json is a case of
-text and image preparation, one whose manifest has the kernels of a CRF one of the dense CRF.
+text and image preparation, one whose manifest has the kernels of a CRF one of the dense CRF, and one with weights and
+golden.npz one of NanoDet.
 """
 
 import sys
@@ -20,6 +21,7 @@ from tests.parity import (  # noqa: E402
     evaltext_case,
     lstm_cnn_case,
     mattnet_case,
+    nanodet_case,
     phrasecut_eval_case,
     rmi_case,
 )
@@ -38,9 +40,11 @@ SYSTEMS = {
 def check(folder: Path) -> list[Comparison]:
     """All comparisons of one case folder."""
     if not (folder / "manifest.json").is_file():
-        if results := evaltext_case.run(folder):
+        if results := nanodet_case.run(folder) if nanodet_case.is_case(folder) else evaltext_case.run(folder):
             return results
-        raise FileNotFoundError(f"{folder} holds no manifest.json, text.json or resize.json: it is no golden case")
+        raise FileNotFoundError(
+            f"{folder} holds no manifest.json, text.json, resize.json or golden.npz: it is no golden case"
+        )
     case = GoldenCase(folder)
     system = case.manifest.get("system", "densecrf" if densecrf_case.is_case(case.manifest) else None)
     if system not in SYSTEMS:

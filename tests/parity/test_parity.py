@@ -33,6 +33,14 @@ def test_golden_case(shared_dir, case):
     assert not failed, "\n".join(failed)
 
 
+def test_nanodet_at_every_stored_layer(shared_dir):
+    results = check(shared_dir / "data" / "nanodet_plus_m_coco")
+    assert [result.name for result in results] == [
+        f"blob_{layer}" for layer in ("1367", "1391", "1415", "1428", "910", "994", "output")
+    ]
+    assert all(result.passed for result in results), "\n".join(map(str, results))
+
+
 def test_comparison_fails_for_what_is_not_equal():
     expected = np.array([[1.0, -4.0]])
     assert compare("same", expected + 3e-4, expected).passed

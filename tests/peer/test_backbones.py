@@ -1,4 +1,4 @@
-"""The three backbones through transformers' backbone tests."""
+"""The four backbones through transformers' backbone tests."""
 
 import unittest
 
@@ -8,8 +8,9 @@ from transformers.testing_utils import torch_device
 from hf_refseg.models.caffe_resnet.modeling_caffe_resnet import CaffeResNetBackbone
 from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from hf_refseg.models.mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone
+from hf_refseg.models.shufflenet_pan.modeling_shufflenet_pan import ShuffleNetPanBackbone
 from hf_refseg.models.vgg_fcn.modeling_vgg_fcn import VggFcnBackbone
-from tests.tiny import tiny_caffe_resnet_config, tiny_vgg_fcn_config
+from tests.tiny import tiny_caffe_resnet_config, tiny_shufflenet_pan_config, tiny_vgg_fcn_config
 
 from .common_tests.test_backbone_common import BackboneTesterMixin
 from .common_tests.test_modeling_common import ModelTesterMixin, floats_tensor
@@ -78,6 +79,13 @@ class VggFcnBackboneTest(BackboneTest, unittest.TestCase):
 
     def make_config(self):
         return tiny_vgg_fcn_config()
+
+
+class ShuffleNetPanBackboneTest(BackboneTest, unittest.TestCase):
+    all_model_classes = (ShuffleNetPanBackbone,)
+
+    def make_config(self):
+        return tiny_shufflenet_pan_config()
 
 
 class MobileNetV2BackboneTest(BackboneTest, unittest.TestCase):

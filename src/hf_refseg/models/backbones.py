@@ -22,6 +22,8 @@ def load_backbone(config: PreTrainedConfig) -> PreTrainedModel:
         from .vgg_fcn.modeling_vgg_fcn import VggFcnBackbone as Backbone
     elif backbone_config.model_type == "refseg_mobilenet_v2":
         from .mobilenet_v2.modeling_mobilenet_v2 import RefSegMobileNetV2Backbone as Backbone
+    elif backbone_config.model_type == "refseg_shufflenet_pan":
+        from .shufflenet_pan.modeling_shufflenet_pan import ShuffleNetPanBackbone as Backbone
     else:
         from transformers.models.auto.modeling_auto import AutoBackbone
 

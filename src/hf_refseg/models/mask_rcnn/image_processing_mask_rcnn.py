@@ -71,8 +71,14 @@ class MaskRcnnImageProcessor(ShortestEdgeImageProcessor):
         Returns: per image a dict of `segmentation` (R, H, W) bool and `segments_info`, R dicts of `id` (row of
             `segmentation`), `label_id`, `score` and `box` [x1, y1, x2, y2] in pixels, x2 and y2 outside the box.
 
-        Raises ValueError for an unknown interpolation, or sizes that are not those of the outputs.
+        Raises ValueError for an unknown interpolation, sizes that are not those of the outputs, and outputs without
+            masks.
         """
+        if outputs.mask_probabilities is None:
+            raise ValueError(
+                "these are the outputs of a detector without a mask head: use post_process_object_detection for its "
+                "boxes"
+            )
         interpolation = self.interpolation if interpolation is None else interpolation
         check_interpolation(interpolation)
         sizes = image_sizes(outputs, target_sizes)

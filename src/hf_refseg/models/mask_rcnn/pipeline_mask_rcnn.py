@@ -18,6 +18,8 @@ class MaskRcnnPipeline(Pipeline):
         at the image's size, 255 on the thing; `box` [x0, y0, x1, y1] floats in pixels.
     """
 
+    output_class = MaskRcnnOutput
+
     _load_processor = False
     _load_image_processor = True
     _load_feature_extractor = False
@@ -38,7 +40,7 @@ class MaskRcnnPipeline(Pipeline):
 
     def postprocess(self, outputs: dict, **options) -> list[dict]:
         # on its way to the CPU transformers has made a plain ModelOutput of it, without the fields that are None
-        outputs = MaskRcnnOutput(**outputs)
+        outputs = self.output_class(**outputs)
         (found,) = self.image_processor.post_process_instance_segmentation(outputs, **options)
         return [
             {

@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from hf_refseg.models.nanodet.mask_head import crop_boxes, pack, refine_cells, unpack
+from hf_refseg.models.nanodet.outputs_nanodet import ImageMaps
+from tests.tiny import tiny_nanodet
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_cells_keep_their_place(factor):
+    maps = torch.randn(1, 2, 3, 5, generator=torch.Generator().manual_seed(0))
+    fine = refine_cells(maps, factor)
+    assert fine.shape == (1, 2, 3 * factor, 5 * factor)
+    torch.testing.assert_close(fine[:, :, ::factor, ::factor], maps)
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_a_crop_reads_what_lies_around_its_pixels(stride):
+    """A map that holds the column of the pixel at the center of each cell."""
+    maps = (torch.arange(20.0) * stride + 0.5).expand(1, 1, 20, 20)
+    crops = crop_boxes(maps, torch.tensor([[24.0, 16, 56, 48]]), stride, 4)
+    expected = torch.tensor([28.0, 36, 44, 52])  # the middles of four columns of the box
+    torch.testing.assert_close(crops[0, 0], expected.expand(4, 4))
+
+
+def test_fine_cells_travel_behind_the_coarse_ones():
+    detail = torch.randn(3, 4, 12, 12)
+    assert torch.equal(pack(detail), torch.nn.functional.pixel_unshuffle(detail, 2))
+    assert torch.equal(unpack(pack(detail)), detail)
+    assert pack(detail[:0]).shape == (0, 16, 6, 6) and unpack(pack(detail[:0])).shape == (0, 4, 12, 12)
+
+
+def make_maps(size: int = 64) -> ImageMaps:
+    generator = torch.Generator().manual_seed(0)
+
+    def maps(channels: int, stride: int) -> torch.Tensor:
+        return torch.randn(channels, size // stride, size // stride, generator=generator)
+
+    levels = tuple(maps(8, stride) for stride in (8, 16, 32, 64))
+    return ImageMaps(maps(11, 4), maps(8, 8), levels, tuple(maps(37, stride) for stride in (8, 16, 32, 64)))
+
+
+@torch.no_grad()
+def test_shapes_and_what_masks_depend_on():
+    torch.manual_seed(0)
+    head, maps = tiny_nanodet().mask_head, make_maps()
+    boxes = torch.tensor([[3.0, 4, 40, 50], [10, 10, 20, 64]])
+    crops, detail = head.crop(maps, boxes)
+    assert crops.shape == (2, 8, 8, 8) and detail.shape == (2, 4, 12, 12)
+    class_scores = torch.zeros(2, 5)
+    head_maps = head(crops, detail, class_scores)
+    assert head_maps.shape == (2, 8 + 16, 6, 6)
+    masks = head.draw(head_maps)
+    assert masks.shape == (2, 12, 12)
+    class_scores[:, 1] = 0.9
+    assert not torch.allclose(head.draw(head(crops, detail, class_scores)), masks)
+    assert not torch.allclose(head.draw(head(crops, detail + 1, torch.zeros(2, 5))), masks)
+    # as large a box may look beyond its sides by a cell, here of 10 pixels
+    outside = ImageMaps(maps.fine, maps.stage.clone(), maps.pyramid, maps.predictions)
+    outside.stage[:, 7, :] += 1  # around pixel 56
+    near, _ = head.crop(outside, torch.tensor([[3.0, 4, 40, 50]]))
+    assert torch.equal(near[:, :, 1:-1], crops[:1, :, 1:-1]) and not torch.allclose(near, crops[:1])
