@@ -13,13 +13,13 @@ from ..processing.word_vectors import initial_embeddings, load_word_vectors
 from .sections import ImageProcessorSection, VocabularySection
 
 
-def find_weights(key: str, name: str, model_type: str) -> str:
+def find_weights(key: str, name: str, *model_types: str) -> str:
     """
     The folder (or Hub id) of a whole model that `weights.<key>` of a recipe names.
 
     Args:
         name: a folder, a name that ships, or a Hub id.
-        model_type: what the model must be.
+        model_types: what the model may be.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -32,8 +32,8 @@ def find_weights(key: str, name: str, model_type: str) -> str:
         raise FileNotFoundError(
             f"weights.{key}: no model in {name} (a folder with config.json and model.safetensors is expected)"
         ) from error
-    if found != model_type:
-        raise ValueError(f"weights.{key}: {name} holds a {found}, but a {model_type} is needed")
+    if found not in model_types:
+        raise ValueError(f"weights.{key}: {name} holds a {found}, but a {' or a '.join(model_types)} is needed")
     return folder
 
 

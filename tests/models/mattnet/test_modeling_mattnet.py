@@ -3,11 +3,13 @@ import json
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
+from transformers import AutoModel, ResNetConfig
 
+from hf_refseg.models.detectors import make_detector
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from tests.models.model_tester import SIZE, ModelTester
-from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mask_rcnn_config, tiny_mattnet
+from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mask_rcnn_config, tiny_mattnet, tiny_nanodet
 
 BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
 
@@ -376,3 +378,30 @@ def test_parts_made_apart_are_put_together(image):
     assert model.detector is detector
     with torch.no_grad():
         assert model(image, WORDS).region_scores.shape[0] == 2
+
+
+@torch.no_grad()
+def test_it_chooses_among_the_regions_of_nanodet(tmp_path):
+    torch.manual_seed(0)
+    model = tiny_mattnet(detector_config=tiny_nanodet().config, grid_size=6, region_size=8)
+    inputs = {
+        "pixel_values": torch.randn(2, 3, SIZE, SIZE),
+        "input_ids": torch.tensor([[5, 6], [7, 4], [9, 9]]),
+        "image_index": torch.tensor([1, 0, 1]),
+    }
+    outputs = model(**inputs)
+    assert outputs.logits.shape == (3, SIZE, SIZE) and outputs.region_masks.shape == (3, 12, 12)
+    regions = model.detector.detect(model.detector.get_image_features(inputs["pixel_values"]), at_least_one=True)
+    rows = regions.rows(outputs.image_index, outputs.chosen)
+    torch.testing.assert_close(outputs.pred_boxes, regions.boxes[rows])
+    given = model(**inputs, region_boxes=[[[4.0, 4, 30, 40]], [[0, 0, 60, 60], [20, 10, 60, 62]]])
+    assert given.chosen.tolist()[1] == 0 and given.pred_boxes[1].tolist() == [4, 4, 30, 40]
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(AutoModel.from_pretrained(tmp_path)(**inputs).logits, outputs.logits)
+
+
+def test_other_detectors_are_refused():
+    with pytest.raises(
+        ValueError, match="detector_config is of 'resnet'; there are refseg_mask_rcnn and refseg_nanodet"
+    ):
+        make_detector(ResNetConfig())

@@ -19,7 +19,8 @@ class MAttNetConfig(CheckedSizes, PreTrainedConfig):
     Defaults are the published MAttNet (`mrcn_cmr_with_st` of its code).
 
     Args:
-        detector_config: [`MaskRcnnConfig`] of the detector that proposes regions and gives their features.
+        detector_config: of the detector that proposes regions and gives their features: [`MaskRcnnConfig`], or
+            [`NanoDetConfig`] with a mask head.
         modules: which of the paper's modules are there, in this order; the ablation rows leave some out.
         attributes: whether the subject module predicts attributes (and is trained on them).
         vocab_size: words of the tokenizer; it depends on the data set.

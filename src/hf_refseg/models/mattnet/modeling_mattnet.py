@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import can_return_tuple
+from transformers.utils import ModelOutput, can_return_tuple
 
 from ...layers.image_geometry import finite_logits
 from ...layers.image_index import resolve_image_index
@@ -24,8 +24,7 @@ from ...layers.normalize_scale import NormalizeScale
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
-from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
-from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
+from ..detectors import make_detector
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
@@ -58,7 +57,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
 
     def __init__(self, config: MAttNetConfig):
         super().__init__(config)
-        self.detector = MaskRcnnForInstanceSegmentation(config.detector_config)
+        self.detector = make_detector(config.detector_config)
         if config.region_size != self.detector.crop_channels:
             raise ValueError(
                 f"region_size is {config.region_size}, but the detector's feature map has "
@@ -69,9 +68,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         self.train()
 
     @classmethod
-    def from_parts(
-        cls, detector: MaskRcnnForInstanceSegmentation, matching: MAttNetMatching
-    ) -> "MAttNetForReferringSegmentation":
+    def from_parts(cls, detector: PreTrainedModel, matching: MAttNetMatching) -> "MAttNetForReferringSegmentation":
         """A detector and a matching that were made or trained apart; neither is copied.
 
         Raises:
@@ -108,7 +105,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         region_boxes: torch.Tensor | Sequence | None = None,
         region_labels: torch.Tensor | Sequence | None = None,
         region_masks: torch.Tensor | Sequence | None = None,
-        detector_features: MaskRcnnImageFeatures | None = None,
+        detector_features: ModelOutput | None = None,
         **kwargs,
     ) -> MAttNetImageFeatures:
         """
@@ -192,7 +189,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         region_boxes: torch.Tensor | Sequence | None = None,
         region_labels: torch.Tensor | Sequence | None = None,
         region_masks: torch.Tensor | Sequence | None = None,
-        detector_features: MaskRcnnImageFeatures | None = None,
+        detector_features: ModelOutput | None = None,
         region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,

@@ -23,8 +23,6 @@ from ...training.sections import (
     WeightsSection,
 )
 from ...training.task import TrainingTask
-from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
-from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from .configuration_mattnet import MAttNetConfig
 from .modeling_mattnet import MAttNetForReferringSegmentation
 from .processing_mattnet import MAttNetProcessor
@@ -32,6 +30,7 @@ from .training_attributes import attribute_vocabulary, load_tagger, ref_attribut
 from .training_pairs import MAttNetCollator
 
 COUNTED_IMAGES = 2000  # from which the frequency of attributes is taken
+DETECTORS = ("refseg_mask_rcnn", "refseg_nanodet")  # among whose regions it can choose
 
 
 @dataclass
@@ -127,8 +126,8 @@ def new_model(
             "MAttNet chooses among the regions of a trained detector: give its folder as --detector, for instance "
             "runs/mask_rcnn_refshapes after hf-refseg train mask_rcnn_refshapes"
         )
-    folder = find_weights("detector", weights.detector, MaskRcnnConfig.model_type)
-    detector = MaskRcnnForInstanceSegmentation.from_pretrained(folder)
+    folder = find_weights("detector", weights.detector, *DETECTORS)
+    detector = AutoModel.from_pretrained(folder)
     labels = recipe.model.get("attribute_labels")
     config = recipe.config() if labels is None else recipe.config(num_attributes=len(labels))
     references = read_references(rows, config)
