@@ -48,7 +48,7 @@ def plot_explanation(image: ImageSource, words: Sequence[str], explanation: CacE
     rows = -(-panels // columns)
     width = 2.6
     height = width * image.height / image.width + 0.4  # inches, with room for a title
-    figure = Figure(figsize=(width * columns + 1.4, height * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(width * columns + 3, height * rows + 0.4), layout="constrained")
     figure.suptitle(" ".join(words))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     gray = np.asarray(image.convert("L"))
@@ -84,7 +84,7 @@ def _frame_part(axis, part: tuple[int, int, int, int], cell: float) -> None:
 
     top, bottom, left, right = (side * cell for side in part)
     axis.add_patch(
-        Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="white", linewidth=1)
+        Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="black", linewidth=1)
     )
 
 
