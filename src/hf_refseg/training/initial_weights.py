@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoProcessor, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoProcessor,
+    BaseImageProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from ..checkpoints import resolve_checkpoint
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
@@ -35,6 +42,30 @@ def find_weights(key: str, name: str, *model_types: str) -> str:
     if found not in model_types:
         raise ValueError(f"weights.{key}: {name} holds a {found}, but a {' or a '.join(model_types)} is needed")
     return folder
+
+
+def load_detector(name: str | None, purpose: str, *model_types: str) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """
+    The trained detector below a new system, and its image processor.
+
+    Args:
+        name: `weights.detector` of a recipe.
+        purpose: the beginning of the error where there is none, e.g. "CAC modulates the feature map of".
+        model_types: what it may be.
+
+    Raises:
+        ValueError: no name, or a model of another type.
+        FileNotFoundError: there is no such folder.
+    """
+    if name is None:
+        raise ValueError(
+            f"{purpose} a trained detector: give its folder as --detector, for instance runs/mask_rcnn_refshapes after "
+            "hf-refseg train mask_rcnn_refshapes"
+        )
+    folder = find_weights("detector", name, *model_types)
+    detector = AutoModel.from_pretrained(folder)
+    detector.config._name_or_path = ""  # a folder of this machine would be saved in the new model's configuration
+    return detector, AutoImageProcessor.from_pretrained(folder)
 
 
 def load_whole_model(name: str, model_type: str, wanted: Mapping[str, Any]) -> PreTrainedModel:

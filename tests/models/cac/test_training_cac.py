@@ -52,6 +52,7 @@ def test_the_recipe_trains_a_tiny_cac_and_resumes(train, detector, tmp_path):
     model = AutoModel.from_pretrained(tmp_path / "run")
     assert model.config.losses == ["roi", "response", "caption"]
     assert AutoProcessor.from_pretrained(tmp_path / "run").categories == list(CATEGORIES)
+    assert detector not in (tmp_path / "run" / "config.json").read_text()  # nobody else has this folder
     train([*words(tmp_path / "run", detector=detector, max_steps=3), "--resume"])
     assert (tmp_path / "run" / "checkpoint-3").is_dir()
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import AutoImageProcessor, AutoModel, PreTrainedConfig, set_seed
+from transformers import AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows, ReferringSegmentationCollator
 from ...evaluation.evaluators import ComprehensionEvaluator, referring_evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import (
     find_weights,
+    load_detector,
     load_embeddings,
     load_exactly,
     load_processor,
@@ -27,7 +28,6 @@ from ...training.sections import (
 )
 from ...training.task import TrainingTask
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
-from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from .configuration_cac import CacConfig
 from .modeling_cac import CacForReferringSegmentation
 from .processing_cac import CacProcessor
@@ -120,25 +120,21 @@ def new_model(
 ) -> tuple[CacProcessor, CacForReferringSegmentation, set[str]]:
     """A processor and a model that start from the detector of `weights.detector`, and the names of its parameters."""
     weights = recipe.weights
-    if weights.detector is None:
-        raise ValueError(
-            "CAC modulates the feature map of a trained detector: give its folder as --detector, for instance "
-            "runs/mask_rcnn_refshapes after hf-refseg train mask_rcnn_refshapes"
-        )
-    folder = find_weights("detector", weights.detector, MaskRcnnConfig.model_type)
-    detector = MaskRcnnForInstanceSegmentation.from_pretrained(folder)
+    detector, image_processor = load_detector(
+        weights.detector, "CAC modulates the feature map of", MaskRcnnConfig.model_type
+    )
     max_length = recipe.model.get("max_length", CacConfig.max_length)
     tokenizer = recipe.processor.build_tokenizer(CacProcessor, rows.vocabulary_texts(), max_length=max_length)
     names = detector.config.id2label
     categories = [names[label] for label in range(len(names))]
-    processor = CacProcessor(AutoImageProcessor.from_pretrained(folder), tokenizer, categories=categories)
+    processor = CacProcessor(image_processor, tokenizer, categories=categories)
     set_seed(args.seed)  # the same initial weights whatever was read before
     detector_config = trained_detector_config(detector.config, recipe.model.get("detector_config", {}))
     config = recipe.config(detector_config=detector_config, vocab_size=len(tokenizer))
     model = AutoModel.from_config(config)
     own = model.detector.state_dict()
     trained = {name: tensor for name, tensor in detector.state_dict().items() if name in own or not is_counter(name)}
-    load_exactly(model.detector, trained, f"weights.detector: {folder}")
+    load_exactly(model.detector, trained, f"weights.detector: {weights.detector}")
     if weights.embeddings is not None:
         load_embeddings(model, tokenizer, weights.embeddings)
     return processor, model, {name for name, _ in model.named_parameters() if name.startswith("detector.")}

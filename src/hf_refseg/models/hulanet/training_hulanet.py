@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
-from transformers import AutoImageProcessor, AutoModel, PreTrainedConfig, set_seed
+from transformers import AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows
 from ...evaluation.evaluators import referring_evaluators
 from ...training.arguments import RefSegTrainingArguments
-from ...training.initial_weights import find_weights, load_embeddings, load_processor, require_same_config
+from ...training.initial_weights import (
+    find_weights,
+    load_detector,
+    load_embeddings,
+    load_processor,
+    require_same_config,
+)
 from ...training.recipe import Recipe
 from ...training.sections import (
     EvaluationSection,
@@ -29,7 +35,6 @@ from ...training.sections import (
 )
 from ...training.task import TrainingTask
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
-from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from .configuration_hulanet import HulaNetConfig
 from .losses_hulanet import positive_weights
 from .modeling_hulanet import HulaNetForReferringSegmentation
@@ -146,18 +151,13 @@ def new_model(
     recipe: Recipe, args: RefSegTrainingArguments, rows: ReferringRows
 ) -> tuple[HulaNetProcessor, HulaNetForReferringSegmentation]:
     """A processor, and a model over the detector of `weights.detector`."""
-    if recipe.weights.detector is None:
-        raise ValueError(
-            "HULANet reads the detections of a trained detector: give its folder as --detector, for instance "
-            "runs/mask_rcnn_phrasecut after hf-refseg train mask_rcnn_phrasecut"
-        )
-    folder = find_weights("detector", recipe.weights.detector, MaskRcnnConfig.model_type)
-    detector = MaskRcnnForInstanceSegmentation.from_pretrained(folder)
+    name = recipe.weights.detector
+    detector, image_processor = load_detector(name, "HULANet reads the detections of", MaskRcnnConfig.model_type)
     labels = detector.config.id2label
     vocabulary = read_vocabulary(recipe.data, rows, [labels[index] for index in range(len(labels))])
     config = recipe.config()
     processor = HulaNetProcessor(
-        AutoImageProcessor.from_pretrained(folder),
+        image_processor,
         build_tokenizer(recipe, rows, vocabulary, config.max_length),
         names={name: list(getattr(vocabulary, name)) for name in ("categories", "attributes", "predicates")},
     )

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tqdm import tqdm
-from transformers import AutoImageProcessor, AutoModel, set_seed
+from transformers import AutoModel, set_seed
 
 from ...data import ReferringRows
 from ...data.image_references import ImageReferences
 from ...evaluation.evaluators import ComprehensionEvaluator, referring_evaluators
 from ...losses import attribute_weights
 from ...training.arguments import RefSegTrainingArguments
-from ...training.initial_weights import find_weights, load_embeddings, load_processor, load_whole_model
+from ...training.initial_weights import load_detector, load_embeddings, load_processor, load_whole_model
 from ...training.recipe import Recipe
 from ...training.sections import (
     DataSection,
@@ -121,19 +121,13 @@ def new_model(
 ) -> tuple[MAttNetProcessor, MAttNetForReferringSegmentation, "References"]:
     """A processor, a model over the detector of `weights.detector`, and the references it trains on."""
     weights = recipe.weights
-    if weights.detector is None:
-        raise ValueError(
-            "MAttNet chooses among the regions of a trained detector: give its folder as --detector, for instance "
-            "runs/mask_rcnn_refshapes after hf-refseg train mask_rcnn_refshapes"
-        )
-    folder = find_weights("detector", weights.detector, *DETECTORS)
-    detector = AutoModel.from_pretrained(folder)
+    detector, image_processor = load_detector(weights.detector, "MAttNet chooses among the regions of", *DETECTORS)
     labels = recipe.model.get("attribute_labels")
     config = recipe.config() if labels is None else recipe.config(num_attributes=len(labels))
     references = read_references(rows, config)
     words = recipe.processor
     tokenizer = words.build_tokenizer(MAttNetProcessor, rows.vocabulary_texts(), max_length=config.max_length)
-    processor = MAttNetProcessor(AutoImageProcessor.from_pretrained(folder), tokenizer)
+    processor = MAttNetProcessor(image_processor, tokenizer)
     set_seed(args.seed)  # the same initial weights whatever was read before
     model = AutoModel.from_config(
         recipe.config(
