@@ -26,7 +26,7 @@ def with_numbers(arrays: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarr
     """Other numbers in arrays of the same names and shapes; small enough for a bias to lose bits where 1 is added."""
     rng = np.random.default_rng(seed)
     return {
-        name: np.abs(rng.normal(0, 0.1, array.shape)).astype(np.float32) + name.endswith(("running_var", "factor"))
+        name: rng.random(array.shape, np.float32) / 8 + name.endswith(("running_var", "factor"))
         for name, array in arrays.items()
     }
 

@@ -144,6 +144,36 @@ class ModelTester:
         torch.optim.SGD(parameters, lr=0.01 / norm.item()).step()  # the losses differ by orders of magnitude in scale
         assert model(**self.with_labels(inputs, labels)).loss < before
 
+    def test_gradient_checkpointing_keeps_less_and_changes_nothing(self, inputs, labels):
+        """Bytes that autograd keeps, parameters and the inputs of the layers aside; the gradients are the same."""
+        kept, gradients = [], []
+        for checkpointing in (False, True):
+            torch.manual_seed(0)
+            model = self.make_model().train()
+            if not model.supports_gradient_checkpointing:
+                pytest.skip(f"{type(model).__name__} has no gradient checkpointing")
+            if checkpointing:
+                model.gradient_checkpointing_enable()
+            own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+            storages = {}
+
+            def keep(tensor, own=own, storages=storages):
+                storage = tensor.untyped_storage()
+                if storage.data_ptr() not in own:
+                    storages[storage.data_ptr()] = storage
+                return tensor
+
+            torch.manual_seed(1)
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                loss = model(**self.with_labels(inputs, labels)).loss
+            kept.append(sum(storage.nbytes() for storage in storages.values()))
+            loss.backward()
+            gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+        assert kept[1] < kept[0], kept
+        assert set(gradients[0]) == set(gradients[1]) and gradients[0]
+        for name, gradient in gradients[0].items():
+            torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
     def test_bf16(self, model, inputs, labels, tmp_path):
         """A model loaded in half precision takes the processor's float32 images and trains with a float32 loss."""
         model.save_pretrained(tmp_path)

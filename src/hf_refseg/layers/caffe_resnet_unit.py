@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from .frozen_convolution import NormalizedConvolution
+from .recomputed_layer import RecomputedLayer
 
 
-class CaffeResNetUnit(nn.Module):
+class CaffeResNetUnit(RecomputedLayer):
     """Bottleneck: 1x1 with the stride, 3x3 with the dilation, 1x1; (B, C, H, W) -> (B, D, H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, dilation: int, first: bool, **norm):
@@ -19,7 +20,7 @@ class CaffeResNetUnit(nn.Module):
         self.shortcut = NormalizedConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.join(self.reduce(maps), self.shortcut(maps))
+        return self.recomputed(lambda maps: self.join(self.reduce(maps), self.shortcut(maps)), maps)
 
     def join(self, reduced: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
         """All after the first 1x1 convolution: (B, D / 4, H / stride, W / stride) and (B, D, ...) -> (B, D, ...)."""

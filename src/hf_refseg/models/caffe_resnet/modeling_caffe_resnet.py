@@ -29,6 +29,7 @@ class CaffeResNetPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     _no_split_modules = ["CaffeResNetUnit"]
+    supports_gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

@@ -39,6 +39,7 @@ class LstmCnnPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     input_modalities = ("image", "text")
     _input_embed_layer = "word_embeddings"
     _no_split_modules = ["CaffeResNetUnit", "VggFcnStage"]
+    supports_gradient_checkpointing = True  # of the backbone
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

@@ -22,6 +22,7 @@ from transformers.utils import can_return_tuple
 
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values, values_are_readable
+from ...layers.recomputed_layer import RecomputedLayer
 from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm, forget_bias, lstm_cell
@@ -34,7 +35,7 @@ from .configuration_rmi import RmiConfig
 from .outputs_rmi import RmiExplanation, RmiImageFeatures, RmiTextFeatures
 
 
-class MultimodalLstm(nn.Module):
+class MultimodalLstm(RecomputedLayer):
     """The convolutional LSTM with 1x1 kernels of Eq. 6: one cell, shared by all positions (i, j)."""
 
     def __init__(self, visual_size: int, word_size: int, hidden_size: int):
@@ -51,10 +52,13 @@ class MultimodalLstm(nn.Module):
             init.uniform_(part, -limit, limit)
         init.copy_(self.visual_gates.bias, forget_bias(self.state_gates.in_channels))
 
+    def step(self, visual_gates, word_gates, hidden, cell) -> tuple[torch.Tensor, torch.Tensor]:
+        """The states (N, D, h, w) after one more word; gates of the images (N, 4D, h, w), of the word (N, 4D, 1, 1)."""
+        return lstm_cell(visual_gates + word_gates + self.state_gates(hidden), cell)
+
     def read(self, visual_gates: torch.Tensor, words: RmiTextFeatures) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """
         Yield the hidden and cell state (N, D, h, w) after each of the T words; padding leaves them as they are.
-
         No step depends on the values of a tensor, as GPUs and compilation want it.
 
         Args:
@@ -63,8 +67,7 @@ class MultimodalLstm(nn.Module):
         batch, size, height, width = visual_gates.shape
         hidden = cell = visual_gates.new_zeros(batch, size // 4, height, width)
         for step in range(words.attention_mask.shape[1]):
-            gates = visual_gates + words.at(slice(None), step) + self.state_gates(hidden)  # (N, 4D, h, w)
-            new_hidden, new_cell = lstm_cell(gates, cell)
+            new_hidden, new_cell = self.recomputed(self.step, visual_gates, words.at(slice(None), step), hidden, cell)
             keep = words.attention_mask[:, step, None, None, None]  # (N, T) -> (N, 1, 1, 1)
             hidden, cell = torch.where(keep, new_hidden, hidden), torch.where(keep, new_cell, cell)
             yield hidden, cell
@@ -74,7 +77,6 @@ class MultimodalLstm(nn.Module):
     ) -> Iterator[torch.Tensor]:
         """
         The same without the steps of padding, which cost as much as words: for CPUs.
-
         Without gradients it works in place, since there the recurrence is bound by the memory's speed.
 
         Args:
@@ -95,10 +97,11 @@ class MultimodalLstm(nn.Module):
             if not reading:
                 return
             hidden, cell = hidden[:reading], cell[:reading]
-            gates = visual_gates[:reading] + words.at(rows[:reading], steps[:reading, number])  # (n', 4D, h, w)
+            image, word = visual_gates[:reading], words.at(rows[:reading], steps[:reading, number])
             if torch.is_grad_enabled():
-                hidden, cell = lstm_cell(gates + self.state_gates(hidden), cell)
+                hidden, cell = self.recomputed(self.step, image, word, hidden, cell)
             else:
+                gates = image + word  # (n', 4D, h, w) + (n', 4D, 1, 1)
                 if number:  # before the first word the state is zero
                     weight = self.state_gates.weight[None, :, :, 0, 0].to(gates.dtype)  # (4D, D, 1, 1) -> (1, 4D, D)
                     gates.flatten(2).baddbmm_(weight.expand(reading, -1, -1), hidden.flatten(2))
@@ -121,6 +124,7 @@ class RmiPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     input_modalities = ("image", "text")
     _input_embed_layer = "word_embeddings"
     _no_split_modules = ["CaffeResNetUnit"]  # not MultimodalLstm: FSDP would shard its parts, which we call one by one
+    supports_gradient_checkpointing = True  # of the backbone, and of the recurrence word by word
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -236,8 +240,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         text_features = self.get_text_features(input_ids, attention_mask)
         if image_features is None:
             image_features = self.get_image_features(pixel_values)
-        if output_attentions is None:
-            output_attentions = self.config.output_attentions
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         num_images = len(image_features.visual_gates)
         image_index = resolve_image_index(image_index, num_images, len(input_ids), input_ids.device)
 
@@ -290,9 +293,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
     def compute_loss(self, logits: torch.Tensor, grid_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss of the grid logits (N, h, w) against the labels (N, H, W), made as small."""
         check_labels(labels, logits)
-        target = resize_bilinear_tf1(
-            labels[:, None].float(), tuple(grid_logits.shape[-2:])
-        )  # (N, H, W) -> (N, 1, h, w)
+        target = resize_bilinear_tf1(labels[:, None].float(), grid_logits.shape[-2:])  # (N, H, W) -> (N, 1, h, w)
         return segmentation_loss(self.config, grid_logits, target[:, 0])
 
 

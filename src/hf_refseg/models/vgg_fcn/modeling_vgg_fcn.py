@@ -9,11 +9,12 @@ from transformers.backbone_utils import BackboneMixin, filter_output_hidden_stat
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import can_return_tuple
 
+from ...layers.recomputed_layer import RecomputedLayer
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_vgg_fcn import VggFcnConfig
 
 
-class VggFcnStage(nn.Module):
+class VggFcnStage(RecomputedLayer):
     """3x3 convolutions with ReLU, then 2x2 max-pooling: (B, C, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int):
@@ -23,6 +24,9 @@ class VggFcnStage(nn.Module):
         )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.recomputed(self.convolve, maps)
+
+    def convolve(self, maps: torch.Tensor) -> torch.Tensor:
         for convolution in self.convolutions:
             maps = F.relu(convolution(maps), inplace=True)  # (B, C, H, W) -> (B, D, H, W)
         return F.max_pool2d(maps, 2, ceil_mode=True)  # (B, D, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))
@@ -34,6 +38,7 @@ class VggFcnPreTrainedModel(WholeCheckpoint, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     _no_split_modules = ["VggFcnStage"]
+    supports_gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
