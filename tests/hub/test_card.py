@@ -28,7 +28,7 @@ def folder(tmp_path):
     (folder / "config.json").write_text('{"model_type": "refseg_rmi"}')
     (folder / "cost.json").write_text(json.dumps(COST))
     metrics = {"oIoU": 0.5, "mIoU": 0.41224, "Pr@0.5": 0.44, "own_rate": float("nan")}
-    counts = {"rows": 50, "expressions": 1084}
+    counts = {"rows": 50, "expressions": 1084, "no_target": 0, "intersection": 7, "union": 8}
     write_eval_results(
         folder,
         metrics,

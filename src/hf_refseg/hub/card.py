@@ -251,7 +251,10 @@ def front_matter(name: str, model_type: str, page: Page, results: dict) -> str:
 
 def what_was_measured(results: dict) -> str:
     """One paragraph: the data, how much of it, the protocol and the command."""
-    counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in results["counts"].items())
+    shown = {
+        name: value for name, value in results["counts"].items() if value and name not in ("intersection", "union")
+    }
+    counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in shown.items())
     text = f"Split {results['split']} of {results['dataset']} ({counts}), measured by `{results['command']}`."
     if results["protocol"]:
         protocol = get_protocol(results["protocol"])
