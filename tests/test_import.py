@@ -64,15 +64,16 @@ from transformers import AutoBackbone, AutoModel
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.pipelines import PIPELINE_REGISTRY
-from hf_refseg import LstmCnnConfig, MaskRcnnConfig, MAttNetConfig, RmiConfig
+from hf_refseg import LstmCnnConfig, MaskRcnnConfig, MAttNetConfig, NanoDetConfig, RmiConfig, ShuffleNetPanConfig
 from hf_refseg.models.caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from hf_refseg.models.mobilenet_v2.configuration_mobilenet_v2 import RefSegMobileNetV2Config
 from hf_refseg.models.vgg_fcn.configuration_vgg_fcn import VggFcnConfig
-assert MaskRcnnConfig in AutoModel._model_mapping and MaskRcnnConfig in IMAGE_PROCESSOR_MAPPING
+for config in (MaskRcnnConfig, NanoDetConfig):
+    assert config in AutoModel._model_mapping and config in IMAGE_PROCESSOR_MAPPING, config
 for config in (LstmCnnConfig, MAttNetConfig, RmiConfig):
     assert config in AutoModel._model_mapping, config
     assert config in PROCESSOR_MAPPING and config in IMAGE_PROCESSOR_MAPPING, config
-for config in (CaffeResNetConfig, RefSegMobileNetV2Config, VggFcnConfig):
+for config in (CaffeResNetConfig, RefSegMobileNetV2Config, ShuffleNetPanConfig, VggFcnConfig):
     assert config in AutoBackbone._model_mapping, config
 assert "referring-image-segmentation" in PIPELINE_REGISTRY.get_supported_tasks()
 print("registered")

@@ -87,6 +87,10 @@ class ShuffleNetPanBackboneTest(BackboneTest, unittest.TestCase):
     def make_config(self):
         return tiny_shufflenet_pan_config()
 
+    @unittest.skip("the levels of the pyramid come after the stages, and are called for what they are")
+    def test_config(self):
+        pass
+
 
 class MobileNetV2BackboneTest(BackboneTest, unittest.TestCase):
     all_model_classes = (RefSegMobileNetV2Backbone,)

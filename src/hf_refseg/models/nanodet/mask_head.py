@@ -58,7 +58,7 @@ class MaskHead(nn.Module):
         Returns:
             (R, C, S + 2, S + 2) of the fused pyramid, with a cell around the box, and (R, E, 2S, 2S) of the fine maps.
         """
-        levels = [refine_cells(level[None], factor) for level, factor in zip(maps.pyramid, (1, 2, 4), strict=False)]
+        levels = [refine_cells(level[None], factor) for level, factor in zip(maps.pyramid[:3], (1, 2, 4), strict=True)]
         fused = self.activate(self.fusion(torch.cat([maps.stage[None], *levels], dim=1)))  # -> (1, C, h, w)
         margin = (boxes[:, 2:] - boxes[:, :2]) * (MARGIN / self.crop_size)  # (R, 2)
         frames = boxes + torch.cat([-margin, margin], dim=1)

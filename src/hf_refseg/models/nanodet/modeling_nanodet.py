@@ -114,7 +114,7 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         columns = (torch.cat([stem, pixels], dim=1), stage, zip(*pyramid, strict=True), zip(*predictions, strict=True))
         return [ImageMaps(*of_image) for of_image in zip(*columns, strict=True)]
 
-    def to_network(self, features: NanoDetImageFeatures, regions: Regions) -> tuple[torch.Tensor, ...]:
+    def network_boxes(self, features: NanoDetImageFeatures, regions: Regions) -> tuple[torch.Tensor, ...]:
         """The boxes of regions in the network's input, of each image: B x (R, 4) float32."""
         return regions.split(regions.boxes.float() * features.geometry.image_scales[regions.image_index, None])
 
@@ -200,7 +200,7 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         points = self.propose(features)
         scores = []
         for boxes, of_points, class_scores in zip(
-            self.to_network(features, regions),
+            self.network_boxes(features, regions),
             points.boxes.split(points.counts),
             points.class_scores.split(points.counts),
             strict=True,
@@ -214,7 +214,7 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
     def pool(self, features: NanoDetImageFeatures, regions: Regions) -> torch.Tensor:
         """Averages in regions of the trunk's maps, the first stage and three levels of the pyramid: (M, F)."""
         pooled = []
-        for maps, boxes in zip(features.images, self.to_network(features, regions), strict=True):
+        for maps, boxes in zip(features.images, self.network_boxes(features, regions), strict=True):
             levels = [(maps.stage, FUSED_STRIDE), *zip(maps.pyramid[:3], STRIDES[:3], strict=True)]
             pooled.append(torch.cat([average_in_boxes(level, boxes, stride) for level, stride in levels], dim=1))
         return torch.cat(pooled)
@@ -236,7 +236,7 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         mask_head = self._require_mask_head()
         if class_scores is None:
             class_scores = self.score_categories(features, regions)
-        of_images = zip(features.images, self.to_network(features, regions), strict=True)
+        of_images = zip(features.images, self.network_boxes(features, regions), strict=True)
         crops, detail = zip(*(mask_head.crop(maps, boxes) for maps, boxes in of_images), strict=True)
         crops = torch.cat(crops)
         return without_margin(crops), mask_head(crops, torch.cat(detail), class_scores)
