@@ -9,8 +9,9 @@ from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
 from hf_refseg.losses import attribute_weights
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mattnet.training_mattnet import attribute_options, read_references
+from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
 from hf_refseg.training.run import prepare
-from tests.tiny import tiny_mask_rcnn, tiny_mattnet, tiny_mattnet_config, tiny_rmi
+from tests.tiny import tiny_mask_rcnn, tiny_mattnet, tiny_mattnet_config, tiny_nanodet, tiny_rmi
 
 NAMES = {"id2label": dict(enumerate(CATEGORIES)), "num_labels": len(CATEGORIES)}
 
@@ -92,6 +93,18 @@ def test_the_recipe_trains_a_tiny_mattnet_and_resumes(train, detector, tmp_path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.detector.state_dict().items())
     train([*words(tmp_path / "run", detector=detector, max_steps=4), "--resume"])
     assert (tmp_path / "run" / "checkpoint-4").is_dir()
+
+
+def test_it_trains_over_nanodet_too(train, tmp_path):
+    torch.manual_seed(0)
+    tiny_nanodet(**NAMES).save_pretrained(tmp_path / "detector")
+    NanoDetImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}).save_pretrained(tmp_path / "detector")
+    metrics = train(words(tmp_path / "run", detector=tmp_path / "detector", max_steps=1))
+    assert 0 <= metrics["region_acc"] <= 1 and 0 <= metrics["oIoU"] <= 1
+    model, processor = (kind.from_pretrained(tmp_path / "run") for kind in (AutoModel, AutoProcessor))
+    assert model.config.detector_config.model_type == "refseg_nanodet"
+    assert type(processor.image_processor) is NanoDetImageProcessor
+    assert processor.image_processor.size["longest_edge"] == 64
 
 
 def test_nothing_in_the_detector_is_trained_however_the_model_is_made(tmp_path):
