@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from hf_refseg.data import load
-from hf_refseg.data.official_files import read_json, read_pickled_list
+from hf_refseg.data.official_files import iterate_json_list, read_json, read_pickled_list
 
 
 def test_pickles(tmp_path, harmless):
@@ -29,3 +29,9 @@ def test_json(name, tmp_path, harmless):
         read_json(tmp_path / name, list)
     with harmless(name):
         load(tmp_path, "val")
+
+
+def test_json_that_is_read_record_by_record(tmp_path, harmless):
+    (tmp_path / "refer_val.json").write_text('[{"a": ' + "[" * 100_000 + "]" * 100_000 + "}]")
+    with harmless("refer_val.json"):
+        list(iterate_json_list(tmp_path / "refer_val.json"))

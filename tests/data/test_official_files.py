@@ -49,8 +49,9 @@ def test_a_pickle_that_is_cut_off(tmp_path, protocol, share):
 def test_records_one_by_one(tmp_path, monkeypatch):
     file = tmp_path / "refer_train.json"
     records = [{"phrase": "café [" * 5, "number": number, "points": [[0.1, -2.5e-3]] * number} for number in range(50)]
-    for text in (json.dumps(records), json.dumps(records, indent=2), json.dumps(records, ensure_ascii=False)):
-        file.write_text(text + "\n", encoding="utf-8")
+    plain, spaced, direct = json.dumps(records), json.dumps(records, indent=2), json.dumps(records, ensure_ascii=False)
+    for text, encoding in ((plain, "utf-8"), (spaced, "utf-8"), (direct, "utf-8"), (direct, "utf-8-sig")):
+        file.write_text(text + "\n", encoding=encoding)
         # Chunks that end inside records, words and characters.
         monkeypatch.setattr("hf_refseg.data.official_files.CHUNK_BYTES", 37)
         read = list(iterate_json_list(file))

@@ -72,7 +72,7 @@ def test_no_character_is_a_word_character_unless_ascii():
 
 def test_last_of_duplicate_lines_wins_and_ids_have_no_holes(tmp_path):
     path = tmp_path / "vocabulary.txt"
-    path.write_text("<pad>\n<go>\n<eos>\n<unk>\n.\n dog \n\n.\n\n")
+    path.write_text("<pad>\n<go>\n<eos>\n<unk>\n.\n dog \n\n.\n\n", encoding="utf-8-sig")  # as Windows writes
     tokenizer = tokenizer_from_vocabulary_file(path)
     assert len(tokenizer) == 9
     assert tokenizer("dog. .dog")["input_ids"] == [5, 3, 5]

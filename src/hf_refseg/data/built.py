@@ -18,7 +18,7 @@ def configurations(folder: Path) -> dict[str, dict[str, str]]:
     card = folder / "README.md"
     if not card.is_file():
         return {}
-    text = card.read_text(encoding="utf-8")
+    text = card.read_text(encoding="utf-8-sig")
     header = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
     listed = header.get("configs", []) if isinstance(header, dict) else []
     return {

@@ -115,7 +115,7 @@ def read_identities(file: str | Path) -> set[str]:
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; it should list an image per line, such as coco:581857.")
     found = set()
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
         name = line.split("#")[0].strip()
         if not name:
             continue
@@ -139,5 +139,5 @@ def _records(rows: ReferringRows) -> Iterator[dict]:
 def _first_character(file: Path) -> str:
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; it should list the images a checkpoint was trained on.")
-    with open(file, encoding="utf-8", errors="replace") as stream:
+    with open(file, encoding="utf-8-sig", errors="replace") as stream:
         return stream.read(64).lstrip()[:1]

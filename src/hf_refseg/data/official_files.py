@@ -98,7 +98,7 @@ def iterate_json_list(file: Path) -> Iterator[tuple[int, int, dict]]:
             text.skip(1)
             if text.next_character():
                 raise ValueError("something follows its closing ]")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{file} is cut off or broken at record number {number} (byte {text.byte}): {error}."
             ) from error
@@ -109,7 +109,9 @@ class _TextWindow:
 
     def __init__(self, stream):
         self.stream, self.decoder = stream, codecs.getincrementaldecoder("utf-8")()
-        self.text, self.at, self.byte = "", 0, 0
+        self.text, self.at, self.byte = "", 0, len(codecs.BOM_UTF8)
+        if stream.read(self.byte) != codecs.BOM_UTF8:  # which Windows adds
+            self.byte = stream.seek(0)
 
     def grow(self) -> bool:
         chunk = self.stream.read(CHUNK_BYTES)

@@ -119,7 +119,7 @@ class ReferItFolder(FileRows):
         listing = self._find(f"referit_{split}_imlist.txt")
         if listing is None:
             return images
-        listed = set(listing.read_text(encoding="utf-8").split())
+        listed = set(listing.read_text(encoding="utf-8-sig").split())
         if images - listed:
             raise ValueError(
                 f"{listing} does not list {len(images - listed)} images of {file}, e.g. {min(images - listed)}: "

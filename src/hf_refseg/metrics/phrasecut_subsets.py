@@ -50,7 +50,7 @@ class PhraseCutSubsets:
             ValueError: it is not that file.
         """
         try:
-            counts = json.loads(Path(path).read_text(encoding="utf-8"))
+            counts = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             return cls([name for name, _ in counts["cat"]], [name for name, _ in counts["att"]])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(

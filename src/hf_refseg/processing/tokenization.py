@@ -127,7 +127,7 @@ def tokenizer_from_vocabulary_file(
     if not path.is_file():
         raise FileNotFoundError(f"there is no vocabulary file {path}; it has one word per line, starting with <pad>")
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
         return build([line.strip() for line in lines], **options)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a UTF-8 text file ({error}); a vocabulary has one word per line") from error
