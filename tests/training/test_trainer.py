@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -269,3 +271,14 @@ def test_what_it_pushes_works_without_the_package(make_trainer, monkeypatch):
     assert {"model.safetensors", "modeling_rmi.py", "processing_rmi.py", "pipelines.py", "registration.py"} <= names
     for name in ("config.json", "processor_config.json"):
         assert "modeling_rmi.RmiFor" in json.loads((folder / name).read_text())["auto_map"]["AutoModel"]
+
+
+def test_a_full_disk_is_named(make_trainer, monkeypatch):
+    trainer = make_trainer(save_steps=1, max_steps=1)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(trainer.model, "save_pretrained", full)
+    with pytest.raises(OSError, match="checkpoint-1 cannot be written: no space left on device .* MB are free"):
+        trainer.train()

@@ -7,7 +7,6 @@ OUT/images/pictures-00000-of-00010.parquet    only with pixels: one row per pict
 """
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from ...writing import write_text
 from ..cards import write_card
 from ..catalogue import PublishedDataset, differing_counts, recognized
 from ..image_sources import ImageFolder
@@ -146,9 +146,7 @@ def _begin(parts: Sequence[PublishedDataset], options: BuildOptions, exclude: fr
 
 
 def _write_state(out: Path, report: dict) -> None:
-    partial = out / f"{STATE_FILE}.partial"
-    partial.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, out / STATE_FILE)
+    write_text(out / STATE_FILE, json.dumps(report, indent=1, ensure_ascii=False))
 
 
 def _check_counts(parts, opened: dict[str, dict[str, FileRows]], options: BuildOptions) -> list[str]:

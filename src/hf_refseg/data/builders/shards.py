@@ -13,6 +13,8 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 from tqdm import tqdm
 
+from ...writing import flush, naming_the_disk
+
 PARTIAL = ".partial"
 
 
@@ -74,6 +76,11 @@ def write_shards(shards: Sequence[Shard], root: Path, num_proc: int = 1, label: 
 
 
 def _write(shard: Shard, root: Path) -> int:
+    with naming_the_disk(shard.target):
+        return _write_shard(shard, root)
+
+
+def _write_shard(shard: Shard, root: Path) -> int:
     folder = root / PARTIAL / uuid.uuid4().hex
     builder = shard.builder(**shard.options, cache_dir=str(folder / "cache"))
     try:
@@ -85,6 +92,7 @@ def _write(shard: Shard, root: Path) -> int:
         raise error.__cause__ or error from None
     (file,) = (folder / "out").glob("*.parquet")
     shard.target.parent.mkdir(parents=True, exist_ok=True)
+    flush(file)
     os.replace(file, shard.target)
     shutil.rmtree(folder)
     return shard.rows
