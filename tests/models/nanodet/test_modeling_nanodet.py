@@ -142,7 +142,7 @@ def test_the_threshold_is_lowered_only_where_that_is_asked_for(model):
 
 @torch.no_grad()
 def test_no_detection_is_an_empty_result(model, images):
-    outputs = model(images, score_threshold=1.0)
+    outputs = model(images, score_threshold=1.1)  # no score is above 1
     assert outputs.pred_boxes.shape == (0, 4) and outputs.mask_probabilities.shape == (0, 12, 12)
     assert outputs.class_scores.shape == (0, 5) and outputs.region_features.shape == (0, 32)
 
