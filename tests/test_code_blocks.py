@@ -76,8 +76,16 @@ def crf_names(image: Image.Image) -> dict:
     inputs = segment.processor(image, "the cat")
     with torch.no_grad():
         outputs = segment.model(**inputs)
-    names = {"segment": segment, "processor": segment.processor, "outputs": outputs, "torch": torch}
-    return {**names, "sizes": inputs["original_sizes"], "DenseCrf": DenseCrf, "p": torch.full((1, 30, 45), 0.7)}
+    return {
+        "segment": segment,
+        "processor": segment.processor,
+        "outputs": outputs,
+        "sizes": inputs["original_sizes"],
+        "torch": torch,
+        "DenseCrf": DenseCrf,
+        "pixels": torch.from_numpy(np.array(image)).permute(2, 0, 1),  # (H, W, 3) -> (3, H, W)
+        "p": torch.full((1, 30, 45), 0.7),
+    }
 
 
 def names_for(page: Path, image: Image.Image) -> dict:

@@ -26,6 +26,7 @@ MODEL_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "eval_results.json",
+    "cost.json",
     "README.md",
     "*.png",
     "*.jpg",
