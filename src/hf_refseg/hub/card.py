@@ -35,6 +35,8 @@ MEANINGS = {
     "oIoU": "overall IoU: sum of intersections / sum of unions",
     "mIoU": "mean IoU",
     "Pr@0.5": "share with an IoU of 0.5 or more; so on",
+    "mean_box_iou": "mean IoU of the boxes around the masks",
+    "box_Pr@0.5": "share whose box around the mask has an IoU of 0.5 or more; so on",
     "box_acc": "share whose box has an IoU of 0.5 or more",
     "region_acc": "the right region chosen among the annotated ones",
     "mask_AP": "COCO's average precision of masks: mean over IoU 0.5 to 0.95",
@@ -272,7 +274,7 @@ def metrics_table(results: dict, meanings: dict[str, str]) -> str:
         if not isinstance(value, float):
             continue
         meaning = {**MEANINGS, **meanings}.get(name)
-        if meaning is None and not name.startswith("Pr@"):
+        if meaning is None and "Pr@" not in name:
             raise ValueError(f"the metric {name} has no meaning; add it to `meanings` in the page's front matter")
         lines.append(f"| `{name}` | {value:.3f} | {meaning or ''} |")
     return "\n".join(lines)

@@ -1,10 +1,11 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
+from torch.utils.flop_counter import FlopCounterMode
 
 from hf_refseg.models.hulanet.configuration_hulanet import HulaNetConfig
 from hf_refseg.models.hulanet.modeling_hulanet import HulaNetForReferringSegmentation, pool_regions, sample_masks
-from hf_refseg.models.hulanet.phrase_structure import PhraseStructure
+from hf_refseg.models.hulanet.phrase_structure import PhraseStructure, WordRole
 from tests.models.model_tester import SIZE, ModelTester
 from tests.tiny import VOCAB_SIZE, tiny_hulanet, tiny_hulanet_config
 
@@ -274,3 +275,12 @@ def test_attributes_are_told_from_the_inside_of_a_mask():
     expected = torch.cat([crops[..., :2].mean((2, 3)), head_maps[..., :1].mean((2, 3))], 1)
     torch.testing.assert_close(pooled, expected)
     assert pool_regions(crops, head_maps, torch.zeros(2, 8, 8)).eq(0).all()
+
+
+@torch.no_grad()
+def test_operations_of_a_phrase_without_relation_can_be_counted(model, image):
+    """torch's counter ends the process at an LSTM over no rows."""
+    name = torch.tensor([[WordRole.BEGIN, WordRole.LAST_OF_NAME, WordRole.END]])
+    with FlopCounterMode(display=False) as counter:
+        model(image, torch.tensor([[2, 5, 3]]), word_roles=name)
+    assert counter.get_total_flops() > 0

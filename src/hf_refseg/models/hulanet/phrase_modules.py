@@ -134,7 +134,9 @@ class PhraseEncoder(nn.Module):
             in_predicate = own & has_role(word_roles, WordRole.PREDICATE)[phrase]
             found["predicates"] = mean_of_words(states["relationship"][phrase], in_predicate)  # -> (K, E)
             # the category LSTM reads the object by itself, as it would read a name
-            found["objects"] = mean_of_words(self.lstms["category"](words[phrase], in_object), in_object)  # -> (K, E)
+            # (with an empty row behind: torch's profilers end the process at an LSTM over no rows)
+            read = self.lstms["category"](F.pad(words[phrase], (0, 0, 0, 0, 0, 1)), F.pad(in_object, (0, 0, 0, 1)))
+            found["objects"] = mean_of_words(read[:-1], in_object)  # (K + 1, T, E) -> (K, E)
             found["object_category"] = word_categories[phrase, last]
             present[2] = is_last.any(1)
             relations = mean_of_relations(found["predicates"], phrase, len(words))
