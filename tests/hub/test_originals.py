@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_mask_rcnn, tiny_mattnet
+from tiny import tiny_hulanet, tiny_mask_rcnn, tiny_mattnet
 
 from hf_refseg.cli import main
 from hf_refseg.conversion.originals import original_arrays, write_arrays
@@ -99,6 +99,11 @@ def test_another_network_is_refused():
     first = {"weight": Source(("w",), lambda array: array[0])}
     with pytest.raises(ValueError, match="our tensors do not fill w: the checkpoint is of a larger network"):
         original_arrays(ours, first, {"w": np.zeros((2, 3))})
+
+
+def test_a_system_without_a_way_back_is_named():
+    with pytest.raises(ValueError, match="no way back for refseg_hulanet; there is one for rmi, lstm_cnn, mask_rcnn"):
+        to_original(tiny_hulanet(), {})
 
 
 def test_files(tmp_path):

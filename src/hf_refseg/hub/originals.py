@@ -11,6 +11,8 @@ from ..conversion.tensorflow import read_arrays
 from ..conversion.torch_pickles import read_named_arrays
 from ..systems import find_system
 
+SYSTEMS_WITH_A_WAY_BACK = ("rmi", "lstm_cnn", "mask_rcnn", "mattnet", "cac")
+
 
 def to_original(model: PreTrainedModel, like: Mapping[str, np.ndarray] | str | Path) -> dict[str, np.ndarray]:
     """
@@ -22,11 +24,13 @@ def to_original(model: PreTrainedModel, like: Mapping[str, np.ndarray] | str | P
             that of its detector, to get the one or the other.
 
     Raises:
-        ValueError: the system has no original, or `like` is not a checkpoint of the same network.
+        ValueError: there is no way back for the system, or `like` is not a checkpoint of the same network.
     """
     system, config = find_system(model.config.model_type), model.config
-    if not system.has("convert") or system.kind == "backbone":
-        raise ValueError(f"{system.model_type} has no original program whose arrays it could have")
+    if system.family not in SYSTEMS_WITH_A_WAY_BACK:
+        raise ValueError(
+            f"there is no way back for {system.model_type}; there is one for {', '.join(SYSTEMS_WITH_A_WAY_BACK)}"
+        )
     convert, detector = system.module("convert"), find_system("mask_rcnn").module("convert")
     unused: set[str] = set()
     if system.family in ("rmi", "lstm_cnn"):
