@@ -29,8 +29,6 @@ SLOW = {"README.md", "dense_crf.md", *(card.name for card in CARDS)}
 BLOCK = re.compile(r"(?:^<!-- (not run|file): (.+?) -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNS = {"python", "bash", "yaml"}
 NO_CODE = {"bibtex", "json", "text"}
-# Pages in which nobody has marked blocks yet: their examples need a trained model, and converted weights.
-UNMARKED = {"cac.md", "hulanet.md"}
 
 
 @dataclass
@@ -101,7 +99,6 @@ def names_for(page: Path, image: Image.Image) -> dict:
             page, marks=[pytest.mark.slow] if page.name in SLOW and page.parent.name != "refseg_metric" else []
         )
         for page in PAGES
-        if page.name not in UNMARKED
     ],
     ids=lambda page: f"{page.parent.name}/{page.name}",
 )

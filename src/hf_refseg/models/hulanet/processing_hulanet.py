@@ -217,7 +217,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
                 small, boxes = outputs.detection_masks[rows].detach(), outputs.detection_boxes[rows]
                 masks = paste_masks(small, boxes, size, interpolation=interpolation)
             result["instances"] = [
-                {"mask": masks[row], "box": mask_box(masks[row]), "score": float(scores[chosen[row]])}
+                {"mask": masks[row], "box": mask_box(masks[row]), "score": scores[chosen[row]].item()}
                 for row in distinct(masks)
             ]
         return results
