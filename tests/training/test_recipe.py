@@ -234,3 +234,13 @@ def test_a_model_that_is_none_is_told():
             load_recipe("tiny_refshapes", words).config()
     with pytest.raises(ValueError, match="model section of the recipe: "):
         load_recipe("tiny_refshapes", ["--model.backbone_config", "{model_type: none}"]).config()
+
+
+def test_a_backbone_without_type_is_told_in_a_line(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "model: {model_type: refseg_rmi, backbone_config: {odel_type: refseg_vgg_fcn}}"
+    )
+    with pytest.raises(
+        ValueError, match=r"backbone_config.model_type is None: give that of a backbone, ours \(.*refseg"
+    ):
+        load_recipe(tmp_path / "recipe.yaml").config()

@@ -92,7 +92,14 @@ class Recipe:
         try:
             if isinstance(values.get("backbone_config"), Mapping):
                 backbone = dict(values["backbone_config"])
-                values["backbone_config"] = AutoConfig.for_model(backbone.pop("model_type", None), **backbone)
+                model_type = backbone.pop("model_type", None)
+                if model_type not in CONFIG_MAPPING:
+                    ours = ", ".join(system.model_type for system in SYSTEMS if system.kind == "backbone")
+                    raise ValueError(
+                        f"backbone_config.model_type is {model_type!r}: give that of a backbone, ours ({ours}) or one "
+                        "of transformers"
+                    )
+                values["backbone_config"] = AutoConfig.for_model(model_type, **backbone)
             return CONFIG_MAPPING[self.system.model_type](**values)
         except Exception as error:  # backbones come from transformers and timm, which raise what they like
             raise ValueError(f"model section of the recipe: {error}") from error
