@@ -79,6 +79,7 @@ def picture(results: dict[str, list[dict]], path: Path) -> None:
             axis.plot([place] * len(of_group), of_group, "o", color="black", markersize=4)
     axis.set_xticks(range(len(GROUPS)), GROUPS)
     axis.set(ylabel="mean IoU")
+    axis.margins(y=0.3)  # room for the legend
     axis.legend()
     figure.savefig(path, dpi=120)
 
