@@ -8,6 +8,7 @@ from hf_refseg.layers.image_geometry import (
     exclusive_to_inclusive,
     finite_logits,
     inclusive_to_exclusive,
+    run_by_size,
 )
 
 
@@ -105,3 +106,14 @@ def test_masks_keep_their_edges_and_their_sureness_under_autocast():
     assert torch.equal(logits, expected) and logits.isfinite().all()
     sure = finite_logits(torch.tensor([0, 1], dtype=torch.bfloat16))
     assert sure.isfinite().all() and sure.dtype == torch.float32
+
+
+def test_images_of_one_size_run_together_and_without_padding():
+    images, sizes, seen = torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4), [(4, 2), (3, 4), (4, 2)], []
+
+    def run(same):
+        seen.append(tuple(same.shape))
+        return same.amax((1, 2, 3))
+
+    assert run_by_size(run, images, sizes) == [0, 1, 2]
+    assert seen == [(2, 1, 4, 2), (1, 1, 3, 4)]

@@ -7,6 +7,7 @@ boxes lie in the network's input and have both corners inside. The border betwee
 B images, N boxes or masks, S x S cells of a small mask; (H, W) the network's input with its padding.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -132,6 +133,27 @@ def paste_probabilities(probabilities: torch.Tensor, boxes: torch.Tensor, size: 
     columns = _axis_weights(boxes[:, 0], boxes[:, 2], size[1], length)  # (N, width, S)
     with maybe_autocast(probabilities.device.type, enabled=False):  # in bfloat16 the edges of masks would move
         return rows @ probabilities.float() @ columns.mT  # -> (N, height, width)
+
+
+def run_by_size(run: Callable, images: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list:
+    """
+    `run` over images, those of one size together, and each without the padding of its batch, which would leak into its
+    border at a convolution.
+
+    Args:
+        run: (n, C, h, w) -> n results.
+        images: (B, C, H, W).
+        sizes: (h, w) of each image.
+
+    Returns:
+        B results.
+    """
+    results = {}
+    for height, width in dict.fromkeys(sizes):
+        rows = [row for row, size in enumerate(sizes) if size == (height, width)]
+        same = images if len(rows) == len(sizes) else images[rows]
+        results |= zip(rows, run(same[:, :, :height, :width]), strict=True)
+    return [results[row] for row in range(len(sizes))]
 
 
 def finite_logits(probabilities: torch.Tensor) -> torch.Tensor:

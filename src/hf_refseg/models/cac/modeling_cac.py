@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.image_geometry import finite_logits
+from ...layers.image_geometry import finite_logits, run_by_size
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions
 from ...layers.language_encoder import LanguageEncoder
@@ -213,13 +213,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
 
     def head_maps(self, images: MaskRcnnImageFeatures) -> list[torch.Tensor]:
         """The detector's head over each whole map, without the padding of a batch: (D, h_i, w_i)."""
-        sizes = self.map_sizes(images)
-        found = {}
-        for height, width in dict.fromkeys(sizes):  # maps of one size go through together
-            rows = [row for row, size in enumerate(sizes) if size == (height, width)]
-            maps = self.detector.head(images.maps[rows, :, :height, :width])  # (n, C, h, w) -> (n, D, h_i, w_i)
-            found |= zip(rows, maps, strict=True)
-        return [found[row] for row in range(len(sizes))]
+        return run_by_size(self.detector.head, images.maps, self.map_sizes(images))  # (n, C, h, w) -> (n, D, h_i, w_i)
 
     @torch.no_grad()
     def generate_caption(

@@ -65,7 +65,7 @@ def plot_explanation(image: ImageSource, words: Sequence[str], explanation: CacE
     axes[0].imshow(image)
     axes[0].set_title("photo")
     for axis, name, share, weight in zip(
-        axes[1:], explanation.filters, shares, explanation.weights[row].tolist(), strict=False
+        axes[1 : 1 + len(shares)], explanation.filters, shares, explanation.weights[row].tolist(), strict=True
     ):
         signed = draw(axis, share, f"{name} ({weight:+.2f})", cmap="RdBu_r", vmin=-limit, vmax=limit)
         _frame_part(axis, part_of_map(name, *size), cell)

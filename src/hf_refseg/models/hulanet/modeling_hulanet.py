@@ -114,9 +114,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         if regions is None or regions.labels is None or regions.masks is None or needs_features:
             maps = self.detector.get_image_features(*images)
             regions = self.detector.detect(maps) if regions is None else regions
-            crops, head_maps = self.detector.describe(maps, regions)
-            if regions.labels is None:
-                regions = replace(regions, labels=self.detector.guess_labels(head_maps))
+            regions, crops, head_maps = self.detector.describe_with_labels(maps, regions)
             small = self.detector.draw(head_maps, regions.labels)
             features = pool_regions(crops, head_maps, small) if features is None else features
         small = small if regions.masks is None else None
@@ -219,8 +217,8 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         with torch.no_grad():
             maps = self.detector.get_image_features(*images)
             instances = Regions.of(instance_boxes, image_sizes=maps.geometry.original_sizes)
-            crops, head_maps = self.detector.describe(maps, instances)
-            small = self.detector.draw(head_maps, self.detector.guess_labels(head_maps))  # -> (G, S, S)
+            instances, crops, head_maps = self.detector.describe_with_labels(maps, instances)
+            small = self.detector.draw(head_maps, instances.labels)  # -> (G, S, S)
             features = pool_regions(crops, head_maps, small)  # -> (G, C + D)
         labels = torch.cat(list(instance_attributes)).to(features.device)
         classifier = self.head.attribute_classifier

@@ -50,7 +50,7 @@ def plot_explanation(
     axes[0].set_title("photo")
     gray = np.asarray(image.convert("L"))
     cells = explanation.grid_sizes[row].tolist()
-    for axis, (title, maps, listed) in zip(axes[1:], panels, strict=False):
+    for axis, (title, maps, listed) in zip(axes[1 : 1 + len(panels)], panels, strict=True):
         values = maps[row, : cells[0], : cells[1]].detach().float().cpu().numpy()  # (h, w)
         axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
         extent = (-0.5, image.width - 0.5, image.height - 0.5, -0.5)

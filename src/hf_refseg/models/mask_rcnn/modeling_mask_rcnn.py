@@ -11,7 +11,6 @@ head, S cells per side of a crop, (h, w) feature map. Proposals lie in the netwo
 (see boxes.py), regions lie in the photos (see layers/image_geometry.py).
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,13 +22,14 @@ from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
 from ...layers.frozen_convolution import FrozenBatchNorm2d
-from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive
+from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive, run_by_size
 from ...layers.image_index import packed_image_index
 from ...layers.inputs import check_pixel_values, values_are_readable
 from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
 from ...saving import SavesItsCode
 from ..backbones import load_backbone
+from ..region_detector import RegionDetector
 from ..whole_checkpoint import WholeCheckpoint
 from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
 from .configuration_mask_rcnn import MaskRcnnConfig
@@ -67,7 +67,7 @@ class MaskRcnnPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
         return []
 
 
-class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
+class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
     """Boxes, categories and masks of the things in images."""
 
     def __init__(self, config: MaskRcnnConfig):
@@ -103,7 +103,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         The feature maps of B images, and where these lie in the network's input; call it with all that the processor
         returned, `get_image_features(**inputs)`. Arguments as of `forward`.
 
-        Images of a batch that differ in size run through the backbone by themselves: padding that enters a convolution
+        Only images of one size run through the backbone together: padding that enters a convolution
         leaks into an image's border, and a detection must not depend on what else is in the batch.
         """
         check_pixel_values(pixel_values)
@@ -113,10 +113,7 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
             height, width = sizes[0]
             maps = self._feature_map(pixel_values[:, :, :height, :width])
         else:
-            parts = [
-                self._feature_map(image[None, :, :height, :width])[0]
-                for image, (height, width) in zip(pixel_values, sizes, strict=True)
-            ]
+            parts = run_by_size(self._feature_map, pixel_values, sizes)
             limits = [max(part.shape[dim] for part in parts) for dim in (1, 2)]
             maps = torch.stack(  # B x (C, h_i, w_i) -> (B, C, h, w)
                 [F.pad(part, (0, limits[1] - part.shape[2], 0, limits[0] - part.shape[1])) for part in parts]
@@ -213,26 +210,6 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
 
     # ---- Choose: scored proposals to regions ----
 
-    def choose(
-        self, scored: ProposalScores, score_threshold: float | None = None, at_least_one: bool = False
-    ) -> Regions:
-        """
-        The detections of B images, those of an image by category and then by score.
-
-        Args:
-            score_threshold: least probability; None: the configuration's.
-            at_least_one: lower the threshold of an image until it has a detection, as MAttNet needs one to choose.
-        """
-        threshold = self.config.score_threshold if score_threshold is None else score_threshold
-        columns = (values.split(scored.counts) for values in (scored.boxes, scored.probabilities()))
-        found = [
-            self._choose_in_image(boxes, probabilities, threshold, at_least_one)
-            for boxes, probabilities in zip(*columns, strict=True)
-        ]
-        boxes, scores, labels = zip(*found, strict=True)
-        counts = tuple(len(of_image) for of_image in labels)
-        return Regions(torch.cat(boxes), counts, torch.cat(labels), torch.cat(scores))
-
     def _choose_in_image(
         self, boxes: torch.Tensor, probabilities: torch.Tensor, threshold: float, at_least_one: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -253,12 +230,6 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
             rows, categories, scores = rows[best], categories[best], scores[best]
         return boxes[rows, categories + 1], scores, categories
 
-    def detect(
-        self, features: MaskRcnnImageFeatures, score_threshold: float | None = None, at_least_one: bool = False
-    ) -> Regions:
-        """Propose, score and choose: the regions of B images; arguments as of `choose`."""
-        return self.choose(self.score(features, self.propose(features)), score_threshold, at_least_one)
-
     # ---- Describe and draw: any regions to what is known of them ----
 
     def describe(self, features: MaskRcnnImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
@@ -267,38 +238,15 @@ class MaskRcnnForInstanceSegmentation(MaskRcnnPreTrainedModel):
         crops = self.crop(features.maps, features.geometry.to_network(regions.boxes, image_index), image_index)
         return crops, self.head(crops)
 
-    def find_regions(
-        self,
-        features: MaskRcnnImageFeatures,
-        region_boxes: torch.Tensor | Sequence | None = None,
-        region_labels: torch.Tensor | Sequence | None = None,
-        region_masks: torch.Tensor | Sequence | None = None,
-        **options,
+    def describe_with_labels(
+        self, features: MaskRcnnImageFeatures, regions: Regions
     ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
-        """
-        The regions that a caller brings, with the likeliest category where none is said, or else those of `detect`.
-
-        Args:
-            region_boxes, region_labels, region_masks: of the caller, see [`Regions.of`].
-            options: of `choose`.
-
-        Returns:
-            the regions, and their crops and maps as of `describe`.
-        """
-        if region_boxes is None and region_labels is None and region_masks is None:
-            regions = self.detect(features, **options)
-            return regions, *self.describe(features, regions)
-        sizes = features.geometry.original_sizes
-        regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
+        """The same, and the regions with the head's likeliest category where nobody has said one."""
         crops, head_maps = self.describe(features, regions)
         if regions.labels is None:
-            regions = replace(regions, labels=self.guess_labels(head_maps))
+            logits, _ = self.head.predict(head_maps)  # (M, D, S, S) -> (M, K + 1)
+            regions = replace(regions, labels=logits[:, 1:].argmax(-1))
         return regions, crops, head_maps
-
-    def guess_labels(self, head_maps: torch.Tensor) -> torch.Tensor:
-        """The likeliest category of regions whose category nobody has said: (M, D, S, S) -> (M,)."""
-        logits, _ = self.head.predict(head_maps)  # (M, K + 1)
-        return logits[:, 1:].argmax(-1)
 
     def draw(self, head_maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """

@@ -13,7 +13,6 @@ masks are drawn from; S cells per side of a crop. Boxes are xyxy, x2 and y2 outs
 network's input, those of regions in the photos.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -23,11 +22,12 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.image_geometry import ImageGeometry
+from ...layers.image_geometry import ImageGeometry, run_by_size
 from ...layers.inputs import check_pixel_values
 from ...layers.regions import Regions
 from ...saving import SavesItsCode
 from ..backbones import load_backbone
+from ..region_detector import RegionDetector
 from ..shufflenet_pan.modeling_shufflenet_pan import SIDE_MULTIPLE
 from ..whole_checkpoint import WholeCheckpoint
 from .box_averages import average_in_boxes
@@ -57,7 +57,7 @@ class NanoDetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
             module.initialize()
 
 
-class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
+class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
     """Boxes, categories and masks of the things in photos."""
 
     def __init__(self, config: NanoDetConfig):
@@ -86,19 +86,12 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         The maps of B images, and where these lie in the network's input; call it with all that the processor returned,
         `get_image_features(**inputs)`. Arguments as of `forward`.
 
-        Images of a batch that differ in size run by themselves, so that a detection does not depend on what else is in
-        the batch. Sides that are no multiples of 32 are padded with zeros, as convolutions do.
+        Only images of one size run together, so that a detection does not depend on what else is in the batch. Sides
+        that are no multiples of 32 are padded with zeros, as convolutions do.
         """
         check_pixel_values(pixel_values)
         geometry = ImageGeometry.of(pixel_values, pixel_mask, original_sizes, image_scales)
-        pixel_values, sizes = pixel_values.to(self.dtype), geometry.input_sizes
-        if len(set(sizes)) == 1:
-            height, width = sizes[0]
-            images = self._image_maps(pixel_values[:, :, :height, :width])
-        else:
-            images = []
-            for image, (height, width) in zip(pixel_values, sizes, strict=True):
-                images += self._image_maps(image[None, :, :height, :width])
+        images = run_by_size(self._image_maps, pixel_values.to(self.dtype), geometry.input_sizes)
         return NanoDetImageFeatures(images=tuple(images), geometry=geometry)
 
     def _image_maps(self, pixel_values: torch.Tensor) -> list[ImageMaps]:
@@ -147,21 +140,6 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
 
     # ---- Choose: boxes of points to regions ----
 
-    def choose(self, scored: PointBoxes, score_threshold: float | None = None, at_least_one: bool = False) -> Regions:
-        """
-        The detections of B images, the surest of each image first.
-
-        Args:
-            score_threshold: least score; None: the configuration's.
-            at_least_one: lower the threshold of an image without detection to the score of the surest.
-        """
-        threshold = self.config.score_threshold if score_threshold is None else score_threshold
-        columns = (values.split(scored.counts) for values in (scored.boxes, scored.class_scores))
-        found = [self._choose_in_image(*of_image, threshold, at_least_one) for of_image in zip(*columns, strict=True)]
-        boxes, scores, labels = zip(*found, strict=True)
-        counts = tuple(len(of_image) for of_image in labels)
-        return Regions(torch.cat(boxes), counts, torch.cat(labels), torch.cat(scores))
-
     def _choose_in_image(
         self, boxes: torch.Tensor, class_scores: torch.Tensor, threshold: float, at_least_one: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -179,12 +157,6 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         kept = batched_nms(boxes, scores, labels, config.nms_threshold)
         kept = kept[nms(boxes[kept], scores[kept], config.any_class_nms_threshold)][: config.max_detections]
         return boxes[kept], scores[kept], labels[kept]
-
-    def detect(
-        self, features: NanoDetImageFeatures, score_threshold: float | None = None, at_least_one: bool = False
-    ) -> Regions:
-        """Propose, score and choose: the regions of B images; arguments as of `choose`."""
-        return self.choose(self.score(features, self.propose(features)), score_threshold, at_least_one)
 
     # ---- What any regions are like ----
 
@@ -241,6 +213,15 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
         crops = torch.cat(crops)
         return without_margin(crops), mask_head(crops, torch.cat(detail), class_scores)
 
+    def describe_with_labels(
+        self, features: NanoDetImageFeatures, regions: Regions
+    ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
+        """The same, and the regions with the category that they look most like where nobody has said one."""
+        class_scores = self.score_categories(features, regions)
+        if regions.labels is None:
+            regions = replace(regions, labels=class_scores.argmax(1))
+        return regions, *self.describe(features, regions, class_scores)
+
     def _require_mask_head(self) -> MaskHead:
         if self.mask_head is None:
             raise ValueError(
@@ -258,34 +239,6 @@ class NanoDetForInstanceSegmentation(NanoDetPreTrainedModel):
             labels: (M,) categories; not read, for the class scores are in the maps. Other detectors need them.
         """
         return self._require_mask_head().draw(head_maps).sigmoid()
-
-    def find_regions(
-        self,
-        features: NanoDetImageFeatures,
-        region_boxes: torch.Tensor | Sequence | None = None,
-        region_labels: torch.Tensor | Sequence | None = None,
-        region_masks: torch.Tensor | Sequence | None = None,
-        **options,
-    ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
-        """
-        The regions that a caller brings, with the likeliest category where none is said, or else those of `detect`.
-
-        Args:
-            region_boxes, region_labels, region_masks: of the caller, see [`Regions.of`].
-            options: of `choose`.
-
-        Returns:
-            the regions, and their crops and maps as of `describe`.
-        """
-        if region_boxes is None and region_labels is None and region_masks is None:
-            regions = self.detect(features, **options)
-            return regions, *self.describe(features, regions)
-        sizes = features.geometry.original_sizes
-        regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
-        class_scores = self.score_categories(features, regions)
-        if regions.labels is None:
-            regions = replace(regions, labels=class_scores.argmax(1))
-        return regions, *self.describe(features, regions, class_scores)
 
     # ---- Training ----
 

@@ -67,6 +67,10 @@ class PointBoxes:
         """(P,) the image of each point."""
         return packed_image_index(self.counts, self.boxes.device)
 
+    def probabilities(self) -> torch.Tensor:
+        """(P, K), as any detector's `choose` asks for them."""
+        return self.class_scores
+
 
 @dataclass
 class NanoDetOutput(ModelOutput):

@@ -1,0 +1,67 @@
+"""
+What the detectors have in common: the way from proposals to regions, and from a caller's boxes to described regions.
+
+A detector brings the steps `propose`, `score`, `describe`, `describe_with_labels` and `draw`; here they are joined.
+M regions of all images, P places of one image that may be regions, K categories; C and D channels of crops and of what
+masks are drawn from, S cells per side of a crop.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..layers.regions import Regions
+
+
+class RegionDetector:
+    """Mixin of a detector's model class."""
+
+    def choose(self, scored, score_threshold: float | None = None, at_least_one: bool = False) -> Regions:
+        """
+        The detections of B images.
+
+        Args:
+            scored: what `score` returned.
+            score_threshold: least score; None: the configuration's.
+            at_least_one: lower the threshold of an image until it has a detection, as MAttNet needs one to choose.
+        """
+        threshold = self.config.score_threshold if score_threshold is None else score_threshold
+        columns = (values.split(scored.counts) for values in (scored.boxes, scored.probabilities()))
+        found = [self._choose_in_image(*of_image, threshold, at_least_one) for of_image in zip(*columns, strict=True)]
+        boxes, scores, labels = zip(*found, strict=True)
+        counts = tuple(len(of_image) for of_image in labels)
+        return Regions(torch.cat(boxes), counts, torch.cat(labels), torch.cat(scores))
+
+    def detect(self, features, score_threshold: float | None = None, at_least_one: bool = False) -> Regions:
+        """Propose, score and choose: the regions of B images; arguments as of `choose`."""
+        return self.choose(self.score(features, self.propose(features)), score_threshold, at_least_one)
+
+    def find_regions(
+        self,
+        features,
+        region_boxes: torch.Tensor | Sequence | None = None,
+        region_labels: torch.Tensor | Sequence | None = None,
+        region_masks: torch.Tensor | Sequence | None = None,
+        **options,
+    ) -> tuple[Regions, torch.Tensor, torch.Tensor]:
+        """
+        The regions that a caller brings, with the likeliest category where none is said, or else those of `detect`.
+
+        Args:
+            features: of B images.
+            region_boxes, region_labels, region_masks: of the caller, see [`Regions.of`].
+            options: of `choose`.
+
+        Returns:
+            the regions, and their crops and maps as of `describe`.
+        """
+        if region_boxes is None and region_labels is None and region_masks is None:
+            regions = self.detect(features, **options)
+            return regions, *self.describe(features, regions)
+        sizes = features.geometry.original_sizes
+        return self.describe_with_labels(
+            features, Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
+        )
+
+
+__all__ = ["RegionDetector"]
