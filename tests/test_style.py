@@ -44,6 +44,8 @@ MAY_NOT_IMPORT = MATHEMATICS | {
 # What a training of a system is made of is written in the trainer's words.
 BUT_MAY_IMPORT = {
     "models/*/training_*.py": {"training", "evaluation", "checkpoints"},
+    # The command that builds a data set publishes it where it is asked to.
+    "data/builders/command.py": {"hub"},
 }
 CLASSES_OF_SYSTEMS = re.compile(r"(Config|Processor|Rows|Dataset|Backbone|ForReferringSegmentation|Segmentation)$")
 OBJECTS_OF_SYSTEMS = re.compile(r"\b(config|\w*_config|processor|image_processor|rows?|dataset|\w+_dataset)$")

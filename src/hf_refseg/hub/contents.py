@@ -58,7 +58,10 @@ def prepare_dataset(path: str | Path, into: Path, repo: str, have_permission: bo
     folder = Path(path)
     state = folder / STATE_FILE
     if not state.is_file():
-        raise FileNotFoundError(f"{state} is missing: publish what `dataset_scripts/build_<name>.py --out` wrote")
+        raise FileNotFoundError(
+            f"{state} is missing: {folder} was not built by this package; publish what "
+            "`dataset_scripts/build_<name>.py --out` wrote"
+        )
     report = json.loads(state.read_text(encoding="utf-8"))
     if not report["complete"]:
         raise ValueError(f"the build in {folder} is not complete; run the same command again, which resumes it")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from official_copies import write_refer, write_referit
 
-from hf_refseg.data.builders import push
 from hf_refseg.data.builders.command import main
 from hf_refseg.data.builders.publishing import NoPermissionError, check_permission
 from hf_refseg.data.catalogue import DATASETS
+from hf_refseg.hub.publishing import publish
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "dataset_scripts"
 
@@ -74,15 +74,15 @@ def test_options_that_do_not_go_together(tmp_path, capsys, arguments, message):
 
 def test_only_what_was_built_whole_is_pushed(built, tmp_path):
     with pytest.raises(FileNotFoundError, match="was not built by this package"):
-        push(tmp_path, "me/nothing")
+        publish("dataset", tmp_path, "me/nothing")
     copy = tmp_path / "copy"
     shutil.copytree(built["refcoco"], copy)
     with pytest.raises(NoPermissionError, match="the photos belong to their photographers"):
-        push(copy, "me/refcoco")
+        publish("dataset", copy, "me/refcoco")
     report = json.loads((copy / "build.json").read_text()) | {"complete": False}
     (copy / "build.json").write_text(json.dumps(report))
     with pytest.raises(ValueError, match="is not complete; run the same command again"):
-        push(copy, "me/refcoco")
+        publish("dataset", copy, "me/refcoco")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ _MODULE_OF = {
     "PictureBuilder": "referring",
     "ReferringBuilder": "referring",
     "build": "building",
-    "push": "publishing",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -23,7 +23,7 @@ def main(family: str, description: str, arguments: Sequence[str] | None = None) 
 
 def _run(family: str, options: argparse.Namespace) -> None:
     from .building import BuildOptions, build
-    from .publishing import check_permission, push
+    from .publishing import check_permission
 
     if options.private and not options.push:
         raise ValueError("--private is an option of --push; give --push USER/NAME as well")
@@ -62,8 +62,11 @@ def _run(family: str, options: argparse.Namespace) -> None:
             )
     sys.stdout.write(f"wrote {options.out}\n")
     if options.push:
-        url = push(options.out, options.push, options.private, options.i_have_permission)
-        sys.stdout.write(f"pushed to {url}\n")
+        from ...hub.publishing import publish
+
+        asked = {"private": options.private, "have_permission": options.i_have_permission}
+        _, url = publish("dataset", options.out, options.push, **asked)
+        sys.stdout.write(f"{options.push} is already as the build\n" if url is None else f"pushed to {url}\n")
 
 
 def _parts(family: str, options: argparse.Namespace) -> list[PublishedDataset]:
