@@ -14,6 +14,7 @@ from tests.tiny import tiny_caffe_resnet_config, tiny_shufflenet_pan_config, tin
 
 from .common_tests.test_backbone_common import BackboneTesterMixin
 from .common_tests.test_modeling_common import ModelTesterMixin, floats_tensor
+from .recomputation import RecomputesInOwnLayers
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ class BackboneTester:
         return self.get_config(), {"pixel_values": floats_tensor([self.batch_size, 3, 64, 64])}
 
 
-class BackboneTest(BackboneTesterMixin, ModelTesterMixin):
+class BackboneTest(RecomputesInOwnLayers, BackboneTesterMixin, ModelTesterMixin):
     has_attentions = False
     pipeline_model_mapping = {}
 

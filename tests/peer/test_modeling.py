@@ -11,6 +11,7 @@ from tests.tiny import tiny_lstm_cnn, tiny_rmi
 
 from .common_tests.test_configuration_common import ConfigTester
 from .common_tests.test_modeling_common import ModelTesterMixin, floats_tensor, ids_tensor
+from .recomputation import RecomputesInOwnLayers
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ class SystemTester:
         }
 
 
-class SystemTest(ModelTesterMixin):
+class SystemTest(RecomputesInOwnLayers, ModelTesterMixin):
     has_attentions = False
     is_encoder_decoder = False
     pipeline_model_mapping = {}

@@ -18,6 +18,7 @@ from tests.tiny import tiny_cac, tiny_mask_rcnn, tiny_mattnet
 from .common_tests.test_configuration_common import ConfigTester
 from .common_tests.test_image_processing_common import ImageProcessingTester
 from .common_tests.test_modeling_common import ModelTesterMixin, floats_tensor
+from .recomputation import RecomputesInOwnLayers
 from .test_modeling import SystemTest
 from .test_processing import ImageProcessingTest, ProcessorTest
 
@@ -57,7 +58,7 @@ class DrawsSamples:
             super().test_model_outputs_equivalence()
 
 
-class MaskRcnnTest(DrawsSamples, ModelTesterMixin, unittest.TestCase):
+class MaskRcnnTest(RecomputesInOwnLayers, DrawsSamples, ModelTesterMixin, unittest.TestCase):
     has_attentions = False
     is_encoder_decoder = False
     pipeline_model_mapping = {}
