@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hf_refseg.evaluation.results import read_eval_results
 
 
-def train(recipe: str, seed: int, folder: Path, overrides: list[str], threads: int) -> dict:
+def train(recipe: str, seed: int, folder: Path, overrides: list[str], threads: int = 1) -> dict:
     """One training in a process of its own; returns its eval_results.json and its CPU time in seconds."""
     record = folder / "ablation.json"
     if not record.is_file():

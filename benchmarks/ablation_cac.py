@@ -22,5 +22,4 @@ if __name__ == "__main__":
         },
         {"box_acc": "accuracy", "region_acc": "accuracy (objects)", "oIoU": "oIoU", "mIoU": "mIoU"},
         "runs/ablation_cac",
-        threads=1,
     )

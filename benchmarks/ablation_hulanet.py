@@ -23,5 +23,4 @@ if __name__ == "__main__":
         },
         {"mIoU": "mean IoU", "oIoU": "cumulative IoU", "Pr@0.5": "Pr@0.5", "Pr@0.7": "Pr@0.7", "Pr@0.9": "Pr@0.9"},
         "runs/ablation_hulanet",
-        threads=1,
     )

@@ -92,12 +92,12 @@ def main() -> None:
     options, overrides = parser.parse_known_args()
     results = {mode: [] for mode in MODES}
     detector = options.output / "detector"
-    train("mask_rcnn_long_tail", 0, detector, [], threads=1)
+    train("mask_rcnn_long_tail", 0, detector, [])
     for seed in tqdm(options.seeds, "seeds"):
         for mode in MODES:
             folder = options.output / f"{mode}_{seed}"
             changes = ["--detector", str(detector), "--category_mode", mode, *overrides]
-            train("hulanet_long_tail", seed, folder, changes, threads=1)
+            train("hulanet_long_tail", seed, folder, changes)
             results[mode].append({"seed": seed, **mean_iou(folder, options.samples)})
     (options.output / "results.json").write_text(json.dumps(results, indent=1))
     (options.output / "table.md").write_text(table(results) + "\n")

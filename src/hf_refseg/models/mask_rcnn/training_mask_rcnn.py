@@ -21,19 +21,29 @@ from .image_processing_mask_rcnn import MaskRcnnImageProcessor
 
 
 @dataclass
-class DetectionDataSection(DataSection):
+class ObjectDataSection(DataSection):
     """
-    `data` of the detector: rows that list the objects of their images.
+    `data` of what learns from rows that list the objects of their images.
 
     Args:
         exclude_images: of COCO, text file of images to leave out of the training, see `load_coco_images`.
         flip_probability: share of the rows that are mirrored.
-        num_categories: only so many categories, from the beginning of the data set's list, which for PhraseCut is by
-            frequency; things of other categories are left out. None: all.
     """
 
     exclude_images: str | None = None
     flip_probability: float = 0.0
+
+
+@dataclass
+class DetectionDataSection(ObjectDataSection):
+    """
+    `data` of the detector.
+
+    Args:
+        num_categories: only so many categories, from the beginning of the data set's list, which for PhraseCut is by
+            frequency; things of other categories are left out. None: all.
+    """
+
     num_categories: int | None = None
 
 

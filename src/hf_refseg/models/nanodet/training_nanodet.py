@@ -8,28 +8,14 @@ from ...evaluation.evaluators import DetectionEvaluator, Evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import find_weights, load_exactly, load_whole_model
 from ...training.recipe import Recipe
-from ...training.sections import DataSection, ImageProcessorSection, NoSection, RecipeKeys, WeightsSection
+from ...training.sections import ImageProcessorSection, NoSection, RecipeKeys, WeightsSection
 from ...training.task import TrainingTask
-from ..mask_rcnn.training_mask_rcnn import DetectionCollator, EvaluationImages, one_row_per_image
+from ..mask_rcnn.training_mask_rcnn import DetectionCollator, EvaluationImages, ObjectDataSection, one_row_per_image
 from .image_processing_nanodet import NanoDetImageProcessor
 from .modeling_nanodet import NanoDetForInstanceSegmentation
 
 PUBLISHED_PARTS = ("backbone", "heads")
 OF_DETECTOR = ("backbone_config", "head_kernel_size", "head_depth", "num_bins", "id2label")
-
-
-@dataclass
-class NanoDetDataSection(DataSection):
-    """
-    `data` of the mask head: rows that list the objects of their images, of any categories.
-
-    Args:
-        exclude_images: of COCO, text file of images to leave out of the training, see `load_coco_images`.
-        flip_probability: share of the rows that are mirrored.
-    """
-
-    exclude_images: str | None = None
-    flip_probability: float = 0.0
 
 
 @dataclass
@@ -45,7 +31,7 @@ class NanoDetWeights(WeightsSection):
 
 
 KEYS = RecipeKeys(
-    data=NanoDetDataSection,
+    data=ObjectDataSection,  # of any categories
     processor=ImageProcessorSection,
     weights=NanoDetWeights,
     evaluation=NoSection,
