@@ -8,6 +8,7 @@ import torch
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.utils._pytree import tree_map_only
 from transformers import AutoModel, PreTrainedModel
 
 import hf_refseg
@@ -15,6 +16,11 @@ from hf_refseg.auto import AutoModelForReferringSegmentation
 from tests.tiny import VOCAB_SIZE
 
 SIZE = 64
+
+
+def to_gpu(inputs):
+    """The arguments of a model with all of their tensors on the GPU, those inside of lists too."""
+    return tree_map_only(torch.Tensor, torch.Tensor.cuda, inputs)
 
 
 class ModelTester:
@@ -306,6 +312,61 @@ class ModelTester:
             inputs["attention_mask"] = None
         with pytest.raises(ValueError, match=message):
             model(**{**inputs, **changes})
+
+    # ---- With a GPU: pytest -m gpu ----
+
+    @pytest.mark.gpu
+    def test_a_gpu_gives_the_numbers_of_the_cpu(self, model, inputs, labels):
+        with torch.no_grad():
+            expected = model(**inputs).logits
+        step = self.with_labels(inputs, labels)
+        loss = model(**step).loss
+        loss.backward()
+        on_gpu = self.make_model().cuda()
+        on_gpu.load_state_dict(model.state_dict())
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            with torch.no_grad():
+                found = on_gpu(**to_gpu(inputs)).logits
+            loss_on_gpu = on_gpu(**to_gpu(step)).loss
+            loss_on_gpu.backward()
+        assert found.device.type == "cuda"
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(loss_on_gpu.cpu(), loss, rtol=1e-3, atol=1e-4)
+        gradients = {name: parameter.grad for name, parameter in self.trained(on_gpu).items()}
+        for name, parameter in self.trained(model).items():
+            largest = parameter.grad.abs().max().item()
+            torch.testing.assert_close(
+                gradients[name].cpu(),
+                parameter.grad,
+                rtol=0,
+                atol=2e-3 * largest + 1e-6,
+                msg=lambda m, n=name: f"{n}: {m}",
+            )
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("way", ["half", "autocast"])
+    def test_bf16_on_a_gpu(self, model, inputs, labels, way):
+        with torch.no_grad():
+            exact = model(**inputs).logits
+        model.cuda()
+        if way == "half":
+            model.bfloat16()
+        with torch.autocast("cuda", torch.bfloat16, enabled=way == "autocast"):
+            with torch.no_grad():
+                rounded = model(**to_gpu(inputs)).logits
+            loss = model(**to_gpu(self.with_labels(inputs, labels))).loss
+        loss.backward()
+        assert (rounded.float().cpu() - exact).abs().max() < 0.1 * exact.abs().max()
+        assert loss.dtype == torch.float32
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
+
+    @pytest.mark.gpu
+    def test_compiled_for_a_gpu(self, model, inputs):
+        model.cuda()
+        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+            expected = model(**to_gpu(inputs)).logits
+            compiled = torch.compile(model)(**to_gpu(inputs)).logits
+        torch.testing.assert_close(compiled, expected, rtol=1e-3, atol=1e-4)
 
     def test_is_registered(self, model):
         assert hf_refseg.__version__
