@@ -2,9 +2,9 @@
 Speed of every system on a GPU: `python benchmarks/gpu_speed.py`.
 
 The models have the published sizes and random weights, except for the shipped checkpoint for photos. Each is timed
-from inputs in the GPU's memory to its output there, between events of the GPU, in float32 (without TF32), in bfloat16
-and, with `--compile`, in bfloat16 compiled by torch.compile: for one photo with one expression, one with ten, and a
-batch of photos with an expression each. "Share" compares the floating point operations of a forward, counted by torch,
+from inputs in the GPU's memory to its output there, between events of the GPU, in float32 (without TF32) and bfloat16,
+for one photo with one expression, one with ten, and a batch of photos with an expression each; systems named after
+`--compile` also compiled by torch.compile, in bfloat16, for the batch. "Share" compares the floating point operations of a forward, counted by torch,
 with the rate that the GPU reaches in the same precision by a matrix product of side 8192. "Waits" counts how often one
 forward makes the CPU wait for the GPU, as torch's own check of synchronizations reports them: systems that choose among
 regions must know how many there are.
@@ -199,7 +199,7 @@ def measure_system(name: str, rates: dict, compiled: bool, repeats: int) -> list
             model = model.cuda().eval()
         inputs = to_gpu(make_inputs(photos, expressions))
         gflop = None
-        for precision in ("float32", "bfloat16", *(["bfloat16, compiled"] if compiled else [])):
+        for precision in ("float32", "bfloat16", *(["bfloat16, compiled"] if compiled and photos == BATCH else [])):
             if precision == "bfloat16":
                 model = model.bfloat16()
             if precision.endswith("compiled"):
@@ -214,7 +214,7 @@ def measure_system(name: str, rates: dict, compiled: bool, repeats: int) -> list
 def main() -> None:
     parser = argument_parser(__doc__, repeats=20)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument("--compile", action="store_true", help="also in bfloat16 by torch.compile: minutes more")
+    parser.add_argument("--compile", nargs="+", choices=SYSTEMS, default=[], help="systems to compile: minutes more")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("there is no GPU here; benchmarks/speed.py and its neighbors measure on the CPU")
@@ -223,7 +223,7 @@ def main() -> None:
     rates = {str(dtype).removeprefix("torch."): best_rate(dtype, 10) for dtype in (torch.float32, torch.bfloat16)}
     rows = []
     for name in tqdm(options.systems, "systems"):
-        rows += measure_system(name, rates, options.compile, options.repeats)
+        rows += measure_system(name, rates, name in options.compile, options.repeats)
     publish(
         options,
         rows,
