@@ -4,10 +4,10 @@ Speed of every system on a GPU: `python benchmarks/gpu_speed.py`.
 The models have the published sizes and random weights, except for the shipped checkpoint for photos. Each is timed
 from inputs in the GPU's memory to its output there, between events of the GPU, in float32 (without TF32) and bfloat16,
 for one photo with one expression, one with ten, and a batch of photos with an expression each; systems named after
-`--compile` also compiled by torch.compile, in bfloat16, for the batch. "Share" compares the floating point operations of a forward, counted by torch,
-with the rate that the GPU reaches in the same precision by a matrix product of side 8192. "Waits" counts how often one
-forward makes the CPU wait for the GPU, as torch's own check of synchronizations reports them: systems that choose among
-regions must know how many there are.
+`--compile` also compiled by torch.compile, in bfloat16, for the batch. "Share" compares the floating point operations
+of a forward, counted by torch, with the rate that the GPU reaches in the same precision by a matrix product of side
+8192. "Waits" counts how often one forward makes the CPU wait for the GPU, as torch's own check of synchronizations
+reports them: systems that choose among regions must know how many there are.
 """
 
 import statistics
