@@ -35,6 +35,7 @@ coco_id           int, the COCO id of a Visual Genome image; None if the image i
 relation_ids      list[int], PhraseCut's ids of the relations in its phrase
 instance_masks    list of COCO RLE, the mask of every entry of boxes
 polygons          float64 [instance][polygon][point][x or y], as PhraseCut's annotators drew them
+labeled           list[str], the categories all of whose objects in the image are annotated; of others nothing is known
 ================  =======================================================================================
 
 RLE strings are lossless, and smaller and faster than the other encodings we tried. Polygons need float64 to be exact.
@@ -52,7 +53,7 @@ REQUIRED_FIELDS = (
     *("split", "source"),
 )
 OPTIONAL_FIELDS = ("attributes", "relations", "phrase_structure", "expression_type", "instances")
-OFFICIAL_FIELDS = ("task_id", "coco_id", "relation_ids", "instance_masks", "polygons")
+OFFICIAL_FIELDS = ("task_id", "coco_id", "relation_ids", "instance_masks", "polygons", "labeled")
 
 
 class RleMask(dict):
@@ -106,6 +107,7 @@ def row_features(optional: Sequence[str] = ()):
         "relation_ids": List(Value("int64")),
         "instance_masks": List(mask),
         "polygons": List(List(List(List(Value("float64"), length=2)))),
+        "labeled": List(Value("string")),
     }
     core = {
         "image": Image(),

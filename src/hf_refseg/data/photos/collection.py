@@ -1,0 +1,221 @@
+"""The photos of several folders in COCO's layout as one collection, and the expressions that people wrote about them.
+
+The same photo may be in several folders: it is taken once, from the first of them, under its COCO id.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..coco_categories import NOUNS
+from ..coco_instances import CocoInstances
+from ..official_files import read_json, require
+from ..schema import has_words
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """A folder with `instances.json` and `images/`.
+
+    Args:
+        name: the folder, below the one of all sets.
+        id_offset: what is added to its ids, so that no two photos or annotations of different sets share one.
+        from_coco: its ids are COCO's, so that its photos can be compared with those of other sets by id.
+        left_out: categories that are not used.
+        may_hold: categories whose objects may be unlabeled although the file says that all are labeled.
+    """
+
+    name: str
+    id_offset: int = 0
+    from_coco: bool = True
+    left_out: frozenset[str] = frozenset()
+    may_hold: frozenset[str] = frozenset()
+
+
+# The order decides from which set a photo is taken: larger pictures and complete labels first.
+SETS = (
+    PhotoSet("coco_cc_expressions"),
+    PhotoSet("coco_mini_instances"),
+    PhotoSet("photo_sets/coco_full"),
+    PhotoSet("photo_sets/coco_more"),
+    PhotoSet("photo_sets/coco_person_road"),
+    PhotoSet("photo_sets/voc2012_objects", id_offset=1_000_000_000, from_coco=False),
+    PhotoSet(
+        "photo_sets/ccp_clothing",
+        id_offset=2_000_000_000,
+        from_coco=False,
+        # not objects that one would point at, or parts of other labels
+        left_out=frozenset({"skin", "accessories", "intimate", "bodysuit"}),
+        # only the person in front is labeled
+        may_hold=frozenset({"person"}),
+    ),
+)
+# Photos that other evaluations use: never trained on.
+EVALUATED = ("refcoco_mini",)
+WRITTEN = {"photos/authored": "authored_expressions", "photos/coco_cc": "coco_cc_expressions"}
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """One region of a photo.
+
+    Args:
+        box: xyxy in pixels, exclusive end.
+        rle: its mask.
+        crowd: whether it stands for several objects.
+    """
+
+    ann_id: int
+    category: str
+    box: tuple[float, float, float, float]
+    rle: dict
+    crowd: bool
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and all that is annotated in it.
+
+    Args:
+        set_name: the set that it is taken from.
+        coco_id: None for a photo that is not COCO's.
+        labeled: the categories all of whose objects are annotated. Of any other, nothing is known.
+        license: its number in COCO's list; None where the set states none.
+        captions: sentences about the whole photo, where its set has them.
+    """
+
+    set_name: str
+    file: Path
+    image_id: int
+    coco_id: int | None
+    height: int
+    width: int
+    labeled: frozenset[str]
+    license: int | None
+    objects: tuple[AnnotatedObject, ...] = field(repr=False)
+    captions: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def single_objects(self) -> list[AnnotatedObject]:
+        """The objects without crowds."""
+        return [thing for thing in self.objects if not thing.crowd]
+
+
+@dataclass(frozen=True)
+class WrittenRef:
+    """What was written about one object of a photo. sentences: as the schema has them; split: of its file."""
+
+    image_id: int
+    ann_id: int
+    ref_id: int
+    split: str
+    source: str
+    sentences: tuple[dict, ...]
+
+
+def read_photos(raw: Path, sets: Sequence[PhotoSet] = SETS) -> dict[int, Photo]:
+    """
+    The photos of all sets by their id in the collection.
+
+    Raises:
+        FileNotFoundError: a set is not there.
+        ValueError: a file is not in COCO's layout, or an annotation in it is damaged.
+    """
+    photos: dict[int, Photo] = {}
+    for photo_set in sets:
+        found = _read_set(raw, photo_set)
+        photos |= {image_id: photo for image_id, photo in found.items() if image_id not in photos}
+    return photos
+
+
+def _read_set(raw: Path, photo_set: PhotoSet) -> dict[int, Photo]:
+    folder = raw / photo_set.name
+    coco = CocoInstances(folder / "instances.json")
+    captions = _captions(folder)
+    photos = {}
+    for image_id, image in coco.images.items():
+        coco.check_image(image_id, str(coco.file))
+        objects = []
+        for ann_id in coco.annotations_of_image.get(image_id, []):
+            coco.check_annotation(ann_id, image_id, str(coco.file))
+            if coco.category(ann_id) in photo_set.left_out:
+                continue
+            crowd = bool(coco.annotations[ann_id].get("iscrowd"))
+            ours = ann_id + photo_set.id_offset
+            category, box, rle = coco.category(ann_id), tuple(coco.box(ann_id)), coco.mask(ann_id)
+            objects.append(AnnotatedObject(ours, category, box, rle, crowd))
+        named = image.get("complete_categories", "all")
+        labeled = set(coco.categories.values()) if named == "all" else set(named)
+        photos[image_id + photo_set.id_offset] = Photo(
+            set_name=photo_set.name,
+            file=folder / "images" / image["file_name"],
+            image_id=image_id + photo_set.id_offset,
+            coco_id=image_id if photo_set.from_coco else None,
+            height=int(image["height"]),
+            width=int(image["width"]),
+            labeled=frozenset(labeled - photo_set.left_out - photo_set.may_hold),
+            license=image.get("license"),
+            objects=tuple(objects),
+            captions=tuple(captions.get(image_id, ())),
+        )
+    return photos
+
+
+def _captions(folder: Path) -> dict[int, list[str]]:
+    captions: dict[int, list[str]] = {}
+    for file in sorted(folder.glob("*captions*.json")):
+        for number, entry in enumerate(read_json(file, dict)["annotations"]):
+            require(entry, ("image_id", "caption"), f"{file}, caption number {number}")
+            captions.setdefault(entry["image_id"], []).append(entry["caption"])
+    return captions
+
+
+def read_written(raw: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet] = SETS) -> list[WrittenRef]:
+    """
+    The written expressions, in the order of their files.
+
+    Raises:
+        FileNotFoundError: a file of expressions is not there.
+        ValueError: an expression is about an object that its photo does not have.
+    """
+    offset_of = {photo_set.name.split("/")[-1]: photo_set.id_offset for photo_set in sets}
+    refs = []
+    for number, (source, folder) in enumerate(WRITTEN.items()):
+        file = raw / folder / "refs.json"
+        for ref in read_json(file, list):
+            require(ref, ("ref_id", "ann_id", "image_id", "split", "sentences"), f"{file}, a ref")
+            where = ref.get("set", folder)
+            if where not in offset_of:
+                raise ValueError(f"{file}, ref {ref['ref_id']}: its set {where!r} is none of {sorted(offset_of)}")
+            image_id, ann_id = ref["image_id"] + offset_of[where], ref["ann_id"] + offset_of[where]
+            photo = photos.get(image_id)
+            if photo is None or all(thing.ann_id != ann_id for thing in photo.single_objects):
+                raise ValueError(
+                    f"{file}, ref {ref['ref_id']}: photo {ref['image_id']} of {where} has no annotation {ref['ann_id']}"
+                )
+            # ids of the two files must not meet
+            first = number * 1_000_000
+            sentences = tuple(
+                {"sent_id": first + said["sent_id"], "sent": said["sent"], "tokens": list(said["tokens"])}
+                for said in ref["sentences"]
+                if has_words(said["sent"])
+            )
+            refs.append(WrittenRef(image_id, ann_id, first + ref["ref_id"], ref["split"], source, sentences))
+    return refs
+
+
+def evaluated_coco_ids(raw: Path) -> set[int]:
+    """The COCO ids of the photos of further evaluations, `EVALUATED`, as far as their folders are there."""
+    files = [raw / name / "instances.json" for name in EVALUATED]
+    for file in files:
+        if not file.is_file():
+            logger.warning("%s is not there, so its photos are not kept out of the training photos", file)
+    return {image_id for file in files if file.is_file() for image_id in CocoInstances(file).images}
+
+
+def unlabeled_nouns(photo: Photo) -> frozenset[str]:
+    """COCO's categories that may be in the photo without being annotated."""
+    return frozenset(NOUNS) - photo.labeled

@@ -1,0 +1,85 @@
+"""Several folders in COCO's layout as one collection of photos."""
+
+import json
+
+import pytest
+from raw_photo_sets import write_raw
+
+from hf_refseg.data.photos.collection import SETS, evaluated_coco_ids, read_photos, read_written, unlabeled_nouns
+
+VOC = 1_000_000_000
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_raw(tmp_path)
+
+
+def change(file, edit):
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_a_photo_of_two_sets_is_taken_once_and_ids_never_meet(raw):
+    photos = read_photos(raw)
+    assert sorted(photos) == [1, 2, 3, 4, 5, 6, 7, 8, 9, VOC + 1, VOC + 2, 2 * VOC + 1]
+    assert photos[1].set_name == "coco_cc_expressions" and photos[1].coco_id == 1
+    assert photos[VOC + 1].coco_id is None and photos[VOC + 1].objects[0].ann_id == VOC + 10
+    ann_ids = [thing.ann_id for photo in photos.values() for thing in photo.objects]
+    assert len(ann_ids) == len(set(ann_ids))
+
+
+def test_what_is_labeled(raw):
+    def edit(content):
+        content["images"][0]["complete_categories"] = ["dog"]
+        content["categories"] += [{"id": 1, "name": "person"}, {"id": 2, "name": "cat"}]
+
+    change(raw / "photo_sets" / "voc2012_objects" / "instances.json", edit)
+    change(raw / "photo_sets" / "ccp_clothing" / "instances.json", edit)
+    photos = read_photos(raw)
+    assert photos[VOC + 1].labeled == {"dog"} and "cat" in unlabeled_nouns(photos[VOC + 1])
+    # All of the categories of the file where nothing is said; people only in front in the fashion photos.
+    assert photos[VOC + 2].labeled == {"dog", "person", "cat"}
+    assert photos[2 * VOC + 1].labeled == {"dog"}
+
+
+def test_crowds_are_no_single_objects(raw):
+    change(raw / "photo_sets" / "coco_full" / "instances.json", lambda c: c["annotations"][1].update(iscrowd=1))
+    photo = read_photos(raw)[5]
+    assert len(photo.objects) == 2 and [thing.ann_id for thing in photo.single_objects] == [50]
+
+
+def test_written_expressions_find_their_object(raw):
+    refs = read_written(raw, read_photos(raw))
+    assert [(ref.source, ref.image_id, ref.split) for ref in refs] == [
+        ("photos/authored", 4, "train"),
+        ("photos/authored", 5, "val"),
+        ("photos/authored", 6, "train"),
+        ("photos/authored", VOC + 1, "train"),
+        ("photos/coco_cc", 1, "val"),
+        ("photos/coco_cc", 2, "train"),
+    ]
+    assert len({ref.ref_id for ref in refs}) == 6
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("ann_id", 999, "photo 4 of coco_mini_instances has no annotation 999"), ("set", "flickr", "'flickr' is none of")],
+)
+def test_an_expression_about_nothing_is_refused(raw, key, value, message):
+    change(raw / "authored_expressions" / "refs.json", lambda refs: refs[0].update({key: value}))
+    with pytest.raises(ValueError, match=message):
+        read_written(raw, read_photos(raw))
+
+
+def test_photos_of_other_evaluations(raw, caplog):
+    assert evaluated_coco_ids(raw) == {9}
+    (raw / "refcoco_mini" / "instances.json").unlink()
+    assert evaluated_coco_ids(raw) == set() and "refcoco_mini" in caplog.text
+
+
+def test_a_missing_set_is_named(raw):
+    (raw / SETS[3].name / "instances.json").unlink()
+    with pytest.raises(FileNotFoundError, match="coco_more"):
+        read_photos(raw)

@@ -1,0 +1,76 @@
+"""No photo of an evaluation is trained on, under whatever name."""
+
+import dataclasses
+import shutil
+
+import pytest
+from PIL import Image
+from raw_photo_sets import write_raw
+
+from hf_refseg.data.leaks import LeakError
+from hf_refseg.data.photos import splits
+from hf_refseg.data.photos.collection import read_photos, read_written
+from hf_refseg.data.photos.splits import plan_splits, refuse_overlap, same_photos
+
+VOC = 1_000_000_000
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_raw(tmp_path)
+
+
+def plan(raw, evaluated=(9,)):
+    photos = read_photos(raw)
+    return plan_splits(photos, read_written(raw, photos), evaluated, progress=False)
+
+
+def test_every_photo_is_in_one_split(raw, monkeypatch):
+    monkeypatch.setattr(splits, "HELD_OUT_PERCENT", 0)
+    planned = plan(raw)
+    assert planned.left_out == {9}
+    assert planned.split_of.pop(1) == "val" and planned.split_of.pop(5) == "val_authored"
+    assert set(planned.split_of.values()) == {"train"}
+    assert set(planned.split_of) == {2, 3, 4, 6, 7, 8, VOC + 1, VOC + 2, 2 * VOC + 1}
+
+
+def test_held_out_photos_have_written_expressions(raw, monkeypatch):
+    monkeypatch.setattr(splits, "HELD_OUT_PERCENT", 100)
+    split_of = plan(raw).split_of
+    assert {image_id for image_id in split_of if split_of[image_id] == "held_out"} == {2, 4, 6, VOC + 1}
+    assert split_of[1] == "val" and split_of[3] == "train"
+
+
+def test_a_copy_under_another_id_is_left_out(raw):
+    # A photo of VOC is the val photo 5 of COCO, smaller and compressed.
+
+    with Image.open(raw / "photo_sets/coco_full/images/5.png") as image:
+        image.convert("RGB").resize((150, 90)).save(raw / "photo_sets/voc2012_objects/images/2.png")
+    assert plan(raw).left_out == {9, VOC + 2}
+
+
+def test_photos_with_coco_ids_are_compared_by_them(raw):
+    photos = read_photos(raw)
+    shutil.copyfile(photos[5].file, photos[6].file)
+    assert same_photos([photos[6]], [photos[5]]) == []
+    (pair,) = same_photos([dataclasses.replace(photos[6], coco_id=None)], [photos[5]])
+    assert pair[1] is photos[5]
+    assert same_photos([], [photos[5]]) == []
+
+
+def test_a_photo_in_both_val_files_is_refused(raw):
+    photos = read_photos(raw)
+    written = read_written(raw, photos)
+    written.append(dataclasses.replace(written[1], image_id=1))
+    with pytest.raises(LeakError, match="photo 1 is in val_authored and in val"):
+        plan_splits(photos, written, (), progress=False)
+
+
+def test_a_wrong_plan_is_refused(raw):
+    photos = read_photos(raw)
+    refuse_overlap(photos, {1: "val", 2: "train", VOC + 1: "train", VOC + 2: "val"}, {9})
+    with pytest.raises(LeakError, match="COCO photo 9 of train"):
+        refuse_overlap(photos, {9: "train"}, {9})
+    photos[77] = dataclasses.replace(photos[5], image_id=77)
+    with pytest.raises(LeakError, match="COCO photo 5 is in train and in val_authored"):
+        refuse_overlap(photos, {5: "val_authored", 77: "train"}, set())
