@@ -8,6 +8,7 @@ with it the flag is not. Nobody answers prompts. The process without loads what 
 """
 
 import builtins
+import json
 import sys
 from pathlib import Path
 
@@ -78,6 +79,9 @@ for folder in sorted((ROOT / "bundles").iterdir()):
     package = type(model).__module__.split(".")[0]
     assert package == ("transformers_modules" if FLAG else "hf_refseg"), package
     keep(family, answers_of(model, processor, family))
+    if family not in DETECTORS:
+        saved = json.loads((folder / "processor_config.json").read_text())["image_processor"]["image_processor_type"]
+        assert type(processor.image_processor).__name__ == saved
 
     if family not in DETECTORS:
         pipe = pipeline("referring-image-segmentation", model=str(folder), device="cpu", **FLAG)

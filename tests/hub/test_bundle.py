@@ -16,7 +16,7 @@ from hf_refseg.hub.bundle import bundle
 from hf_refseg.systems import SYSTEMS
 from tests.hub.tiny_checkpoints import TEXTS, write_checkpoints, write_photo
 
-FAST = ("rmi", "mask_rcnn", "mattnet")
+FAST = ("rmi", "mask_rcnn", "mattnet_nanodet")
 SLOW = tuple(system.family for system in SYSTEMS if system.kind != "backbone" and system.family not in FAST)
 DETECTORS = tuple(system.family for system in SYSTEMS if system.kind == "detector")  # they read no words
 MODES = ["with-package", "without-package"]

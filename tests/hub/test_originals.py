@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_hulanet, tiny_mask_rcnn, tiny_mattnet
+from tiny import tiny_hulanet, tiny_mask_rcnn, tiny_mattnet, tiny_nanodet
 
 from hf_refseg.cli import main
 from hf_refseg.conversion.originals import original_arrays, write_arrays
@@ -16,6 +16,7 @@ from hf_refseg.models.lstm_cnn import convert_lstm_cnn
 from hf_refseg.models.mask_rcnn import convert_mask_rcnn
 from hf_refseg.models.mattnet.convert_mattnet import load_matching, matching_sources
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
+from hf_refseg.models.nanodet.convert_nanodet import STEM, load_original, nanodet_sources
 from hf_refseg.models.rmi import convert_rmi
 from tests.models.cac.test_convert_cac import make_arrays as cac_arrays
 from tests.models.original_arrays import rmi_arrays
@@ -79,6 +80,30 @@ def test_mattnet():
     assert_same(to_original(model, with_numbers(arrays, seed=1)), arrays)
 
 
+def test_nanodet():
+    """Its mask head is ours, and stays here; the first kernel takes blue first again."""
+    model = tiny_nanodet()
+    tensors = model.state_dict()
+    arrays = {
+        source.names[0]: source.build(tensors[name].numpy()) for name, source in nanodet_sources(model.config).items()
+    }
+    back = to_original(model, with_numbers(arrays, seed=1))
+    assert_same(back, arrays)
+    np.testing.assert_array_equal(back[f"{STEM}.weight"][:, ::-1], tensors["backbone.stem.convolution.weight"])
+
+
+@pytest.mark.slow
+def test_the_published_nanodet(shared_dir):
+    arrays = read_named_arrays(shared_dir / "data/nanodet_plus_m_coco/nanodet_plus_m_416.folded.fp16.safetensors")
+    assert_same(to_original(load_original(arrays), arrays), arrays)
+
+
+def test_mattnets_other_detector_is_named():
+    model = tiny_mattnet(detector_config=tiny_nanodet().config, grid_size=6, region_size=8)
+    with pytest.raises(ValueError, match="the detector of this model is a refseg_nanodet"):
+        to_original(model, {"resnet.conv1.weight": np.zeros(3)})
+
+
 def test_what_is_not_ours_is_kept_and_slots_are_not():
     sources = {"weight": Source(("w",), np.transpose), "bias": lstm_bias_source("b")}
     like = {"w": np.zeros((2, 3)), "b": np.full(4, 1e-9), "unused": np.ones(2), "w/Adam": np.ones(6)}
@@ -108,12 +133,12 @@ def test_a_system_without_a_way_back_is_named():
 
 def test_files(tmp_path):
     arrays = {"a/b": np.arange(3, dtype=np.float32), "c": np.ones((2, 2), np.float32)}
-    for name, read in (("x.npz", read_arrays), ("x.pth", read_named_arrays)):
+    for name, read in (("x.npz", read_arrays), ("x.pth", read_named_arrays), ("x.safetensors", read_named_arrays)):
         write_arrays(arrays, tmp_path / name)
         assert_same(dict(read(tmp_path / name)), arrays)
     with pytest.raises(FileExistsError, match="choose a new file"):
         write_arrays(arrays, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="ends neither in .npz nor in .pth"):
+    with pytest.raises(ValueError, match="ends in none of .npz, .safetensors and .pth"):
         write_arrays(arrays, tmp_path / "x.h5")
 
 

@@ -40,7 +40,7 @@ def write_photo(path: Path) -> None:
 
 
 def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
-    """The folder of each of these families, below `root`."""
+    """The folder of each of these families, or of MAttNet over NanoDet, below `root`."""
     torch.manual_seed(0)
     words = tokenizer_from_sentences(SENTENCES)
     phrases = phrase_tokenizer_from_sentences(SENTENCES)
@@ -48,6 +48,7 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
     canvas = {"height": 64, "width": 64}
     vocabulary = [word for word, _ in sorted(words.get_vocab().items(), key=lambda item: item[1])]
     split = MAttNetProcessor.tokenizer_from_vocabulary(vocabulary)
+    other_images = NanoDetImageProcessor(size={"shortest_edge": 64, "longest_edge": 64})
     parts = {
         "rmi": (tiny_rmi(vocab_size=len(words)), RmiProcessor(RmiImageProcessor(size=canvas), words)),
         "context_rmi": (
@@ -56,10 +57,14 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
         ),
         "lstm_cnn": (tiny_lstm_cnn(vocab_size=len(words)), LstmCnnProcessor(LstmCnnImageProcessor(size=canvas), words)),
         "mask_rcnn": (tiny_mask_rcnn(score_threshold=0.01), detector_images),
-        "nanodet": (tiny_nanodet(), NanoDetImageProcessor(size={"shortest_edge": 64, "longest_edge": 64})),
+        "nanodet": (tiny_nanodet(), other_images),
         "mattnet": (tiny_mattnet(vocab_size=len(split)), MAttNetProcessor(detector_images, split)),
         "cac": (tiny_cac(vocab_size=len(split)), CacProcessor(detector_images, split, categories=CATEGORIES)),
         "hulanet": (tiny_hulanet(vocab_size=len(phrases)), HulaNetProcessor(detector_images, phrases)),
+        "mattnet_nanodet": (
+            tiny_mattnet(vocab_size=len(split), detector_config=tiny_nanodet().config, grid_size=6, region_size=8),
+            MAttNetProcessor(other_images, split),
+        ),
     }
     for family in families:
         model, processor = parts[family]

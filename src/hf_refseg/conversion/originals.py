@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import save_file
 
 from .sources import OPTIMIZER_SLOTS, Source, check_names
 
@@ -64,7 +65,7 @@ def write_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
     Write arrays into a new file.
 
     Args:
-        path: `.npz`, or `.pth` with a state dict that any PyTorch since 0.2 reads.
+        path: `.npz`, `.safetensors`, or `.pth` with a state dict that any PyTorch since 0.2 reads.
 
     Raises:
         FileExistsError: it is there.
@@ -75,8 +76,10 @@ def write_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
         raise FileExistsError(f"{path} exists: choose a new file, or remove it first")
     if path.suffix == ".npz":
         np.savez(path, **arrays)
+    elif path.suffix == ".safetensors":
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
     elif path.suffix == ".pth":
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         torch.save(tensors, path, _use_new_zipfile_serialization=False)
     else:
-        raise ValueError(f"{path} ends neither in .npz nor in .pth")
+        raise ValueError(f"{path} ends in none of .npz, .safetensors and .pth")

@@ -95,7 +95,8 @@ def add_code(folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} has no model.safetensors; load the model and save it with save_pretrained, which writes one"
         )
-    code = system_code(system)
+    detector = config.get("detector_config")
+    code = system_code(system, None if detector is None else find_system(str(detector.get("model_type"))))
     code.write(folder)
     names = {"auto_map": code.auto_map, "custom_pipelines": code.custom_pipelines}
     write_json(folder / "config.json", {**without_local_paths(config), **names})

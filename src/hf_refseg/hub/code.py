@@ -58,23 +58,43 @@ def code_of(part: SavesItsCode) -> SystemCode:
     Raises:
         ValueError: it is none of the package's.
     """
+    system = owner_of(part)
+    if hasattr(part, "image_processor"):
+        return system_code(system, owner_of(part.image_processor))
+    detector = getattr(getattr(part, "config", None), "detector_config", None)
+    return system_code(system, None if detector is None else find_system(detector.model_type))
+
+
+def owner_of(part: SavesItsCode) -> System:
+    """
+    The system that defines the class of a part.
+
+    Raises:
+        ValueError: it is none of the package's.
+    """
     owners = {name: system for system in SYSTEMS for name in system.class_names()}
     for kind in type(part).__mro__:  # sharding makes a subclass of a model's class
         if kind.__module__.split(".")[0] == PACKAGE.name and kind.__name__ in owners:
-            return system_code(owners[kind.__name__])
+            return owners[kind.__name__]
     raise ValueError(f"{type(part).__name__} is no model or processor of {PACKAGE.name}")
 
 
 @cache
-def system_code(system: System) -> SystemCode:
-    """The code of a system or the detector."""
+def system_code(system: System, image_system: System | None = None) -> SystemCode:
+    """
+    The code of a system or a detector.
+
+    Args:
+        image_system: whose image processor it uses, as a system over a detector uses that of the detector; None: the
+            one that `SYSTEMS` names.
+    """
+    image_system = image_system or find_system(system.image_processor or system.family)
     module, class_name = pipeline_of(system)
     pipelines = {HUB_TASK: {"impl": f"{flat_name(module)}.{class_name}", "pt": ["AutoModel"]}}
-    return SystemCode(auto_map_of(system), pipelines, files_of(system))
+    return SystemCode(auto_map_of(system, image_system), pipelines, files_of(system, image_system))
 
 
-def auto_map_of(system: System) -> dict[str, str]:
-    image_system = find_system(system.image_processor or system.family)
+def auto_map_of(system: System, image_system: System) -> dict[str, str]:
     classes = {
         "AutoConfig": (system, "configuration", f"{system.prefix}Config"),
         "AutoModel": (system, "modeling", f"{system.prefix}{MODEL_SUFFIXES[system.kind]}"),
@@ -92,9 +112,8 @@ def pipeline_of(system: System) -> tuple[str, str]:
     return "pipelines", "ReferringSegmentationPipeline"
 
 
-def files_of(system: System) -> dict[str, str]:
+def files_of(system: System, image_system: System) -> dict[str, str]:
     """The source of every file that the system needs, by its name without ".py"."""
-    image_system = find_system(system.image_processor or system.family)
     modules = [system.module_name("configuration"), system.module_name("modeling"), pipeline_of(system)[0]]
     modules.append(image_system.module_name("image_processing"))
     if system.kind == "referring":

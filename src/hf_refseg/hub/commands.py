@@ -19,7 +19,7 @@ def add_commands(commands) -> None:
         metavar="CKPT",
         help="an original checkpoint of the same network, for shapes and the rest",
     )
-    back.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new .npz or .pth")
+    back.add_argument("--output", required=True, type=Path, metavar="FILE", help="a new .npz, .safetensors or .pth")
     back.set_defaults(run=run_convert_back)
 
     publish = commands.add_parser("publish", help="publish on the Hub, in one commit")
