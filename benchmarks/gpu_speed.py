@@ -10,9 +10,10 @@ of a forward, counted by torch, with the rate that the GPU reaches in the same p
 reports them: systems that choose among regions must know how many there are.
 """
 
+import json
 import statistics
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from report import argument_parser, publish
@@ -189,26 +190,31 @@ def measure(model, inputs: dict, situation: dict, rates: dict, repeats: int) -> 
     return figures
 
 
-@torch.inference_mode()
-def measure_system(name: str, rates: dict, compiled: bool, repeats: int) -> list[dict]:
-    rows = []
-    for photos, expressions in ((1, 1), (1, 10), (BATCH, BATCH)):
-        with torch.inference_mode(False), torch.no_grad():
-            torch.manual_seed(0)
-            model, make_inputs = SYSTEMS[name]()  # a model that is made in inference mode does not fold its norms
-            model = model.cuda().eval()
-        inputs = to_gpu(make_inputs(photos, expressions))
-        gflop = None
-        for precision in ("float32", "bfloat16", *(["bfloat16, compiled"] if compiled and photos == BATCH else [])):
-            if precision == "bfloat16":
-                model = model.bfloat16()
-            if precision.endswith("compiled"):
-                model = torch.compile(model)
+def measure_system(name: str, rates: dict, compiled: bool, repeats: int) -> Iterator[dict]:
+    """One row per situation and precision, as soon as it is measured."""
+    torch.manual_seed(0)
+    model, make_inputs = SYSTEMS[name]()
+    model = model.cuda().eval()
+    situations = [(1, 1), (1, 10), (BATCH, BATCH)]
+    inputs = {situation: to_gpu(make_inputs(*situation)) for situation in situations}
+    gflop = {}
+    for precision in ("float32", "bfloat16", *(["bfloat16, compiled"] if compiled else [])):
+        if precision == "bfloat16":
+            model = model.bfloat16()
+        if precision.endswith("compiled"):
+            model, situations = torch.compile(model), [(BATCH, BATCH)]
+        for photos, expressions in situations:
             situation = {"system": name, "photos": photos, "expressions": expressions, "precision": precision}
-            rows.append(measure(model, inputs, {**situation, "gflop": gflop}, rates, repeats))
-            gflop = rows[-1]["gflop"]
-            torch.compiler.reset()
-    return rows
+            with torch.inference_mode():
+                figures = measure(
+                    model,
+                    inputs[photos, expressions],
+                    {**situation, "gflop": gflop.get((photos, expressions))},
+                    rates,
+                    repeats,
+                )
+            gflop[photos, expressions] = figures["gflop"]
+            yield figures
 
 
 def main() -> None:
@@ -223,7 +229,9 @@ def main() -> None:
     rates = {str(dtype).removeprefix("torch."): best_rate(dtype, 10) for dtype in (torch.float32, torch.bfloat16)}
     rows = []
     for name in tqdm(options.systems, "systems"):
-        rows += measure_system(name, rates, name in options.compile, options.repeats)
+        for row in measure_system(name, rates, name in options.compile, options.repeats):
+            rows.append(row)
+            tqdm.write(json.dumps(row))
     publish(
         options,
         rows,

@@ -27,6 +27,7 @@ class ModelTester:
     """Tests of the contract that all systems share (design, section 1)."""
 
     word_inputs = ("input_ids", "attention_mask")  # what each expression has by itself
+    draws_samples = False  # whether a training step chooses at random what it learns from
 
     def make_model(self, **kwargs) -> PreTrainedModel:
         raise NotImplementedError(f"{type(self).__name__} says how its tiny model is made")
@@ -317,14 +318,15 @@ class ModelTester:
 
     @pytest.mark.gpu
     def test_a_gpu_gives_the_numbers_of_the_cpu(self, model, inputs, labels):
+        """In float32 and by torch's own kernels: those of cuDNN round otherwise, and its LSTM trains in training only."""
         with torch.no_grad():
             expected = model(**inputs).logits
         step = self.with_labels(inputs, labels)
         loss = model(**step).loss
         loss.backward()
-        on_gpu = self.make_model().cuda()
-        on_gpu.load_state_dict(model.state_dict())
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        on_gpu = copy.deepcopy(model).cuda()
+        on_gpu.zero_grad()
+        with torch.backends.cudnn.flags(enabled=False):
             with torch.no_grad():
                 found = on_gpu(**to_gpu(inputs)).logits
             loss_on_gpu = on_gpu(**to_gpu(step)).loss
@@ -332,16 +334,13 @@ class ModelTester:
         assert found.device.type == "cuda"
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(loss_on_gpu.cpu(), loss, rtol=1e-3, atol=1e-4)
-        gradients = {name: parameter.grad for name, parameter in self.trained(on_gpu).items()}
+        gradients = {name: parameter.grad.cpu() for name, parameter in self.trained(on_gpu).items()}
+        if self.draws_samples:  # by the generator of the device: two devices train on other samples
+            assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+            return
         for name, parameter in self.trained(model).items():
-            largest = parameter.grad.abs().max().item()
-            torch.testing.assert_close(
-                gradients[name].cpu(),
-                parameter.grad,
-                rtol=0,
-                atol=2e-3 * largest + 1e-6,
-                msg=lambda m, n=name: f"{n}: {m}",
-            )
+            allowed = 2e-3 * parameter.grad.abs().max().item() + 1e-6
+            assert (gradients[name] - parameter.grad).abs().max() < allowed, name
 
     @pytest.mark.gpu
     @pytest.mark.parametrize("way", ["half", "autocast"])
@@ -354,7 +353,7 @@ class ModelTester:
         with torch.autocast("cuda", torch.bfloat16, enabled=way == "autocast"):
             with torch.no_grad():
                 rounded = model(**to_gpu(inputs)).logits
-            loss = model(**to_gpu(self.with_labels(inputs, labels))).loss
+            loss = model.train()(**to_gpu(self.with_labels(inputs, labels))).loss
         loss.backward()
         assert (rounded.float().cpu() - exact).abs().max() < 0.1 * exact.abs().max()
         assert loss.dtype == torch.float32

@@ -31,6 +31,8 @@ def objects(boxes: list[list[float]], labels: list[int], size: tuple[int, int] =
 
 
 class TestCac(ModelTester):
+    draws_samples = True
+
     def make_model(self, **kwargs):
         return tiny_cac(word_dropout=0.0, caption_dropout=0.0, **kwargs)
 

@@ -268,7 +268,9 @@ class RelationshipModule(nn.Module):
 
     def forward(self, object_maps: torch.Tensor, predicates: torch.Tensor) -> torch.Tensor:
         """Heat of the object (K, h, w) and predicates (K, E) -> heat of the target (K, h, w)."""
-        small = F.interpolate(object_maps[:, None].float(), (self.side, self.side), mode="bilinear", antialias=True)
+        # with an empty map behind: a GPU can't resize none, where no phrase has a relation
+        maps = F.pad(object_maps[:, None].float(), (0,) * 7 + (1,))  # (K, h, w) -> (K + 1, 1, h, w)
+        small = F.interpolate(maps, (self.side, self.side), mode="bilinear", antialias=True)[:-1]  # -> (K, 1, S, S)
         layer = self.convolution
         of_object = F.conv2d(
             small.to(layer.weight.dtype), layer.weight[:, :1], layer.bias, 1, layer.padding, layer.dilation
