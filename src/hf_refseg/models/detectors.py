@@ -5,8 +5,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 def make_detector(config: PreTrainedConfig) -> PreTrainedModel:
     """
-    A new detector with random weights, which has the steps `propose`, `score`, `choose`, `describe`, `draw` and
-    `find_regions`.
+    A new detector with random weights, which has the steps `propose`, `score`, `choose`, `summarize`, `describe`,
+    `draw` and `find_regions`.
 
     Ours are found by the name of their type, as backbones are (backbones.py).
 

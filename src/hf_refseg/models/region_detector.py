@@ -1,7 +1,8 @@
 """
 What the detectors have in common: the way from proposals to regions, and from a caller's boxes to described regions.
 
-A detector brings the steps `propose`, `score`, `describe`, `describe_with_labels` and `draw`; here they are joined.
+A detector brings the steps `propose`, `score`, `summarize`, `describe`, `describe_with_labels` and `draw`; here they
+are joined.
 M regions of all images, P places of one image that may be regions, K categories; C and D channels of crops and of what
 masks are drawn from, S cells per side of a crop.
 """

@@ -232,8 +232,22 @@ class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
 
     # ---- Describe and draw: any regions to what is known of them ----
 
-    def describe(self, features: MaskRcnnImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
-        """Crops (M, C, S, S) of any regions of B images, and the head's maps (M, D, S, S) of them."""
+    @property
+    def summary_channels(self) -> int:
+        """Numbers that `summarize` says of a region beside its class scores: C of the crop and D of the head."""
+        return self.crop_channels + self.config.head_size
+
+    def summarize(self, features: MaskRcnnImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class scores (M, K) and averages (M, C + D) of any regions: what words are matched with."""
+        crops, head_maps = self.describe(features, regions)
+        logits, _ = self.head.predict(head_maps)  # (M, D, S, S) -> (M, K + 1)
+        return logits.float().softmax(1)[:, 1:], torch.cat([crops.mean((2, 3)), head_maps.mean((2, 3))], 1)
+
+    def describe(
+        self, features: MaskRcnnImageFeatures, regions: Regions, class_scores: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops (M, C, S, S) of any regions of B images, and the head's maps (M, D, S, S) of them; `class_scores` are
+        not read, for the masks of each category are drawn apart. NanoDet needs them."""
         image_index = regions.image_index
         crops = self.crop(features.maps, features.geometry.to_network(regions.boxes, image_index), image_index)
         return crops, self.head(crops)

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.box_averages import average_in_boxes
 from ...layers.image_geometry import ImageGeometry, run_by_size
 from ...layers.inputs import check_pixel_values
 from ...layers.regions import Regions
@@ -30,7 +31,6 @@ from ..backbones import load_backbone
 from ..region_detector import RegionDetector
 from ..shufflenet_pan.modeling_shufflenet_pan import SIDE_MULTIPLE
 from ..whole_checkpoint import WholeCheckpoint
-from .box_averages import average_in_boxes
 from .configuration_nanodet import NanoDetConfig
 from .detection_head import STRIDES, DetectionHead, PointPredictions, decode_sides, list_points, place_points
 from .losses_nanodet import crop_masks, mask_losses, move_sides
@@ -190,6 +190,16 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
             levels = [(maps.stage, FUSED_STRIDE), *zip(maps.pyramid[:3], STRIDES[:3], strict=True)]
             pooled.append(torch.cat([average_in_boxes(level, boxes, stride) for level, stride in levels], dim=1))
         return torch.cat(pooled)
+
+    @property
+    def summary_channels(self) -> int:
+        """Numbers F that `pool` says of a region."""
+        trunk = self.config.backbone_config
+        return trunk.hidden_sizes[0] + 3 * trunk.pyramid_size
+
+    def summarize(self, features: NanoDetImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class scores (M, K) and averages (M, F) of any regions: what words are matched with."""
+        return self.score_categories(features, regions), self.pool(features, regions)
 
     # ---- Describe and draw: any regions to crops and masks ----
 

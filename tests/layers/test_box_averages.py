@@ -1,6 +1,6 @@
 import torch
 
-from hf_refseg.models.nanodet.box_averages import average_in_boxes, cell_shares
+from hf_refseg.layers.box_averages import average_in_boxes, cell_shares
 
 
 def test_a_cell_counts_by_what_lies_inside():

@@ -1,0 +1,231 @@
+"""
+The region matcher after its detector: descriptions of regions and words in, scores out.
+
+Five modules rate how well each region fits, as MAttNet's three do; what each of them has beyond the paper is said at
+its place. All of them know which regions are of the kind that the words name, from the detector's class scores.
+
+B images of up to R regions, N expressions, S modules, K categories, F features that the detector averages in a region;
+C and P channels in which a phrase meets a region and a pair of regions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...layers.inputs import check_expressions
+from .configuration_region_matcher import RegionMatcherConfig
+from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures, RegionMatches
+from .region_colors import PARTS
+from .region_places import (
+    OFFSET_SIZE,
+    PLACE_SIZE,
+    RANK_SIZE,
+    orders,
+    pair_offsets,
+    pair_overlaps,
+    places,
+    relative_boxes,
+    soft_ranks,
+)
+from .word_reader import MODULES, CategoryNames, WordReader
+
+LEAST_KIND = 0.02  # what is surely of another kind may still be meant, where everything else speaks for it
+
+
+class Meeting(nn.Module):
+    """
+    How well a thing fits a phrase, by a sum and a product of both: things (..., V) and phrases -> scores (...).
+
+    The side of the thing needs no words and is computed once per image.
+    """
+
+    def __init__(self, thing_size: int, phrase_size: int, size: int, dropout: float):
+        super().__init__()
+        self.thing = nn.Linear(thing_size, 2 * size)
+        self.phrase = nn.Linear(phrase_size, 2 * size)
+        self.score = nn.Linear(size, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def encode(self, things: torch.Tensor) -> torch.Tensor:
+        """(..., V) -> (..., 2C)."""
+        return self.thing(things)
+
+    def forward(self, things: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
+        """(N, ..., 2C) as of `encode` and (N, E + 2H) -> (N, ...)."""
+        asked = self.phrase(self.dropout(phrases))  # (N, E + 2H) -> (N, 2C)
+        asked = asked.view(len(asked), *[1] * (things.ndim - 2), -1)  # -> (N, 1, ..., 2C)
+        (sums, products), (added, factors) = things.chunk(2, -1), asked.chunk(2, -1)
+        return self.score(self.dropout(F.relu(sums + added + products * factors)))[..., 0]
+
+
+class RegionMatching(nn.Module):
+    """Descriptions of regions and words in, scores out."""
+
+    def __init__(self, config: RegionMatcherConfig, num_labels: int, feature_size: int):
+        super().__init__()
+        self.config, self.num_labels, self.feature_size = config, num_labels, feature_size
+        colors = len(PARTS) * config.color_levels**3
+        phrase, dropout = config.word_size + 2 * config.hidden_size, config.dropout
+        size, pair = config.matching_size, config.pair_size
+        self.reader = WordReader(config)
+        self.categories = CategoryNames(config, num_labels)
+        self.score_power = nn.Parameter(torch.empty(()))
+        self.normalize = nn.LayerNorm(feature_size)
+        self.dropout = nn.Dropout(dropout)
+        self.subject = Meeting(feature_size + num_labels, phrase, size, dropout)
+        self.location = Meeting(PLACE_SIZE + RANK_SIZE, phrase, size, dropout)
+        self.color = Meeting(colors, phrase, size, dropout)
+        self.relation = Meeting(OFFSET_SIZE, phrase, pair, dropout)
+        self.summary = nn.Linear(feature_size + num_labels + colors, pair)
+        self.comparison = Meeting(OFFSET_SIZE + pair, phrase, pair, dropout)
+        self.kind_weight = nn.Parameter(torch.empty(()))
+        self.nothing = nn.Sequential(nn.Linear(2 * config.hidden_size + 4, pair), nn.ReLU(), nn.Linear(pair, 1))
+        self.several = nn.Linear(2 * config.hidden_size, 1)
+
+    @property
+    def description_size(self) -> int:
+        """Numbers that a region is described by: class scores, the detector's features, and colors."""
+        return self.num_labels + self.feature_size + len(PARTS) * self.config.color_levels**3
+
+    def encode_words(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> RegionMatcherTextFeatures:
+        """All that needs no image: (N, T) ids, and (N, T) 0 at padding; the padding's id is skipped anyway."""
+        check_expressions(input_ids, attention_mask, self.config.vocab_size)
+        is_word = input_ids != self.config.pad_token_id
+        return self.reader(input_ids, is_word if attention_mask is None else is_word & attention_mask.bool())
+
+    def encode_regions(
+        self, descriptions: torch.Tensor, boxes: torch.Tensor, exists: torch.Tensor, image_sizes: torch.Tensor
+    ) -> RegionMatcherRegionFeatures:
+        """
+        All that needs no words.
+
+        Args:
+            descriptions: (B, R, D), see `description_size`.
+            boxes: (B, R, 4) xyxy in pixels of the photos.
+            exists: (B, R) bool, False at padding.
+            image_sizes: (B, 2) height and width of the photos.
+        """
+        dtype = self.summary.weight.dtype
+        scores, features, colors = descriptions.to(dtype).split(
+            [self.num_labels, self.feature_size, self.description_size - self.num_labels - self.feature_size], -1
+        )
+        scores = (scores.clamp(1e-4, 1).log() * F.softplus(self.score_power)).exp()  # a detector is seldom sure
+        looks = torch.cat([self.dropout(self.normalize(features)), scores], -1)  # -> (B, R, F + K)
+        boxes = relative_boxes(boxes, image_sizes)
+        overlaps, inside = pair_overlaps(boxes)
+        offsets = pair_offsets(boxes, overlaps, inside).to(dtype)
+        summary = self.summary(torch.cat([looks, colors], -1))  # -> (B, R, P)
+        difference = summary[:, :, None] - summary[:, None]  # -> (B, R, R, P), of region i from region j
+        return RegionMatcherRegionFeatures(
+            exists=exists,
+            class_scores=scores * exists[..., None],
+            subject=self.subject.encode(looks),
+            color=self.color.encode(colors),
+            places=places(boxes).to(dtype),
+            smaller=orders(boxes).to(dtype),
+            overlaps=overlaps.to(dtype),
+            relation=self.relation.encode(offsets),
+            comparison=self.comparison.encode(torch.cat([offsets, difference], -1)),
+        )
+
+    def match(
+        self, features: RegionMatcherRegionFeatures, text: RegionMatcherTextFeatures, image_index: torch.Tensor
+    ) -> RegionMatches:
+        """
+        Every expression on every region of its image.
+
+        Args:
+            features: of B images.
+            text: of N expressions.
+            image_index: (N,).
+        """
+        regions = features.take(image_index)
+        phrases = dict(zip(MODULES, text.phrases, strict=True))
+        category_logits = self.categories(phrases["subject"])  # -> (N, K)
+        kind = self.membership(category_logits, regions.class_scores)  # -> (N, R)
+        related_kind = self.membership(self.categories(phrases["relation"]), regions.class_scores)
+        related, neighbors = self.relate(regions, phrases["relation"], related_kind)
+        module_scores = torch.stack(
+            [
+                self.subject(regions.subject, phrases["subject"]),
+                self.locate(regions, phrases["location"], kind),
+                self.color(regions.color, phrases["color"]),
+                related,
+                self.compare(regions, phrases["comparison"], kind),
+            ],
+            -1,
+        )  # S x (N, R) -> (N, R, S)
+        scores = torch.einsum("nrs,ns->nr", module_scores, text.module_weights)
+        scores = scores + self.kind_weight * (kind + LEAST_KIND).log()
+        scores = scores.float().masked_fill(~regions.exists, -torch.inf)
+        return RegionMatches(
+            scores=scores,
+            nothing=self.rate_nothing(scores, kind, text.sentence),
+            several=self.several(text.sentence)[:, 0].float(),
+            kind=kind,
+            category_logits=category_logits.float(),
+            module_scores=module_scores,
+            neighbors=neighbors,
+        )
+
+    def membership(self, category_logits: torch.Tensor, class_scores: torch.Tensor) -> torch.Tensor:
+        """
+        How likely each region is of a kind: of any of the categories that the words could name.
+
+        MAttNet compares the one label of two regions. Here a region may look like several categories, and words may
+        name several: 1 - prod_k (1 - a_k s_k).
+
+        Args:
+            category_logits: (N, K).
+            class_scores: (N, R, K).
+
+        Returns:
+            (N, R).
+        """
+        fits = category_logits.sigmoid()[:, None] * class_scores  # -> (N, R, K)
+        return 1 - (1 - fits.clamp(max=0.999)).log().sum(-1).exp()
+
+    def locate(self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        """Where a region lies, alone and in the order of those of its kind: (N, R)."""
+        ranks = soft_ranks(regions.smaller, regions.overlaps, kind)  # -> (N, R, 22)
+        return self.location(self.location.encode(torch.cat([regions.places, ranks], -1)), phrases)
+
+    def relate(
+        self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Whether something of the named kind lies beside a region as the words say.
+
+        MAttNet takes the best of five neighbors by what they look like. Here all other regions are asked where they
+        lie, and whether they are of the kind that the phrase names.
+
+        Returns:
+            (N, R) scores, and (N, R) the neighbor that fits best.
+        """
+        fit = self.relation(regions.relation, phrases) + (kind + LEAST_KIND).log()[:, None]  # -> (N, R, R)
+        fit = fit.float().masked_fill(~self.others(regions.exists), -20)
+        return fit.logsumexp(-1).to(kind.dtype), fit.argmax(-1)
+
+    def compare(self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        """How a region differs from the others of its kind, by looks and place: (N, R). MAttNet has nothing like it."""
+        differs = self.comparison(regions.comparison, phrases)  # -> (N, R, R)
+        others = kind[:, None] * (1 - regions.overlaps) * self.others(regions.exists)  # -> (N, R, R)
+        return (differs * others).sum(-1) / (others.sum(-1) + 0.5)
+
+    @staticmethod
+    def others(exists: torch.Tensor) -> torch.Tensor:
+        """Which regions j lie beside region i: (N, R) -> (N, R, R)."""
+        itself = torch.eye(exists.shape[1], dtype=torch.bool, device=exists.device)
+        return exists[:, None] & ~itself
+
+    def rate_nothing(self, scores: torch.Tensor, kind: torch.Tensor, sentence: torch.Tensor) -> torch.Tensor:
+        """The score of "it is none of them", from the words and from how well the regions fit: (N,)."""
+        best = scores.amax(1).clamp(min=-20)
+        gathered = [kind.amax(1), kind.sum(1).clamp(max=5), best / 5, scores.logsumexp(1).clamp(min=-20) / 5]
+        gathered = torch.stack(gathered, 1).to(sentence)  # 4 x (N,) -> (N, 4)
+        return self.nothing(torch.cat([self.dropout(sentence), gathered], 1))[:, 0].float()
+
+
+__all__ = ["RegionMatching"]
