@@ -18,6 +18,8 @@ from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
 from hf_refseg.models.nanodet.configuration_nanodet import FEATURES, NanoDetConfig
 from hf_refseg.models.nanodet.modeling_nanodet import NanoDetForInstanceSegmentation
+from hf_refseg.models.region_matcher.configuration_region_matcher import RegionMatcherConfig
+from hf_refseg.models.region_matcher.modeling_region_matcher import RegionMatcherForReferringSegmentation
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.rmi.modeling_rmi import RmiForReferringSegmentation
 from hf_refseg.models.shufflenet_pan.configuration_shufflenet_pan import ShuffleNetPanConfig
@@ -86,6 +88,18 @@ def tiny_nanodet(**kwargs) -> NanoDetForInstanceSegmentation:
     model = NanoDetForInstanceSegmentation(NanoDetConfig(**{**defaults, **kwargs})).eval()
     for head in model.heads:
         torch.nn.init.normal_(head.predictions.weight, std=0.2)
+    return model
+
+
+def tiny_region_matcher(**kwargs) -> RegionMatcherForReferringSegmentation:
+    """The region matcher over NanoDet, whose words 12 to 29 have a fixed vector only."""
+    detector_config = kwargs.pop("detector_config", None) or tiny_nanodet().config
+    sizes = {"word_size": 6, "hidden_size": 8, "matching_size": 10, "pair_size": 5, "mask_size": 24}
+    words = {"vocab_size": VOCAB_SIZE, "num_trained_words": 12}
+    config = RegionMatcherConfig(**{"detector_config": detector_config, **words, **sizes, **kwargs})
+    model = RegionMatcherForReferringSegmentation(config).eval()
+    model.matching.reader.vectors.set_fixed(torch.randn(config.vocab_size, config.word_size))
+    torch.nn.init.constant_(model.matching.nothing[-1].bias, -20.0)  # it always finds something
     return model
 
 

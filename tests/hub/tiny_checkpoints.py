@@ -15,6 +15,7 @@ from hf_refseg.models.lstm_cnn.processing_lstm_cnn import LstmCnnProcessor
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
 from hf_refseg.models.mattnet.processing_mattnet import MAttNetProcessor
 from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
+from hf_refseg.models.region_matcher.processing_region_matcher import RegionMatcherProcessor
 from hf_refseg.models.rmi.image_processing_rmi import RmiImageProcessor
 from hf_refseg.models.rmi.processing_rmi import RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
@@ -26,6 +27,7 @@ from tests.tiny import (
     tiny_mask_rcnn,
     tiny_mattnet,
     tiny_nanodet,
+    tiny_region_matcher,
     tiny_rmi,
 )
 
@@ -45,6 +47,7 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
     words = tokenizer_from_sentences(SENTENCES)
     phrases = phrase_tokenizer_from_sentences(SENTENCES)
     detector_images = MaskRcnnImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    right = tokenizer_from_sentences(SENTENCES, padding_side="right")
     canvas = {"height": 64, "width": 64}
     vocabulary = [word for word, _ in sorted(words.get_vocab().items(), key=lambda item: item[1])]
     split = MAttNetProcessor.tokenizer_from_vocabulary(vocabulary)
@@ -58,6 +61,10 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
         "lstm_cnn": (tiny_lstm_cnn(vocab_size=len(words)), LstmCnnProcessor(LstmCnnImageProcessor(size=canvas), words)),
         "mask_rcnn": (tiny_mask_rcnn(score_threshold=0.01), detector_images),
         "nanodet": (tiny_nanodet(), other_images),
+        "region_matcher": (
+            tiny_region_matcher(vocab_size=len(right), num_trained_words=5),
+            RegionMatcherProcessor(other_images, right),
+        ),
         "mattnet": (tiny_mattnet(vocab_size=len(split)), MAttNetProcessor(detector_images, split)),
         "cac": (tiny_cac(vocab_size=len(split)), CacProcessor(detector_images, split, categories=CATEGORIES)),
         "hulanet": (tiny_hulanet(vocab_size=len(phrases)), HulaNetProcessor(detector_images, phrases)),

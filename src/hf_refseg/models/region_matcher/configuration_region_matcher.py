@@ -43,7 +43,7 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
 
     detector_config: dict | PreTrainedConfig | None = None
     vocab_size: int = 20000
-    num_trained_words: int = 2000
+    num_trained_words: int = 0
     word_size: int = 50
     hidden_size: int = 64
     matching_size: int = 64

@@ -69,7 +69,7 @@ class RegionMatching(nn.Module):
         size, pair = config.matching_size, config.pair_size
         self.reader = WordReader(config)
         self.categories = CategoryNames(config, num_labels)
-        self.score_power = nn.Parameter(torch.empty(()))
+        self.score_power = nn.Parameter(torch.empty(1))
         self.normalize = nn.LayerNorm(feature_size)
         self.dropout = nn.Dropout(dropout)
         self.subject = Meeting(feature_size + num_labels, phrase, size, dropout)
@@ -78,7 +78,7 @@ class RegionMatching(nn.Module):
         self.relation = Meeting(OFFSET_SIZE, phrase, pair, dropout)
         self.summary = nn.Linear(feature_size + num_labels + colors, pair)
         self.comparison = Meeting(OFFSET_SIZE + pair, phrase, pair, dropout)
-        self.kind_weight = nn.Parameter(torch.empty(()))
+        self.kind_weight = nn.Parameter(torch.empty(1))
         self.nothing = nn.Sequential(nn.Linear(2 * config.hidden_size + 4, pair), nn.ReLU(), nn.Linear(pair, 1))
         self.several = nn.Linear(2 * config.hidden_size, 1)
 

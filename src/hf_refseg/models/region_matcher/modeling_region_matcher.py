@@ -213,43 +213,31 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
     ) -> torch.Tensor:
         """The masks of all regions of each answer (N, R) in its box (N, 4), one over the other: (N, A, A)."""
         regions, side = features.regions, self.config.mask_size
-        masks = torch.zeros(len(answers), side, side, device=answers.device)
         if values_are_readable(answers):
-            expressions, index = answers.nonzero(as_tuple=True)  # (P,) pairs
-        else:  # nobody may look which they are, so all are drawn, and those that are not meant count nothing
-            pairs = torch.ones_like(answers, dtype=torch.bool).nonzero_static(size=answers.numel())
-            expressions, index = pairs.unbind(1)
-        index = index.minimum(features.matching.exists.sum(1)[image_index[expressions]] - 1)
-        rows, places = (
-            regions.rows(image_index[expressions], index).unique(return_inverse=True)
-            if (values_are_readable(answers))
-            else (
-                torch.arange(len(regions.boxes), device=answers.device),
-                regions.rows(image_index[expressions], index),
-            )
-        )
-        if not len(rows):
-            return masks
-        small = self.draw(features, rows)[places]  # (P', S, S) -> (P, S, S)
+            expressions, index = answers.nonzero(as_tuple=True)  # -> 2 x (P,)
+        else:  # of all pairs, those that are no answers count nothing
+            every = torch.ones_like(answers).nonzero_static(size=answers.numel())
+            expressions, index = every.unbind(1)
+        last = features.matching.exists.sum(1)[image_index[expressions]] - 1
+        rows = regions.rows(image_index[expressions], index.minimum(last))
+        small = self.draw(features, rows)  # -> (P, S, S)
         frames = answer_boxes[expressions]  # (N, 4) -> (P, 4)
-        scale = side / (frames[:, 2:] - frames[:, :2]).clamp(min=1e-6)
-        boxes = (regions.boxes[regions.rows(image_index[expressions], index)].float() - frames[:, :2].repeat(1, 2)) * (
-            scale.repeat(1, 2)
-        )
+        cells = side / (frames[:, 2:] - frames[:, :2]).clamp(min=1e-6)  # per pixel
+        boxes = (regions.boxes[rows].float() - frames[:, :2].repeat(1, 2)) * cells.repeat(1, 2)
         drawn = paste_probabilities(small, boxes, (side, side)) * answers[expressions, index][:, None, None]
-        return masks.index_reduce(0, expressions, drawn, "amax")
+        masks = torch.zeros(len(answers), side, side, device=answers.device)
+        return masks.scatter_reduce(0, expressions[:, None, None].expand_as(drawn), drawn, "amax")
 
     def draw(self, features: RegionMatcherImageFeatures, rows: torch.Tensor) -> torch.Tensor:
-        """Mask probabilities of the regions `rows` (P,), in the order of the images, in their boxes: (P, S, S)."""
-        regions = features.regions
-        counts = (
-            regions.counts
-            if len(rows) == len(regions.boxes)
-            else tuple(regions.image_index[rows].bincount(minlength=len(regions.counts)).tolist())
-        )
-        some = Regions(regions.boxes[rows], counts, regions.labels[rows])
-        _, head_maps = self.detector.describe(features.detector_features, some, features.class_scores[rows])
-        return self.detector.draw(head_maps, some.labels)
+        """Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S)."""
+        regions, readable = features.regions, values_are_readable(rows)
+        drawn, places = rows.unique(return_inverse=True) if readable else (slice(None), rows)
+        counts = regions.counts
+        if readable:
+            counts = tuple(regions.image_index[drawn].bincount(minlength=len(counts)).tolist())
+        some = Regions(regions.boxes[drawn], counts, regions.labels[drawn])
+        _, head_maps = self.detector.describe(features.detector_features, some, features.class_scores[drawn])
+        return self.detector.draw(head_maps, some.labels)[places]
 
     @can_return_tuple
     def forward(

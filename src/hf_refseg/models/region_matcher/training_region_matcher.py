@@ -172,7 +172,7 @@ def word_tokenizer(
     own = words.build_tokenizer(RegionMatcherProcessor, sentences, max_length=max_length)
     vocabulary = sorted(own.get_vocab(), key=own.get_vocab().get)
     known, rule = set(vocabulary), build_tokenizer(list(SPECIAL_TOKENS))
-    others = [word for word in vectors.index_to_key if word not in known and split_words(rule, word) == [word]]
+    others = [word for word in vectors.key_to_index if word not in known and split_words(rule, word) == [word]]
     vocabulary += others[: max(0, vocab_size - len(vocabulary))]
     padding_side = RegionMatcherProcessor.padding_side
     return build_tokenizer(vocabulary, padding_side=padding_side, max_length=max_length), len(own)

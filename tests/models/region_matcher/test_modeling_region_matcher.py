@@ -1,0 +1,218 @@
+"""The region matcher: the contract of all systems, given regions, several and none, and its training step."""
+
+import pytest
+import torch
+
+from hf_refseg.models.region_matcher.modeling_region_matcher import RegionMatcherForReferringSegmentation
+from hf_refseg.models.region_matcher.outputs_region_matcher import RegionMatches
+from tests.models.model_tester import SIZE, ModelTester
+from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn_config, tiny_region_matcher
+
+BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
+
+
+class TestRegionMatcher(ModelTester):
+    def make_model(self, **kwargs):
+        return tiny_region_matcher(word_dropout=0.0, dropout=0.0, **kwargs)
+
+    @pytest.fixture
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """The common inputs, and four regions in each image among which to choose."""
+        generator = torch.Generator().manual_seed(1)
+        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
+        input_ids[0, :3] = 0
+        input_ids[1, :2] = 0
+        return {
+            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
+            "input_ids": input_ids,
+            "attention_mask": (input_ids != 0).long(),
+            "image_index": torch.tensor([1, 0, 1]),
+            "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
+        }
+
+    def with_labels(self, inputs, labels):
+        """One thing is meant, nothing is, and two things are."""
+        return {
+            **inputs,
+            "target_overlaps": torch.tensor([[0.9, 0, 0.5, 0], [0, 0, 0, 0], [0.8, 0.7, 0, 0.1]]),
+            "target_numbers": torch.tensor([1, 0, 2]),
+            "target_categories": torch.tensor([2, -1, 4]),
+            "region_kinds": torch.tensor([[1, 0, 1, -1], [-1, -1, -1, -1], [1, 1, 0, 0]]),
+        }
+
+    def of_image(self, inputs, image):
+        return {name: inputs[name][image, None] for name in ("pixel_values", "region_boxes")}
+
+    def answer(self, outputs):
+        return outputs.region_scores
+
+    def backbone(self, model):
+        return model.detector.backbone
+
+    def trained(self, model):
+        """The detector stays as it is."""
+        return {name: p for name, p in model.named_parameters() if not name.startswith("detector.")}
+
+    def test_autocast(self, model, inputs):
+        with torch.no_grad():
+            exact = model(**inputs).region_scores
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = model(**self.with_labels(inputs, None))
+            with torch.no_grad():
+                rounded = model(**inputs).region_scores
+        assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
+        outputs.loss.backward()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
+
+    def test_bf16(self, model, inputs, tmp_path):
+        model.save_pretrained(tmp_path)
+        half = RegionMatcherForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        with torch.no_grad():
+            exact, rounded = model(**inputs).region_scores, half(**inputs).region_scores
+        assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
+        loss = half(**self.with_labels(inputs, None)).loss
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"image_index": torch.tensor([0, 1, 2])}, "runs from 0 to 2, but there are 2 images"),
+            ({"input_ids": torch.zeros(0, 4, dtype=torch.long)}, r"shape \(0, 4\); give at least one expression"),
+            ({"input_ids": torch.full((3, 4), VOCAB_SIZE)}, f"to {VOCAB_SIZE}, but .* 0 to {VOCAB_SIZE - 1}"),
+            ({"attention_mask": torch.ones(3, 5)}, r"attention_mask has the shape \(3, 5\), input_ids \(3, 4\)"),
+            ({"pixel_values": torch.zeros(3, SIZE, SIZE)}, r"shape \(3, 64, 64\); give at least one image"),
+            ({"region_boxes": torch.tensor([BOXES])}, "region_boxes are of 1 images, but there are 2"),
+            ({"region_boxes": [torch.zeros(0, 4), torch.tensor(BOXES)]}, "image 0 has no region to choose from"),
+            ({"target_numbers": torch.tensor([1, 0, 1])}, "a training step needs .* target_overlaps, .* missing"),
+            ({"region_descriptions": torch.zeros(2, 4, 9)}, "described before needs .* region_counts, .* missing"),
+        ],
+    )
+    def test_rejects_inputs_that_do_not_fit(self, model, inputs, changes, message):
+        if "input_ids" in changes:
+            inputs["attention_mask"] = None
+        with pytest.raises(ValueError, match=message):
+            model(**{**inputs, **changes})
+
+    @torch.no_grad()
+    def test_regions_that_were_described_before_give_the_same_losses(self, model, inputs):
+        step = self.with_labels(inputs, None)
+        images = {name: inputs[name] for name in ("pixel_values", "region_boxes")}
+        seen = model.detector.get_image_features(inputs["pixel_values"])
+        features = model.get_image_features(**images)
+        descriptions, _ = model.describe(inputs["pixel_values"], seen, features.regions)
+        before = {
+            **{name: value for name, value in step.items() if name != "pixel_values"},
+            "region_descriptions": features.regions.pad(descriptions),
+            "region_counts": torch.tensor([4, 4]),
+            "original_sizes": torch.tensor([[SIZE, SIZE]] * 2),
+        }
+        torch.testing.assert_close(model(**before).losses, model(**step).losses)
+        with pytest.raises(ValueError, match="region_descriptions are for a training step"):
+            model(**{name: value for name, value in before.items() if "target" not in name and name != "region_kinds"})
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return tiny_region_matcher()
+
+
+@pytest.fixture
+def images() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "pixel_values": torch.randn(1, 3, SIZE, SIZE, generator=generator),
+        "region_boxes": torch.tensor([BOXES]),
+        "input_ids": torch.tensor([[5, 6], [7, 20]]),
+    }
+
+
+def matches_of(scores, nothing, several) -> RegionMatches:
+    return RegionMatches(scores=torch.tensor(scores), nothing=torch.tensor(nothing), several=torch.tensor(several))
+
+
+def test_an_answer_is_one_region_several_or_none(model):
+    scores = [[3.0, 1.0, 2.5, -torch.inf]] * 4
+    answers, probabilities, nothing = model.choose(matches_of(scores, [2.0, 2.0, 9.0, 9.0], [-1.0, 1.0, -1.0, 1.0]))
+    assert answers.tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    torch.testing.assert_close(probabilities.sum(1) + nothing, torch.ones(4))
+    assert (nothing[:2] < 0.5).all() and (nothing[2:] > 0.5).all()
+
+
+@torch.no_grad()
+def test_several_regions_are_one_mask(model, images):
+    features = model.get_image_features(images["pixel_values"], region_boxes=images["region_boxes"])
+    index, chosen = torch.zeros(4, dtype=torch.long), torch.tensor([0, 3, 0, 1])
+    one, other, both, none = (
+        torch.tensor([row], dtype=torch.bool) for row in ([1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 1], [0, 0, 0, 0])
+    )
+    drawn = model.draw_answers(features, index, torch.cat([one, other, both, none]), chosen)
+    assert drawn["pred_boxes"].tolist() == [BOXES[0], BOXES[3], [4, 0, 64, 40], BOXES[1]]
+    first, second, union, nothing = drawn["logits"].sigmoid()
+    # the answer's own grid has cells of another size, so that outlines differ by a part of a pixel
+    inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    inside[6:38, 6:28] = True
+    assert (union - first.maximum(second))[inside].abs().mean() < 0.02
+    assert not (nothing > 1e-5).any()
+
+
+@torch.no_grad()
+def test_given_masks_come_back_as_they_are(model, images):
+    masks = torch.zeros(3, SIZE, SIZE, dtype=torch.bool)
+    masks[0, 4:20, 4:20] = masks[1, 30:50, 30:60] = masks[2, 8:12, 40:50] = True
+    features = model.get_image_features(images["pixel_values"], region_masks=[masks])
+    answers = torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.bool)
+    drawn = model.draw_answers(features, torch.zeros(2, dtype=torch.long), answers, torch.tensor([0, 1]))
+    assert torch.equal(drawn["given_masks"][0], masks[0] | masks[2]) and not drawn["given_masks"][1].any()
+
+
+@torch.no_grad()
+def test_its_own_detector_finds_the_regions(model, images):
+    outputs = model(pixel_values=images["pixel_values"], input_ids=images["input_ids"], output_attentions=True)
+    assert outputs.region_scores.shape == outputs.explanation.answers.shape
+    assert outputs.region_masks.shape == (2, 24, 24)
+    torch.testing.assert_close(outputs.no_target_scores, outputs.explanation.nothing)
+    torch.testing.assert_close(outputs.explanation.word_attentions.sum(2), torch.ones(2, 5))
+    neighbors, chosen = outputs.explanation.neighbors, outputs.chosen
+    assert (neighbors != chosen).all(), "a region is no neighbor of itself"
+
+
+@torch.no_grad()
+def test_it_chooses_among_the_regions_of_mask_rcnn(images):
+    torch.manual_seed(0)
+    model = tiny_region_matcher(detector_config=tiny_mask_rcnn_config())
+    outputs = model(**images)
+    assert outputs.logits.shape == (2, SIZE, SIZE) and outputs.region_scores.shape == (2, 4)
+
+
+@torch.no_grad()
+def test_words_beyond_the_training_have_their_fixed_vector(model):
+    vectors = model.matching.reader.vectors
+    fixed = torch.randn(VOCAB_SIZE, 6)
+    fixed[3] = 0  # <unk> has none
+    before = vectors.learned.weight.clone()
+    vectors.set_fixed(fixed)
+    assert torch.equal(vectors.learned.weight[3], before[3]) and not vectors.learned.weight[4].any()
+    read = vectors(torch.arange(VOCAB_SIZE)[None])[0]
+    torch.testing.assert_close(read[4:], fixed[4:], atol=0.02, rtol=0)
+    assert torch.equal(read[3], before[3])
+
+
+def test_what_was_learned_about_a_word_is_left_out_now_and_then():
+    torch.manual_seed(0)
+    model = tiny_region_matcher(word_dropout=0.5).train()
+    vectors = model.matching.reader.vectors
+    torch.nn.init.ones_(vectors.learned.weight)
+    ids = torch.full((1, 200), 5)
+    learned = vectors(ids)[0] - vectors(torch.full((1, 1), 25)).new_zeros(6)
+    values = (learned - learned.amin(0)).amax(1)
+    assert 60 < (values > 0.5).sum() < 140
+    assert (vectors.eval()(ids)[0] - learned.amax(0)).abs().max() < 1e-5
+
+
+def test_the_detector_never_trains(model, images):
+    trained = {name for name, parameter in model.train().named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in model.named_parameters() if not name.startswith("detector.")}
+    assert not model.detector.training
