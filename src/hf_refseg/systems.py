@@ -85,7 +85,7 @@ SYSTEMS = (
     System("lstm_cnn", "LstmCnn", "referring"),
     System("hulanet", "HulaNet", "referring", image_processor="mask_rcnn"),
     System("mattnet", "MAttNet", "referring", image_processor="mask_rcnn"),
-    System("region_matcher", "RegionMatcher", "referring", image_processor="mask_rcnn"),
+    System("region_matcher", "RegionMatcher", "referring", image_processor="nanodet"),
     System("rmi", "Rmi", "referring"),
     System("context_rmi", "ContextRmi", "referring", image_processor="rmi"),
 )
