@@ -318,7 +318,7 @@ class ModelTester:
 
     @pytest.mark.gpu
     def test_a_gpu_gives_the_numbers_of_the_cpu(self, model, inputs, labels):
-        """In float32 and by torch's own kernels: those of cuDNN round otherwise, and its LSTM trains in training only."""
+        """In float32 by torch's own kernels: cuDNN's round otherwise, and its LSTM has no gradient in evaluation."""
         with torch.no_grad():
             expected = model(**inputs).logits
         step = self.with_labels(inputs, labels)
