@@ -239,6 +239,22 @@ def test_what_was_left_out_or_not_read_is_in_the_results(evaluation, tmp_path, c
     results = run(evaluation(**fields))
     assert results["notes"] == {"rows whose picture or mask cannot be read, left out": 1}
     assert results["counts"]["rows"] == results["counts"]["cut_off"] == 1
-    assert "1 of 1 expressions are longer than the model reads" in caplog.text
+    assert "1 of 1 expressions are longer than the model reads: their last words were left out; --max" in caplog.text
     assert read_results(tmp_path / "results")["skip_unreadable"]
     assert "--skip-unreadable" in shlex.split(read_eval_results(tmp_path / "results")["command"])
+    whole = run(evaluation(**fields, max_length=22, output=tmp_path / "whole"))
+    assert whole["counts"]["cut_off"] == 0 and whole["max_length"] == 22
+    assert shlex.split(read_eval_results(tmp_path / "whole")["command"])[-2:] == ["--max-length", "22"]
+
+
+def test_a_longer_length_reads_the_last_words(evaluation, tmp_path):
+    long = ref(1, "val")
+    long["sentences"][0]["sent"] = f"{'the ' * 20}red circle"
+    folder = write_folder(tmp_path, "mine", [1], [long])
+    masks = []
+    for place, max_length in enumerate((None, 20, 22)):
+        fields = {"dataset": str(folder), "limit": None, "max_length": max_length, "output": tmp_path / str(place)}
+        masks.append(run(evaluation(**fields))["samples"])
+    assert masks[0] == masks[1] != masks[2]
+    with pytest.raises(ValueError, match="max_length is 0; it must be 1 or more"):
+        run(evaluation(**{**fields, "max_length": 0}))

@@ -314,6 +314,29 @@ class ModelTester:
         with pytest.raises(ValueError, match=message):
             model(**{**inputs, **changes})
 
+    def test_an_argument_that_nobody_reads_is_refused(self, model, inputs):
+        name = type(model).__name__
+        for call in (model, model.get_image_features, model.get_text_features):
+            with pytest.raises(
+                TypeError, match=f"{name} has no argument pixel_vales; its arguments are pixel_values, "
+            ):
+                call(**inputs, pixel_vales=inputs["pixel_values"])
+
+    def test_what_nobody_can_return_is_said(self, model, inputs, caplog):
+        with torch.no_grad():
+            expected = model(**inputs).logits
+            assert torch.equal(model(**inputs, output_hidden_states=True).logits, expected)
+        assert "output_hidden_states changes nothing" in caplog.text
+
+    @torch.no_grad()
+    def test_images_beside_their_features_are_refused(self, model, inputs):
+        images = {name: inputs[name] for name in ("pixel_values", "pixel_mask", "image_scales") if name in inputs}
+        features = model.get_image_features(**inputs)
+        words = {name: inputs[name] for name in (*self.word_inputs, "image_index")}
+        for name, values in images.items():
+            with pytest.raises(ValueError, match=f"image_features hold their images already: leave out {name}"):
+                model(**words, image_features=features, **{name: values})
+
     # ---- With a GPU: pytest -m gpu ----
 
     @pytest.mark.gpu

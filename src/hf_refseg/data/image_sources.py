@@ -151,6 +151,7 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize:
     if picture.size != size:
         raise ValueError(
             f"{name} is {picture.size}, its annotations are for {size} (W, H): masks would not fit; use the original "
-            "picture, not a resized copy, or load the data set with resize_pictures=True or skip_unreadable=True."
+            "picture, not a resized copy, or load the data set with resize_pictures=True or skip_unreadable=True "
+            "(--resize-pictures, --skip-unreadable)."
         )
     return picture

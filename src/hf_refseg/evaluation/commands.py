@@ -55,6 +55,9 @@ def add_commands(commands) -> None:
     evaluate.add_argument(
         "--resize-pictures", action="store_true", help="resize pictures that have another size than annotated"
     )
+    evaluate.add_argument(
+        "--max-length", type=int, metavar="N", help="read up to N words of an expression (default: as in training)"
+    )
     evaluate.add_argument("--num-workers", type=int, default=0, help="processes that read photos (%(default)s)")
     evaluate.set_defaults(run=run_evaluate)
 

@@ -20,6 +20,8 @@ from ..processing.resizing import check_interpolation
 from .average_precision import average_precision, detections_of
 from .batches import EvaluationCollator, batch_samples
 
+# What a processor says of images.
+IMAGE_INPUTS = ("pixel_values", "pixel_mask", "original_sizes", "image_scales")
 # Average precision asks for the unsure detections too.
 SCORE_THRESHOLD = 0.05
 
@@ -135,7 +137,7 @@ class SegmentationEvaluator(Evaluator):
         outputs = model(**inputs)
         results = self.processor.post_process_referring_segmentation(
             outputs,
-            target_sizes=inputs["original_sizes"],
+            target_sizes=[target.shape for target in batch["targets"]],
             threshold=self.protocol.probability_threshold,
             interpolation=self.interpolation,
         )
@@ -264,6 +266,11 @@ class DetectionEvaluator(Evaluator):
             f"mask AP50 {metrics['mask_AP50']:.3f}, AP {metrics['mask_AP']:.3f}; box AP50 "
             f"{metrics['box_AP50']:.3f} (COCOeval, {metrics['num']} images)"
         )
+
+
+def in_place_of_images(inputs: Mapping[str, Any], **features) -> dict[str, Any]:
+    """The inputs of a model with features that it made of the images in place of these: for `Evaluators.share`."""
+    return {**{name: value for name, value in inputs.items() if name not in IMAGE_INPUTS}, **features}
 
 
 def referring_evaluators(

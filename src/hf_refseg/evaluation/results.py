@@ -144,7 +144,7 @@ def _read(path: Path, written_by: str):
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}; {written_by}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 

@@ -48,6 +48,7 @@ class Evaluation:
         phrasecut_counts: PhraseCut's name_att_rel_count.json, for its 43 subsets.
         limit: only the first rows, at most this many.
         skip_unreadable, resize_pictures: see `hf_refseg.data.load`; results.json tells what was left out.
+        max_length: words that are read of an expression; None: as many as in the model's training.
         num_workers: processes that read rows while the model runs.
     """
 
@@ -67,10 +68,11 @@ class Evaluation:
     limit: int | None = None
     skip_unreadable: bool = False
     resize_pictures: bool = False
+    max_length: int | None = None
     num_workers: int = 0
 
     def check(self) -> None:
-        for name, least in (("batch_size", 1), ("limit", 1), ("num_workers", 0)):
+        for name, least in (("batch_size", 1), ("limit", 1), ("max_length", 1), ("num_workers", 0)):
             number = getattr(self, name)
             if number is not None and number < least:
                 raise ValueError(f"{name} is {number}; it must be {least} or more")
@@ -124,7 +126,7 @@ def run(evaluation: Evaluation) -> dict | None:
     loader = DataLoader(
         NumberedRows(rows),
         batch_sampler=[list(batches[number]) for number in todo],
-        collate_fn=EvaluationCollator(ReferringSegmentationCollator(processor, sentence="all", labels=False), protocol),
+        collate_fn=EvaluationCollator(_collator(evaluation, processor), protocol),
         num_workers=evaluation.num_workers,
     )
     progress = tqdm(loader, desc=f"{evaluation.split}, {protocol.name}", disable=not state.is_main_process)
@@ -149,7 +151,8 @@ def run(evaluation: Evaluation) -> dict | None:
         samples = collect_samples(finished)
         seconds = sum(batch["seconds"] for batch in finished.values())
         results = make_results(samples, protocol, settings, seconds)
-        results["counts"]["cut_off"] = sum(bool(processor.unread_words(sample["text"])) for sample in samples)
+        texts = [sample["text"] for sample in samples]
+        results["counts"]["cut_off"] = sum(bool(processor.unread_words(text, evaluation.max_length)) for text in texts)
         results["notes"] = dict(rows.notes)
         _warn(results, protocol)
         draw_contact_sheet(samples, rows, protocol).save(evaluation.output / CONTACT_SHEET_FILE)
@@ -174,10 +177,15 @@ def _load(evaluation: Evaluation):
     return model, AutoProcessor.from_pretrained(resolve_checkpoint(evaluation.model))
 
 
+def _collator(evaluation: Evaluation, processor) -> ReferringSegmentationCollator:
+    length = {} if evaluation.max_length is None else {"max_length": evaluation.max_length}
+    return ReferringSegmentationCollator(processor, sentence="all", labels=False, processor_kwargs=length)
+
+
 def _settings(evaluation: Evaluation, num_rows: int, model: torch.nn.Module, device: torch.device) -> dict:
     """Everything that the numbers depend on, in one flat dict."""
     names = ("model", "dataset", "split", "partition", "protocol", "batch_size", "dtype", "refine", "interpolation")
-    names += ODD_PICTURES
+    names += (*ODD_PICTURES, "max_length")
     fingerprint = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         fingerprint.update(name.encode())
@@ -244,7 +252,7 @@ def _warn(results: dict, protocol: Protocol) -> None:
     if cut_off := results["counts"]["cut_off"]:
         logger.warning(
             f"{cut_off} of {results['counts']['expressions']} expressions are longer than the model reads: their last "
-            "words were left out"
+            "words were left out; --max-length reads more"
         )
     missed = results["counts"]["no_target"]
     if missed and not protocol.knows_no_target:

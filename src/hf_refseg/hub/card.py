@@ -123,7 +123,7 @@ def read_page(path: Path) -> Page:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}: write the part of the card that no file tells, see the others")
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     for line in text.splitlines():
         if line.startswith("<!--"):
             raise ValueError(f"{path} has a comment, which would be published: {line}")

@@ -175,7 +175,7 @@ def check_space(folder: Path) -> None:
 
 def space_header(folder: Path) -> dict:
     """The front matter of a Space's README.md."""
-    text = (folder / "README.md").read_text(encoding="utf-8")
+    text = (folder / "README.md").read_text(encoding="utf-8-sig")
     if not text.startswith("---\n"):
         raise ValueError(f"{folder / 'README.md'} has no front matter, which tells the Hub how to start the Space")
     return yaml.safe_load(text.split("---\n", 2)[1])

@@ -37,7 +37,7 @@ class NamingStages:
 def build_processor(recipe: Recipe, processor_class: type, sentences: Iterable[str]) -> Any:
     """The processor of `weights.all`, or a new one with the words of the sentences or of `processor.vocabulary`."""
     if recipe.weights.all is not None:
-        return load_processor(recipe.weights.all, recipe.processor, recipe.processor)
+        return load_processor(recipe.weights.all, sentences, recipe.processor, recipe.processor)
     tokenizer = recipe.processor.build_tokenizer(processor_class, sentences, max_length=recipe.config().max_length)
     logger.info(f"the vocabulary has {len(tokenizer)} words")
     image_processor_class = processor_class.default_image_processor

@@ -17,7 +17,7 @@ from transformers import (
 
 from ..checkpoints import resolve_checkpoint
 from ..processing.word_vectors import initial_embeddings, load_word_vectors
-from .sections import ImageProcessorSection, VocabularySection
+from .sections import ImageProcessorSection, VocabularySection, tell_what_is_cut_off
 
 
 def find_weights(key: str, name: str, *model_types: str) -> str:
@@ -79,10 +79,13 @@ def load_whole_model(name: str, model_type: str, wanted: Mapping[str, Any]) -> P
     return model
 
 
-def load_processor(name: str, words: VocabularySection, images: ImageProcessorSection | None = None) -> Any:
+def load_processor(
+    name: str, sentences: Iterable[str], words: VocabularySection, images: ImageProcessorSection | None = None
+) -> Any:
     """The processor of `weights.all`.
 
     Args:
+        sentences: of the training; how many are longer than what it reads is logged.
         words: the section `processor`, which must leave the vocabulary alone.
         images: the same section of a family whose recipes say how images are made.
 
@@ -95,6 +98,7 @@ def load_processor(name: str, words: VocabularySection, images: ImageProcessorSe
     image_processor_class = type(processor.image_processor)
     if images is not None and (options := images.image_options(image_processor_class)):
         processor.image_processor = image_processor_class.from_pretrained(folder, **options)
+    tell_what_is_cut_off(processor.tokenizer, sentences)
     return processor
 
 

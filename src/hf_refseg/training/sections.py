@@ -219,8 +219,6 @@ class VocabularySection:
     def build_tokenizer(self, processor_class: type, sentences: Iterable[str], **options) -> TokenizersBackend:
         """A tokenizer as `processor_class` has it, with the words of the file or of the sentences.
 
-        Logs how many of the sentences are longer than what it keeps.
-
         Args:
             options: of the tokenizer, such as `max_length`.
         """
@@ -233,13 +231,7 @@ class VocabularySection:
         else:
             build = processor_class.tokenizer_from_vocabulary
             tokenizer = tokenizer_from_vocabulary_file(self.vocabulary, build, **options)
-        longest = tokenizer.model_max_length
-        cut_off = sum(len(split_words(tokenizer, sentence)) > longest for sentence in sentences)
-        if cut_off:
-            logger.warning(
-                f"{cut_off} of {len(sentences)} expressions are longer than the {longest} words that the model reads "
-                "of one: their last words are left out"
-            )
+        tell_what_is_cut_off(tokenizer, sentences)
         return tokenizer
 
     def require_unsaid(self, source: str) -> None:
@@ -247,6 +239,18 @@ class VocabularySection:
         for name in ("vocabulary", "min_count"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{source} brings its own vocabulary: leave out processor.{name} (--{name} null)")
+
+
+def tell_what_is_cut_off(tokenizer: TokenizersBackend, sentences: Iterable[str]) -> None:
+    """Logs how many of the sentences of a training are longer than what the model reads of one."""
+    longest, sentences = tokenizer.model_max_length, list(sentences)
+    longest -= tokenizer.num_special_tokens_to_add() > 0  # the word that says where a phrase begins
+    cut_off = sum(len(split_words(tokenizer, sentence)) > longest for sentence in sentences)
+    if cut_off:
+        logger.warning(
+            f"{cut_off} of {len(sentences)} expressions are longer than the {longest} words that the model reads of "
+            "one: their last words are left out"
+        )
 
 
 @dataclass

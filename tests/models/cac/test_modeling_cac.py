@@ -154,7 +154,15 @@ class TestCac(ModelTester):
             model(**inputs, **objects(BOXES[:3], [0, 3, 1]))
         features = model.get_image_features(**inputs)
         with pytest.raises(ValueError, match="image_features hold their regions already"):
-            model(**inputs, image_features=features)
+            model(**{**inputs, "pixel_values": None}, image_features=features)
+
+    def test_what_only_a_training_step_reads_is_refused_without_labels(self, model, inputs):
+        with pytest.raises(ValueError, match="box_labels, class_labels would not be read without labels: leave out"):
+            model(**{**self.with_labels(inputs, None), "labels": None})
+
+    def test_a_training_step_explains_itself_too(self, model, inputs):
+        outputs = model(**self.with_labels(inputs, None), output_attentions=True)
+        assert torch.equal(outputs.explanation.fused_response, outputs.grid_logits)
 
     @torch.no_grad()
     def test_features_without_regions_take_those_of_a_forward(self, model, inputs):

@@ -96,7 +96,7 @@ class TestHulaNet(ModelTester):
     def test_regions_beside_features_that_hold_their_own_are_refused(self, model, inputs):
         features = model.get_image_features(**inputs)
         with pytest.raises(ValueError, match="image_features hold their regions"):
-            model(**inputs, image_features=features)
+            model(**{**inputs, "pixel_values": None}, image_features=features)
 
 
 def box_masks() -> torch.Tensor:

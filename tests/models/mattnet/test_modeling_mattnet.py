@@ -126,19 +126,18 @@ class TestMAttNet(ModelTester):
         with pytest.raises(ValueError, match=message):
             model(**{**inputs, **changes})
 
-    @pytest.mark.parametrize("name", ["pixel_values", "region_boxes", "region_labels"])
-    def test_a_training_step_needs_images_and_regions(self, model, inputs, name):
+    @pytest.mark.parametrize("name", ["region_boxes", "region_labels"])
+    def test_a_training_step_needs_regions(self, model, inputs, name):
         with pytest.raises(ValueError, match="needs pixel_values, region_boxes and region_labels too"):
             model(**{**self.with_labels(inputs, None), name: None})
 
-    @pytest.mark.parametrize("name", ["image_features", "region_masks"])
-    def test_a_training_step_takes_nothing_that_it_does_not_read(self, model, inputs, name):
-        given = {
-            "image_features": model.get_image_features(inputs["pixel_values"]),
-            "region_masks": [torch.ones(4, SIZE, SIZE, dtype=torch.bool)] * 2,
-        }
-        with pytest.raises(ValueError, match="takes neither image_features nor region_masks"):
-            model(**self.with_labels(inputs, None), **{name: given[name]})
+    def test_a_training_step_takes_nothing_that_it_does_not_read(self, model, inputs):
+        step, masks = self.with_labels(inputs, None), [torch.ones(4, SIZE, SIZE, dtype=torch.bool)] * 2
+        with pytest.raises(ValueError, match="takes no image_features, detector_features or region_masks"):
+            model(**step, region_masks=masks)
+        features = {"image_features": model.get_image_features(inputs["pixel_values"])}
+        with pytest.raises(ValueError, match="takes no image_features, detector_features or region_masks"):
+            model(**{**step, "pixel_values": None}, **features)
 
     def test_labels_of_a_training_step_need_one(self, model, inputs):
         with pytest.raises(ValueError, match="attribute_labels are those of a training step: give region_index too"):
@@ -171,7 +170,24 @@ class TestMAttNet(ModelTester):
         with pytest.raises(
             ValueError, match="image_features hold their regions already; give region_boxes, region_labels"
         ):
-            model(**inputs, image_features=features)
+            model(**{**inputs, "pixel_values": None}, image_features=features)
+
+    def test_labels_are_refused(self, model, inputs, labels):
+        with pytest.raises(TypeError, match="has no argument labels"):
+            model(**inputs, labels=labels)
+
+    def test_images_beside_the_features_of_the_detector_are_refused(self, model, inputs):
+        features = model.detector.get_image_features(inputs["pixel_values"])
+        with pytest.raises(ValueError, match="detector_features hold their images already: leave out pixel_values"):
+            model(**inputs, detector_features=features)
+        words = {name: value for name, value in inputs.items() if name != "pixel_values"}
+        with pytest.raises(ValueError, match="image_features hold their images already: leave out detector_features"):
+            model(**words, image_features=model.get_image_features(**inputs), detector_features=features)
+
+    def test_what_a_training_step_does_not_read_is_refused(self, model, inputs):
+        step = self.with_labels(inputs, None)
+        with pytest.raises(ValueError, match="output_attentions would not be read in a training step"):
+            model(**step, output_attentions=True)
 
     def test_images_with_fewer_regions_have_fewer_candidates(self, model, inputs):
         lists = {

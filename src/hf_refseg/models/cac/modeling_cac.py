@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.arguments import check_call, check_sources, refuse_beside, refuse_unknown
 from ...layers.image_geometry import finite_logits, run_by_size
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions
@@ -105,6 +106,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
         The feature map V of each image, and the caller's regions, for any number of expressions. Arguments as of
         `forward`; call it with all that the processor returned, `get_image_features(**inputs)`.
         """
+        refuse_unknown(self, kwargs)
         images = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
         return CacImageFeatures(images=images).with_regions(region_boxes, region_labels, region_masks)
 
@@ -112,6 +114,7 @@ class CacForReferringSegmentation(CacPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> CacTextFeatures:
         """The filters that N expressions make, and the weights that fuse them; arguments as of `forward`."""
+        refuse_unknown(self, kwargs)
         _, sentence, _ = self.language(input_ids, self.word_mask(input_ids, attention_mask))  # F_ref: (N, 2H)
         return self.spatial_filters.make_filters(sentence)
 
@@ -246,14 +249,15 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             raise ValueError('the model has no captioner: its config.losses lacks "caption"')
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}; at least 1 caption is kept at every step")
+        check_sources({"image_features": image_features}, {"pixel_values": pixel_values, **kwargs})
         if image_features is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values or image_features")
             image_features = self.get_image_features(pixel_values, **kwargs)
         images, regions = image_features.images, image_features.regions
         if (input_ids is None) == (regions is None):
             raise ValueError("give either regions (region_boxes) or expressions (input_ids): what to describe")
         if regions is not None:
+            words = {"attention_mask": attention_mask, "image_index": image_index}
+            refuse_beside("beside regions, which are described one by one", words)
             image_index = regions.image_index
             objects = self.cover(images, regions)
             modulated = scale_maps(images, objects.to(images.maps), image_index)
@@ -363,22 +367,26 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             and `region_masks` or `given_masks`; in training `loss`, `losses` and `grid_logits`.
 
         Raises:
-            ValueError: input that does not fit, an image without any region, or regions beside others or in a training
-                step.
+            ValueError: input that does not fit, an image without any region, images beside `image_features`, or regions
+                beside others or in a training step. TypeError: an unknown argument.
         """
-        if input_ids is None:
-            raise ValueError("the model needs input_ids: what to look for")
+        given = {"pixel_values": pixel_values, "pixel_mask": pixel_mask}
+        given |= {"original_sizes": original_sizes, "image_scales": image_scales}
+        check_call(self, kwargs, input_ids, {"image_features": image_features}, given)
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
+        if labels is None:
+            refuse_beside("without labels", {"box_labels": box_labels, "class_labels": class_labels})
         if image_features is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+            image_features = self.get_image_features(**given)
         image_features = image_features.with_regions(region_boxes, region_labels, region_masks)
         images, regions = image_features.images, image_features.regions
         if labels is not None and regions is not None:
             raise ValueError("a training step (labels) takes no regions: the detector learns to propose them")
         image_index = resolve_image_index(image_index, len(images.maps), len(input_ids), input_ids.device)
         seen = self.respond(images, self.get_text_features(input_ids, attention_mask), image_index)
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        drawn = {"grid_logits": seen.fused_response, "explanation": seen if output_attentions else None}
         if labels is not None:
             shape = (len(input_ids), *images.geometry.canvas)
             check_objects(labels, box_labels, class_labels, shape, self.detector.config.num_labels)
@@ -386,16 +394,13 @@ class CacForReferringSegmentation(CacPreTrainedModel):
             words = (input_ids, self.word_mask(input_ids, attention_mask))
             losses = self.compute_losses(images, seen.fused_response, image_index, words, *objects)
             return ReferringSegmentationOutput(
-                loss=sum(losses.values()), losses=losses, grid_logits=seen.fused_response, image_index=image_index
+                loss=sum(losses.values()), losses=losses, image_index=image_index, **drawn
             )
-        if output_attentions is None:
-            output_attentions = self.config.output_attentions
         return ReferringSegmentationOutput(
             **self.answer(images, regions, seen.fused_response, image_index),
-            grid_logits=seen.fused_response,
+            **drawn,
             image_index=image_index,
             original_sizes=images.geometry.original_sizes,
-            explanation=seen if output_attentions else None,
         )
 
     def answer(

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows, ReferringSegmentationCollator
-from ...evaluation.evaluators import ComprehensionEvaluator, referring_evaluators
+from ...evaluation.evaluators import ComprehensionEvaluator, in_place_of_images, referring_evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import (
     find_weights,
@@ -85,7 +85,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     """
     rows, weights = recipe.data.train_rows(), recipe.weights
     if weights.all is not None:
-        processor = load_processor(weights.all, recipe.processor)
+        processor = load_processor(weights.all, rows.vocabulary_texts(), recipe.processor)
         model = load_whole_model(weights.all, recipe.system.model_type, recipe.model)
         pretrained = {name for name, _ in model.named_parameters()}
     elif weights.previous_stage is not None:
@@ -112,7 +112,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
 
 def encode_images_once(model: CacForReferringSegmentation, inputs: dict) -> dict:
     """The inputs with the images' features, for proposals and for the annotated objects alike."""
-    return {**inputs, "image_features": model.get_image_features(**inputs)}
+    return in_place_of_images(inputs, image_features=model.get_image_features(**inputs))
 
 
 def new_model(

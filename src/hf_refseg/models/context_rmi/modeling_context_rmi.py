@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...layers.arguments import refuse_unknown
 from ...layers.inputs import check_labels
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...losses import segmentation_loss
@@ -68,11 +69,12 @@ class ContextRmiForReferringSegmentation(RmiForReferringSegmentation):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> ContextRmiTextFeatures:
         """See [`RmiForReferringSegmentation.get_text_features`]; the embeddings of the words are kept too."""
-        features = super().get_text_features(input_ids, attention_mask)
+        features = super().get_text_features(input_ids, attention_mask, **kwargs)
         return ContextRmiTextFeatures(**features, words=self.word_embeddings(input_ids))  # (N, T) -> (N, T, V)
 
     def get_image_features(self, pixel_values: torch.Tensor, **kwargs) -> ContextRmiImageFeatures:
         """See [`RmiForReferringSegmentation.get_image_features`]; what words and decoder look at is kept too."""
+        refuse_unknown(self, kwargs)
         maps, visual = self.encode_image(pixel_values)
         return ContextRmiImageFeatures(
             visual_gates=self.get_visual_gates(visual),

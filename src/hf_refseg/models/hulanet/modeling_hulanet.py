@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.arguments import check_call, refuse_beside, refuse_unknown
 from ...layers.image_geometry import ImageGeometry, finite_logits, paste_probabilities
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
@@ -103,12 +104,16 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         The detector runs only for what the caller does not bring: with boxes (or masks), labels, masks and features of
         all regions it does not run at all.
         """
+        refuse_unknown(self, kwargs)
         check_pixel_values(pixel_values)
         images = (pixel_values, pixel_mask, original_sizes, image_scales)
         geometry, regions = ImageGeometry.of(*images), None
         if region_boxes is not None or region_labels is not None or region_masks is not None:
             regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=geometry.original_sizes)
             regions = replace(regions, scores=self._given_scores(region_scores, regions))
+        else:
+            of_regions = {"region_scores": region_scores, "region_features": region_features}
+            refuse_beside("without regions (region_boxes or region_masks)", of_regions)
         features = None if region_features is None else torch.cat(list(region_features)).to(pixel_values.device)
         needs_features, small = features is None and "attribute" in self.config.modules, None
         if regions is None or regions.labels is None or regions.masks is None or needs_features:
@@ -169,6 +174,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         **kwargs,
     ) -> PhraseEmbeddings:
         """All that needs no image; arguments as of `forward`."""
+        refuse_unknown(self, kwargs)
         check_expressions(input_ids, attention_mask, self.config.vocab_size)
         is_word = input_ids != self.config.pad_token_id
         is_word = is_word if attention_mask is None else is_word & attention_mask.bool()
@@ -248,6 +254,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
         instance_attributes: Sequence[torch.Tensor] | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
+        phrase_structure: Sequence[dict] | None = None,
         **kwargs,
     ) -> ReferringSegmentationOutput:
         """
@@ -271,6 +278,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             instance_boxes, instance_attributes: to train the classifier of attributes, per image (G_i, 4) boxes of
                 things and (G_i, A) in {0, 1}, which attributes they have.
             output_attentions: return [`HulaNetExplanation`]; None: as the configuration says.
+            phrase_structure: the processor's, for people to read; `word_roles` says the same.
 
         Returns:
             `logits` (N, H, W), `grid_logits`, `region_scores` (N, R), the mean of the map inside each detection, and
@@ -278,16 +286,21 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
             "attributes" of the classifier).
 
         Raises:
-            ValueError: input that does not fit.
+            ValueError: input that does not fit, or that would not be read. TypeError: an unknown argument.
         """
-        if input_ids is None:
-            raise ValueError("the model needs input_ids: what to look for")
-        if image_features is None and pixel_values is None:
-            raise ValueError("give pixel_values or image_features")
-        images = (pixel_values, pixel_mask, original_sizes, image_scales)
+        given = {"pixel_values": pixel_values, "pixel_mask": pixel_mask}
+        given |= {"original_sizes": original_sizes, "image_scales": image_scales}
+        check_call(self, kwargs, input_ids, {"image_features": image_features}, given)
+        if word_roles is None:
+            refuse_beside("without word_roles, which the processor makes of it", {"phrase_structure": phrase_structure})
+        instances = {"instance_boxes": instance_boxes, "instance_attributes": instance_attributes}
+        if labels is None or image_features is not None:
+            refuse_beside("without pixel_values and labels", instances)
+        elif (instance_boxes is None) != (instance_attributes is None):
+            raise ValueError("instance_boxes and instance_attributes describe the same things: give both, or neither")
         regions = (region_boxes, region_labels, region_masks, region_scores, region_features)
         if image_features is None:
-            image_features = self.get_image_features(*images, *regions)
+            image_features = self.get_image_features(*given.values(), *regions)
         elif any(values is not None for values in regions):
             raise ValueError("image_features hold their regions: give regions to get_image_features instead")
         phrases = self.get_text_features(input_ids, attention_mask, word_roles, word_categories)
@@ -304,7 +317,7 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
                 losses = {name: losses.get(name, 0) + loss for name, loss in of_image.items()}
             outputs.losses = {name: loss / len(input_ids) for name, loss in losses.items()}
             if instance_attributes is not None:
-                loss = self.classifier_loss(images, instance_boxes, instance_attributes)
+                loss = self.classifier_loss(tuple(given.values()), instance_boxes, instance_attributes)
                 outputs.losses["attributes"] = self.config.attribute_loss_weight * loss
             outputs.loss = sum(outputs.losses.values())
         if self.config.output_attentions if output_attentions is None else output_attentions:

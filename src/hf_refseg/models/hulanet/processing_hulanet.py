@@ -173,6 +173,8 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
         """Ids framed by <BOS> and <EOS>, and only then cut off, as in the original: a long phrase has no <EOS>."""
         tokenizer = self.tokenizer
         longest = (options.get("max_length") or tokenizer.model_max_length) if options["truncation"] else None
+        if longest == 1:
+            raise ValueError("max_length is 1, and the first word says where a phrase begins; give 2 or more")
         words_only = {"add_special_tokens": False, "truncation": False, "padding": False, "verbose": False}
         ids = tokenizer(expressions, **words_only)["input_ids"]
         for index, (expression, words) in enumerate(zip(expressions, ids, strict=True)):

@@ -6,7 +6,6 @@ second goes on from its weights (`weights.previous_stage`) with the combined map
 (`model.attribute_loss_weight: 0`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from transformers import AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows
+from ...data.official_files import read_json
 from ...evaluation.evaluators import referring_evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import (
@@ -32,6 +32,7 @@ from ...training.sections import (
     StreamedDataSection,
     VocabularySection,
     WeightsSection,
+    tell_what_is_cut_off,
 )
 from ...training.task import TrainingTask
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
@@ -114,7 +115,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         if weights.detector is not None and weights.previous_stage is not None:
             raise ValueError("weights.previous_stage brings its detector: leave out weights.detector (--detector null)")
         model = load_stage(source, recipe)  # first, for it looks at what is there
-        processor = load_processor(source, recipe.processor)
+        processor = load_processor(source, rows.vocabulary_texts(), recipe.processor)
     else:
         processor, model = new_model(recipe, args, rows)
     learns_attributes = "attribute" in model.config.modules and model.config.attribute_loss_weight > 0
@@ -188,12 +189,15 @@ def build_tokenizer(recipe: Recipe, rows: ReferringRows, vocabulary: PhraseVocab
     """The words of a file, or of the phrases and of the names that structures are made of."""
     words = recipe.processor
     if words.vocabulary is not None:
-        return words.build_tokenizer(HulaNetProcessor, (), max_length=max_length)
+        return words.build_tokenizer(HulaNetProcessor, rows.vocabulary_texts(), max_length=max_length)
     names = (*vocabulary.categories, *vocabulary.attributes, *vocabulary.predicates)
     repeated = [name for name in names for _ in range(words.min_count or 1)]  # each often enough to be known
-    return phrase_tokenizer_from_sentences(
-        (*rows.vocabulary_texts(), *repeated), min_count=words.min_count or 1, max_length=max_length
+    texts = list(rows.vocabulary_texts())
+    tokenizer = phrase_tokenizer_from_sentences(
+        (*texts, *repeated), min_count=words.min_count or 1, max_length=max_length
     )
+    tell_what_is_cut_off(tokenizer, texts)
+    return tokenizer
 
 
 def read_vocabulary(data: HulaNetDataSection, rows: ReferringRows, categories: Sequence[str]) -> PhraseVocabulary:
@@ -202,7 +206,7 @@ def read_vocabulary(data: HulaNetDataSection, rows: ReferringRows, categories: S
         path = Path(data.names)
         if not path.is_file():
             raise FileNotFoundError(f"data.names: there is no file {path}; PhraseCut's is name_att_rel_count.json")
-        known = PhraseVocabulary.from_counts(json.loads(path.read_text(encoding="utf-8")), data.min_name_count)
+        known = PhraseVocabulary.from_counts(read_json(path, dict), data.min_name_count)
     elif rows.is_stream:
         raise ValueError(
             "a stream is not read twice: give the names of the data set as --names name_att_rel_count.json"

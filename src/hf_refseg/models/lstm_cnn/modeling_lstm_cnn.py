@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.arguments import check_call, refuse_beside, refuse_unknown
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
 from ...layers.spatial_coordinates import NUM_COORDINATES, box_coordinates, spatial_coordinates
@@ -122,6 +123,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             attention_mask: (N, T), 0 on padding; read only where `config.skip_padding`, then made from
                 `config.pad_token_id` when absent.
         """
+        refuse_unknown(self, kwargs)
         check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
         if not self.config.skip_padding:
             attention_mask = None
@@ -149,6 +151,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             ValueError: no batch of images; in the "region" stage no box for each crop, or crops of another size than
                 the classifier takes (224 x 224).
         """
+        refuse_unknown(self, kwargs)
         check_pixel_values(pixel_values)
         pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
         maps = self.backbone(pixel_values).feature_maps[-1]  # (B, 3, H, W) -> (B, C, h, w)
@@ -164,6 +167,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
                 )
             position = box_coordinates(crop_boxes, original_sizes).to(visual)[:, :, None, None]  # (B, 8, 1, 1)
         else:
+            refuse_beside(f"by the stage {self.config.stage!r}", {"crop_boxes": crop_boxes})
             position = spatial_coordinates(height, width, visual.device, visual.dtype)
         position = position.expand(batch, -1, height, width)
         visual = torch.cat([visual, position], 1)  # (B, V, h, w) + (B, 8, h, w) -> (B, V + 8, h, w)
@@ -200,12 +204,12 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
             between words and masks could be drawn, so `explanation` is None even with `output_attentions=True`.
 
         Raises:
-            ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
-                an expression refers to, labels of another shape, or an input whose size the x32 deconvolution cannot
-                reach.
+            ValueError: neither images nor image features, or both; no expression, an unknown word, no way to tell which
+                image an expression refers to, labels of another shape, or an input whose size the x32 deconvolution
+                cannot reach. TypeError: an unknown argument.
         """
-        if input_ids is None or (pixel_values is None and image_features is None):
-            raise ValueError("LSTM-CNN needs input_ids, and pixel_values or image_features (from get_image_features)")
+        images = {"pixel_values": pixel_values, "crop_boxes": crop_boxes}
+        check_call(self, kwargs, input_ids, {"image_features": image_features}, images)
         expression = self.get_text_features(input_ids, attention_mask).expression
         if image_features is None:
             image_features = self.get_image_features(pixel_values, crop_boxes, original_sizes)

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, can_return_tuple
 
+from ...layers.arguments import check_call, check_sources, refuse_beside, refuse_unknown
 from ...layers.image_geometry import finite_logits
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import values_are_readable
@@ -113,6 +114,9 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         processor returned, `get_image_features(**inputs)`: without the sizes and scales of the photos the boxes and
         masks are those of the network's input.
         """
+        refuse_unknown(self, kwargs)
+        images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
+        check_sources({"detector_features": detector_features}, {"pixel_values": pixel_values, **images})
         if detector_features is None:
             detector_features = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
         regions, crops, head_maps = self.detector.find_regions(
@@ -130,6 +134,7 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> MAttNetTextFeatures:
         """All that needs no image: what each module is asked, and how much it counts; arguments as of `forward`."""
+        refuse_unknown(self, kwargs)
         return self.matching.encode_words(input_ids, attention_mask)
 
     # ---- Answers ----
@@ -223,29 +228,32 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
             in training `loss`, `losses` ("rank", "attributes") and `scores` (3P,).
 
         Raises:
-            ValueError: input that does not fit, an image without any region, regions beside `image_features`, or a
-                training step without regions.
+            ValueError: input that does not fit, an image without any region, images or regions beside `image_features`,
+                or a training step without regions. TypeError: an unknown argument, such as `labels`: MAttNet learns to
+                choose among regions, not to draw masks.
         """
-        if input_ids is None:
-            raise ValueError("the model needs input_ids: what to look for")
-        text = self.get_text_features(input_ids, attention_mask)
         images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
+        features = {"image_features": image_features, "detector_features": detector_features}
+        check_call(self, kwargs, input_ids, features, {"pixel_values": pixel_values, **images})
+        text = self.get_text_features(input_ids, attention_mask)
         brought = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
         brought = {name: value for name, value in brought.items() if value is not None}
         if region_index is not None:
-            if image_features is not None or pixel_values is None or list(brought) != ["region_boxes", "region_labels"]:
+            if pixel_values is None or list(brought) != ["region_boxes", "region_labels"]:
                 raise ValueError(
                     "a training step (region_index) needs pixel_values, region_boxes and region_labels too, and takes "
-                    "neither image_features nor region_masks"
+                    "no image_features, detector_features or region_masks"
                 )
+            refuse_beside(
+                "in a training step (region_index)",
+                {"image_index": image_index, "output_attentions": output_attentions or None},
+            )
             return self._training_step(
                 {"pixel_values": pixel_values, **images}, brought, region_index, text, attribute_labels
             )
         if attribute_labels is not None:
             raise ValueError("attribute_labels are those of a training step: give region_index too")
         if image_features is None:
-            if pixel_values is None and detector_features is None:
-                raise ValueError("give pixel_values, image_features or detector_features")
             image_features = self.get_image_features(
                 pixel_values, **images, **brought, detector_features=detector_features
             )

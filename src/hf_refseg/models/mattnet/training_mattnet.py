@@ -9,7 +9,7 @@ from transformers import AutoModel, set_seed
 
 from ...data import ReferringRows
 from ...data.image_references import ImageReferences
-from ...evaluation.evaluators import ComprehensionEvaluator, referring_evaluators
+from ...evaluation.evaluators import ComprehensionEvaluator, in_place_of_images, referring_evaluators
 from ...losses import attribute_weights
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import load_detector, load_embeddings, load_processor, load_whole_model
@@ -89,7 +89,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     rows = recipe.data.train_rows(refs_per_scene=recipe.data.refs_per_scene)
     rows.instances_of(0)  # raises at once where the data set does not list them
     if recipe.weights.all is not None:
-        processor = load_processor(recipe.weights.all, recipe.processor)
+        processor = load_processor(recipe.weights.all, rows.vocabulary_texts(), recipe.processor)
         model = load_whole_model(recipe.weights.all, recipe.system.model_type, recipe.model)
         references = read_references(rows, model.config)
     else:
@@ -113,7 +113,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
 
 def encode_images_once(model: MAttNetForReferringSegmentation, inputs: dict) -> dict:
     """The inputs with the detector's features, for its own regions and for the annotated objects alike."""
-    return {**inputs, "detector_features": model.detector.get_image_features(**inputs)}
+    return in_place_of_images(inputs, detector_features=model.detector.get_image_features(**inputs))
 
 
 def new_model(

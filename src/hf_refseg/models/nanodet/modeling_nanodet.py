@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.arguments import check_sources, refuse_beside, refuse_unknown
 from ...layers.box_averages import average_in_boxes
 from ...layers.image_geometry import ImageGeometry, run_by_size
 from ...layers.inputs import check_pixel_values
@@ -299,10 +300,15 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
             ValueError: neither images nor features are given; another number of labels than of images; labels for a
                 detector without a mask head; only one of `original_sizes` and `image_scales`.
         """
+        refuse_unknown(self, kwargs)
+        given = {"pixel_values": pixel_values, "pixel_mask": pixel_mask}
+        given |= {"original_sizes": original_sizes, "image_scales": image_scales}
+        check_sources({"image_features": image_features}, given)
+        if labels is not None:
+            choosing = {"score_threshold": score_threshold, "at_least_one": at_least_one or None}
+            refuse_beside("in a training step (labels), which chooses nothing", choosing)
         if image_features is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values or image_features")
-            image_features = self.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
+            image_features = self.get_image_features(**given)
         if labels is not None:
             if len(labels) != len(image_features.images):
                 raise ValueError(f"there are labels of {len(labels)} images, but {len(image_features.images)} images")

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, can_return_tuple
 
+from ...layers.arguments import check_call, refuse_beside, refuse_unknown
 from ...layers.image_geometry import finite_logits, paste_probabilities
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_pixel_values, values_are_readable
@@ -104,6 +105,7 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         processor returned, `get_image_features(**inputs)`: without the sizes and scales of the photos the boxes and
         masks are those of the network's input.
         """
+        refuse_unknown(self, kwargs)
         check_pixel_values(pixel_values)
         seen = self.detector.get_image_features(pixel_values, pixel_mask, original_sizes, image_scales)
         geometry = seen.geometry
@@ -153,6 +155,7 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> RegionMatcherTextFeatures:
         """All that needs no image: what each module is asked, and how much it counts; arguments as of `forward`."""
+        refuse_unknown(self, kwargs)
         return self.matching.encode_words(input_ids, attention_mask)
 
     # ---- Answers ----
@@ -291,13 +294,20 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
             and no masks.
 
         Raises:
-            ValueError: input that does not fit, an image without any region, regions beside `image_features`, or a
-                training step that lacks a part.
+            ValueError: input that does not fit, an image without any region, images or regions beside `image_features`,
+                or a training step that lacks a part. TypeError: an unknown argument.
         """
-        if input_ids is None:
-            raise ValueError("the model needs input_ids: what to look for")
-        text = self.get_text_features(input_ids, attention_mask)
         images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
+        described = {"region_labels": region_labels, "region_masks": region_masks, "pixel_mask": pixel_mask}
+        given = {"pixel_values": pixel_values, **images}
+        if region_descriptions is not None:
+            refuse_beside("beside region_descriptions", {**described, "image_scales": image_scales})
+            given.pop("original_sizes")
+        else:
+            refuse_beside("without region_descriptions", {"region_counts": region_counts})
+        features = {"image_features": image_features, "region_descriptions": region_descriptions}
+        check_call(self, kwargs, input_ids, features, given)
+        text = self.get_text_features(input_ids, attention_mask)
         brought = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
         brought = {name: value for name, value in brought.items() if value is not None}
         targets = {
@@ -312,8 +322,6 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
             exists = torch.arange(region_boxes.shape[1], device=input_ids.device) < region_counts[:, None]  # (B, R)
             matching = self.matching.encode_regions(region_descriptions, region_boxes, exists, original_sizes)
         elif image_features is None:
-            if pixel_values is None:
-                raise ValueError("give pixel_values or image_features")
             image_features = self.get_image_features(pixel_values, **images, **brought)
             matching = image_features.matching
         elif brought:

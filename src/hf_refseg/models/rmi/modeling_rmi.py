@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from ...layers.arguments import check_call, refuse_unknown
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values, values_are_readable
 from ...layers.recomputed_layer import RecomputedLayer
@@ -167,10 +168,9 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             input_ids: (N, T), padded anywhere; every expression skips its own padding.
             attention_mask: (N, T), 0 on padding; made from `config.pad_token_id` when absent.
         """
+        refuse_unknown(self, kwargs)
         check_expressions(input_ids, attention_mask, self.word_embeddings.num_embeddings)
-        if attention_mask is None:
-            attention_mask = input_ids != self.config.pad_token_id
-        attention_mask = attention_mask.bool()
+        attention_mask = (input_ids != self.config.pad_token_id) if attention_mask is None else attention_mask.bool()
         words = self.word_embeddings(input_ids)  # (N, T) -> (N, T, E)
         sentence, _ = self.word_lstm(words, attention_mask)  # (N, T, E) -> (N, T, L); h_t of Eq. 3
         words = torch.cat([words, F.normalize(sentence, dim=-1, eps=1e-6)], -1)  # (N, T, E + L); l_t
@@ -183,6 +183,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         Args:
             pixel_values: (B, 3, H, W) as the processor returns them; brought to the model's dtype.
         """
+        refuse_unknown(self, kwargs)
         _, visual = self.encode_image(pixel_values)
         return RmiImageFeatures(self.get_visual_gates(visual), tuple(pixel_values.shape[-2:]))
 
@@ -232,11 +233,10 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
             output_attentions: return an [`RmiExplanation`]; None: as `config.output_attentions` says.
 
         Raises:
-            ValueError: neither images nor image features, no expression, an unknown word, no way to tell which image
-                an expression refers to, or labels of another shape.
+            ValueError: neither images nor image features, or both; no expression, an unknown word, no way to tell which
+                image an expression refers to, or labels of another shape. TypeError: an unknown argument.
         """
-        if input_ids is None or (pixel_values is None and image_features is None):
-            raise ValueError("RMI needs input_ids, and pixel_values or image_features (from get_image_features)")
+        check_call(self, kwargs, input_ids, {"image_features": image_features}, {"pixel_values": pixel_values})
         text_features = self.get_text_features(input_ids, attention_mask)
         if image_features is None:
             image_features = self.get_image_features(pixel_values)
