@@ -301,6 +301,8 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         described = {"region_labels": region_labels, "region_masks": region_masks, "pixel_mask": pixel_mask}
         given = {"pixel_values": pixel_values, **images}
         if region_descriptions is not None:
+            parts = {"region_boxes": region_boxes, "region_counts": region_counts, "original_sizes": original_sizes}
+            require_all({"region_descriptions": region_descriptions, **parts}, "regions that were described before")
             refuse_beside("beside region_descriptions", {**described, "image_scales": image_scales})
             given.pop("original_sizes")
         else:
@@ -317,8 +319,6 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
             "region_kinds": region_kinds,
         }
         if region_descriptions is not None:
-            parts = {"region_boxes": region_boxes, "region_counts": region_counts, "original_sizes": original_sizes}
-            require_all({"region_descriptions": region_descriptions, **parts}, "regions that were described before")
             exists = torch.arange(region_boxes.shape[1], device=input_ids.device) < region_counts[:, None]  # (B, R)
             matching = self.matching.encode_regions(region_descriptions, region_boxes, exists, original_sizes)
         elif image_features is None:
