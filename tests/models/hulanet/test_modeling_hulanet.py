@@ -67,6 +67,11 @@ class TestHulaNet(ModelTester):
     def test_autocast(self, model, inputs, labels):
         super().test_autocast(model, {**inputs, "region_masks": box_masks()}, labels)
 
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("way", ["half", "autocast"])
+    def test_bf16_on_a_gpu(self, model, inputs, labels, way):
+        super().test_bf16_on_a_gpu(model, {**inputs, "region_masks": box_masks()}, labels, way)
+
     def test_export(self, inputs):
         """How many relations there are is in the values of the words, of which a traced graph knows nothing."""
         super().test_export(self.make_model(modules=["category", "attribute"]), inputs)
