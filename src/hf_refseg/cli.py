@@ -1,5 +1,5 @@
-"""The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `evaluate`, `compare`, `convert`, `checkpoints`,
-`bundle`, `publish`.
+"""The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `finetune`, `evaluate`, `compare`, `convert`,
+`checkpoints`, `bundle`, `publish`.
 
 Heavy imports wait until they are needed.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from . import __version__
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path
 from .evaluation import commands as evaluation
+from .finetuning import commands as finetuning
 from .hub import commands as hub
 from .systems import SYSTEMS, find_system
 from .training import commands as training
@@ -103,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
 
     training.add_commands(commands)
+    finetuning.add_commands(commands)
     evaluation.add_commands(commands)
     hub.add_commands(commands)
 

@@ -97,9 +97,11 @@ def make_row(number: int, record: dict, mask: np.ndarray, sentences: Sequence[st
 class TripleFolder(FileRows):
     """The lines of a `metadata.jsonl`. A mask is read when its row is asked for; what is not there is told at once."""
 
+    listing = METADATA  # what lists the masks
+
     def __init__(self, folder: Path, split: str | None = None):
         super().__init__(ImageFolder(folder))
-        self.folder, self.file, self.source = folder, folder / METADATA, folder.name
+        self.folder, self.file, self.source = folder, folder / self.listing, folder.name
         self._lines = [self._checked(number, line) for number, line in enumerate(self._read(), 1) if line.strip()]
         self.splits = dict(Counter(line["split"] for line in self._lines))
         names = dict.fromkeys(line["file_name"] for line in self._lines)

@@ -54,14 +54,7 @@ NAMES = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|https?://\S+|\barXiv:\d+\.\d+|\bApache-2\.0|\bCC BY(?:-\w+)* \d\.\d", re.DOTALL
 )
 
-USE_REFERRING = """\
-```python
-import hf_refseg
-
-segment = hf_refseg.pipeline(model="{name}")    # ships with the package
-segment(image, {texts})    # label, score, mask and box of each
-```
-
+USE_WITHOUT_PACKAGE = """\
 Without the package, with the code that lies in this repository:
 
 ```python
@@ -70,6 +63,18 @@ from transformers import pipeline
 segment = pipeline("image-segmentation", model="{repository}", trust_remote_code=True)
 segment(image, {texts})
 ```"""
+USE_REFERRING = (
+    """\
+```python
+import hf_refseg
+
+segment = hf_refseg.pipeline(model="{name}")    # ships with the package
+segment(image, {texts})    # label, score, mask and box of each
+```
+
+"""
+    + USE_WITHOUT_PACKAGE
+)
 USE_DETECTOR = """\
 ```python
 import hf_refseg
@@ -185,7 +190,8 @@ def make_card(folder: str | Path, page: Page, name: str | None = None) -> str:
         "## What it costs\n\n" + cost_table(cost),
         *(f"## {heading}\n\n{sections[heading]}" for heading in SECTIONS),
     ]
-    return f"---\n{front_matter(name, system.model_type, page, results)}\n---\n" + "\n\n".join(parts) + "\n"
+    header = front_matter(name, system.model_type, page, results, picture=f"{name}.png")
+    return f"---\n{header}\n---\n" + "\n\n".join(parts) + "\n"
 
 
 def read_cost(folder: Path) -> dict:
@@ -219,7 +225,7 @@ def megabytes(cost: dict) -> str:
     return f"{cost['run']['bytes'] / 1e6:.1f} MB"
 
 
-def front_matter(name: str, model_type: str, page: Page, results: dict) -> str:
+def front_matter(name: str, model_type: str, page: Page, results: dict, picture: str) -> str:
     """The YAML of the card with its `model-index`, as huggingface_hub writes it."""
     dataset, _, config = results["dataset"].partition("/")
     protocol = results["protocol"]
@@ -245,8 +251,8 @@ def front_matter(name: str, model_type: str, page: Page, results: dict) -> str:
         "pipeline_tag": "image-segmentation",
         **page.metadata,
         "tags": [*page.metadata.get("tags", []), model_type],
-        "thumbnail": f"{name}.png",
-        "widget": [{"text": ", ".join(page.texts) or "a scene", "output": {"url": f"{name}.png"}}],
+        "thumbnail": picture,
+        "widget": [{"text": ", ".join(page.texts) or "a scene", "output": {"url": picture}}],
     }
     return ModelCardData(model_name=name, eval_results=entries, **metadata).to_yaml()
 

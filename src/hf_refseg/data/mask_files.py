@@ -1,0 +1,73 @@
+"""
+Masks beside text files, the layout that needs no tool but a painting program.
+
+    FOLDER/images/mug.jpg       the photo, also directly in FOLDER
+    FOLDER/masks/mug.png        0 is the background, one other value the thing
+    FOLDER/masks/mug.txt        expressions that refer to it, one per line
+    FOLDER/masks/mug_2.png      a second thing in the same photo, with mug_2.txt
+"""
+
+import json
+import re
+from pathlib import Path
+
+from .triples import TripleFolder
+
+MASKS = "masks"
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+NUMBER = re.compile(r"[ _-]\d+$")
+
+
+class MaskFiles(TripleFolder):
+    """
+    Rows of the schema, one per mask; a mask is read when its row is asked for.
+
+    Args:
+        folder: with `masks/`, and the photos in `images/` or beside it.
+
+    Raises:
+        FileNotFoundError: a mask without a text file or photo, or a text file without a mask.
+        ValueError: a text file is not UTF-8.
+    """
+
+    listing = MASKS
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+
+    def _read(self) -> list[str]:
+        """The files as lines of a metadata.jsonl."""
+        texts = {path.stem: path for path in sorted(self.file.glob("*.txt"))}
+        masks = {path.stem: path for path in sorted(self.file.glob("*.png"))}
+        for stem in sorted(texts.keys() ^ masks.keys()):
+            here, other = (f"{stem}.png", f"{stem}.txt") if stem in masks else (f"{stem}.txt", f"{stem}.png")
+            raise FileNotFoundError(
+                f"{self.file / here} has no {other} beside it: a mask is a PNG, and its expressions are the lines of a "
+                "text file of the same name"
+            )
+        photos = self._photos()
+        lines = []
+        for stem, path in masks.items():
+            photo = photos.get(stem) or photos.get(NUMBER.sub("", stem))
+            if photo is None:
+                raise FileNotFoundError(
+                    f"{path} has no photo: there is no {stem}.jpg in {self.folder / 'images'} (a mask of a second "
+                    "thing has the photo's name and a number, mug_2.png for mug.jpg)"
+                )
+            try:
+                text = texts[stem].read_text(encoding="utf-8-sig")
+            except ValueError as error:
+                raise ValueError(f"{texts[stem]} is not a text in UTF-8: {error}") from error
+            expressions = [line.strip() for line in text.splitlines() if line.strip()]
+            names = {"file_name": photo, "mask": f"{MASKS}/{path.name}", "text": expressions}
+            lines.append(json.dumps(names))
+        return lines
+
+    def _photos(self) -> dict[str, str]:
+        """The path of each photo, relative to the folder, by its name without suffix."""
+        found = [*self.folder.glob("*"), *(self.folder / "images").glob("*")]
+        return {
+            path.stem: path.relative_to(self.folder).as_posix()
+            for path in sorted(found)
+            if path.suffix.lower() in PHOTO_SUFFIXES
+        }

@@ -1,0 +1,1 @@
+"""Fine-tuning on a few photos of one's own: `hf-refseg finetune`."""

@@ -1,0 +1,91 @@
+"""Words that a model does not know yet: into its vocabulary, and into its embeddings."""
+
+import json
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel, TokenizersBackend
+from transformers.utils import logging
+
+from ..processing.tokenization import split_words
+
+logger = logging.get_logger(__name__)
+
+# Below this cosine, the neighbors of a word in GloVe are of its topic, not of its kind: kettle -> fork.
+LEAST_SIMILARITY, MOST_NEIGHBORS = 0.6, 3
+TOKENIZER_SETTINGS = (
+    *("pad_token", "bos_token", "eos_token", "unk_token", "padding_side", "truncation_side", "model_max_length"),
+    *("model_input_names", "split_special_tokens"),
+)
+
+
+def new_words(tokenizer: TokenizersBackend, sentences: Iterable[str]) -> list[str]:
+    """The words of these sentences that a tokenizer does not know, sorted; separators are none."""
+    known = tokenizer.get_vocab()
+    words = {word for sentence in sentences for word in split_words(tokenizer, sentence)}
+    return sorted(word for word in words - known.keys() if any(letter.isalnum() for letter in word))
+
+
+def grown_tokenizer(tokenizer: TokenizersBackend, words: Iterable[str]) -> TokenizersBackend:
+    """A tokenizer that also knows these words, under the ids that follow; all else stays as it is."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    for word in words:
+        vocabulary[word] = len(vocabulary)
+    settings = {name: getattr(tokenizer, name) for name in TOKENIZER_SETTINGS}
+    return TokenizersBackend(tokenizer_object=Tokenizer.from_str(json.dumps(content)), **settings)
+
+
+@torch.no_grad()
+def grow_embeddings(
+    model: PreTrainedModel, tokenizer: TokenizersBackend, vectors=None, seed: int = 0
+) -> dict[str, str]:
+    """
+    Give the words that `tokenizer` has and `model` has not an embedding.
+
+    A word starts from those of its neighbors in `vectors` that the model knows, weighted by their similarity; a word
+    without such neighbors in a random direction. Both get the median length of the known words.
+
+    Args:
+        model: has `word_embeddings`; its vocabulary grows to that of the tokenizer.
+        tokenizer: of [`grown_tokenizer`].
+        vectors: what `load_word_vectors` returns; None: all words start at random.
+        seed: of the random directions.
+
+    Returns: for each new word what it starts from, in words.
+    """
+    known_rows = model.config.vocab_size
+    words = {word: row for word, row in tokenizer.get_vocab().items() if row >= known_rows}
+    known = {word: row for word, row in tokenizer.get_vocab().items() if row < known_rows}
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    weight = model.get_input_embeddings().weight
+    lengths = weight[:known_rows].norm(dim=1)
+    length = lengths[lengths > 0].median()
+    generator = torch.Generator().manual_seed(seed)
+    starts = {}
+    for word, row in sorted(words.items()):
+        direction = torch.randn(weight.shape[1], generator=generator).to(weight)
+        neighbors = [] if vectors is None else known_neighbors(vectors, word, known)
+        if neighbors:
+            rows = torch.tensor([known[neighbor] for neighbor, _ in neighbors])
+            shares = torch.tensor([similarity for _, similarity in neighbors]).to(weight)
+            direction = shares @ weight[rows]  # (K,) @ (K, E) -> (E,)
+        weight[row] = length * F.normalize(direction, dim=0)
+        names = ", ".join(f"{neighbor} ({similarity:.2f})" for neighbor, similarity in neighbors)
+        starts[word] = names or "nothing"
+        logger.info(f"the new word {word!r} starts from {starts[word]}")
+    return starts
+
+
+def known_neighbors(vectors, word: str, known: Iterable[str]) -> list[tuple[str, float]]:
+    """The known words nearest to `word`, up to three with a cosine of 0.6 or more: [("truck", 0.81), ...]."""
+    if word not in vectors:
+        return []
+    others = [other for other in known if other in vectors and other.isalpha()]
+    if not others:
+        return []
+    similarities = vectors.cosine_similarities(vectors[word], vectors[others])
+    ranked = sorted(zip(others, similarities.tolist(), strict=True), key=lambda pair: -pair[1])
+    return [(other, similarity) for other, similarity in ranked[:MOST_NEIGHBORS] if similarity >= LEAST_SIMILARITY]
