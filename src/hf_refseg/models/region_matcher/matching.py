@@ -34,9 +34,9 @@ LEAST_KIND = 0.02  # what is surely of another kind may still be meant, where ev
 
 class Meeting(nn.Module):
     """
-    How well a thing fits a phrase, by a sum and a product of both: things (..., V) and phrases -> scores (...).
+    How well a region fits a phrase, by a sum and a product of both: (B, R, V) and (N, E + 2H) -> (N, R).
 
-    The side of the thing needs no words and is computed once per image.
+    The side of the region needs no words and is computed once per image.
     """
 
     def __init__(self, thing_size: int, phrase_size: int, size: int, dropout: float):
@@ -47,15 +47,43 @@ class Meeting(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def encode(self, things: torch.Tensor) -> torch.Tensor:
-        """(..., V) -> (..., 2C)."""
+        """(..., R, V) -> (..., R, 2C)."""
         return self.thing(things)
 
     def forward(self, things: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
-        """(N, ..., 2C) as of `encode` and (N, E + 2H) -> (N, ...)."""
-        asked = self.phrase(self.dropout(phrases))  # (N, E + 2H) -> (N, 2C)
-        asked = asked.view(len(asked), *[1] * (things.ndim - 2), -1)  # -> (N, 1, ..., 2C)
-        (sums, products), (added, factors) = things.chunk(2, -1), asked.chunk(2, -1)
-        return self.score(self.dropout(F.relu(sums + added + products * factors)))[..., 0]
+        """(N, R, 2C) as of `encode`, and (N, E + 2H) -> (N, R)."""
+        (sums, products), (added, factors) = things.chunk(2, -1), self.phrase(self.dropout(phrases)).chunk(2, -1)
+        met = F.relu(sums + added[:, None] + products * factors[:, None])  # -> (N, R, C)
+        read = self.dropout(self.score.weight.expand(len(phrases), -1))  # -> (N, C), channels are left out
+        return torch.einsum("nrc,nc->nr", met, read) + self.score.bias
+
+
+class PairReading(nn.Module):
+    """
+    How well a pair of regions fits a phrase: features of the pair, weighed as the phrase asks.
+
+    There are R * R pairs of each image. So their features are made without words, and all that is left to do for an
+    expression is a product.
+    """
+
+    def __init__(self, pair_size: int, phrase_size: int, size: int, dropout: float):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(pair_size, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
+        self.weights = nn.Linear(phrase_size, size + 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def encode(self, pairs: torch.Tensor) -> torch.Tensor:
+        """(B, R, R, V) -> (B, R, R, P)."""
+        return self.features(pairs)
+
+    def forward(self, pairs: torch.Tensor, phrases: torch.Tensor, image_index: torch.Tensor) -> torch.Tensor:
+        """(B, R, R, P) as of `encode`, (N, E + 2H) and (N,) -> (N, R, R)."""
+        asked = self.weights(self.dropout(phrases))  # -> (N, P + 1)
+        weights, bias = self.dropout(asked[:, :-1]), asked[:, -1]
+        # of all images, for a product of everything costs less than a copy of the features for each expression
+        scores = torch.einsum("brsp,np->bnrs", pairs, weights)  # -> (B, N, R, R)
+        own = scores[image_index, torch.arange(len(phrases), device=scores.device)]  # -> (N, R, R)
+        return own + bias[:, None, None]
 
 
 class RegionMatching(nn.Module):
@@ -75,9 +103,9 @@ class RegionMatching(nn.Module):
         self.subject = Meeting(feature_size + num_labels, phrase, size, dropout)
         self.location = Meeting(PLACE_SIZE + RANK_SIZE, phrase, size, dropout)
         self.color = Meeting(colors, phrase, size, dropout)
-        self.relation = Meeting(OFFSET_SIZE, phrase, pair, dropout)
+        self.relation = PairReading(OFFSET_SIZE, phrase, pair, dropout)
         self.summary = nn.Linear(feature_size + num_labels + colors, pair)
-        self.comparison = Meeting(OFFSET_SIZE + pair, phrase, pair, dropout)
+        self.comparison = PairReading(OFFSET_SIZE + pair, phrase, pair, dropout)
         self.kind_weight = nn.Parameter(torch.empty(1))
         self.nothing = nn.Sequential(nn.Linear(2 * config.hidden_size + 4, pair), nn.ReLU(), nn.Linear(pair, 1))
         self.several = nn.Linear(2 * config.hidden_size, 1)
@@ -146,14 +174,16 @@ class RegionMatching(nn.Module):
         category_logits = self.categories(phrases["subject"])  # -> (N, K)
         kind = self.membership(category_logits, regions.class_scores)  # -> (N, R)
         related_kind = self.membership(self.categories(phrases["relation"]), regions.class_scores)
-        related, neighbors = self.relate(regions, phrases["relation"], related_kind)
+        beside = self.relation(features.relation, phrases["relation"], image_index)  # -> (N, R, R)
+        related, neighbors = self.relate(regions, beside, related_kind)
+        differs = self.comparison(features.comparison, phrases["comparison"], image_index)  # -> (N, R, R)
         module_scores = torch.stack(
             [
                 self.subject(regions.subject, phrases["subject"]),
                 self.locate(regions, phrases["location"], kind),
                 self.color(regions.color, phrases["color"]),
                 related,
-                self.compare(regions, phrases["comparison"], kind),
+                self.compare(regions, differs, kind),
             ],
             -1,
         )  # S x (N, R) -> (N, R, S)
@@ -193,7 +223,7 @@ class RegionMatching(nn.Module):
         return self.location(self.location.encode(torch.cat([regions.places, ranks], -1)), phrases)
 
     def relate(
-        self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor
+        self, regions: RegionMatcherRegionFeatures, beside: torch.Tensor, kind: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Whether something of the named kind lies beside a region as the words say.
@@ -201,16 +231,25 @@ class RegionMatching(nn.Module):
         MAttNet takes the best of five neighbors by what they look like. Here all other regions are asked where they
         lie, and whether they are of the kind that the phrase names.
 
+        Args:
+            beside: (N, R, R), how well region j lies to region i.
+            kind: (N, R) of what the relation is to.
+
         Returns:
             (N, R) scores, and (N, R) the neighbor that fits best.
         """
-        fit = self.relation(regions.relation, phrases) + (kind + LEAST_KIND).log()[:, None]  # -> (N, R, R)
+        fit = beside + (kind + LEAST_KIND).log()[:, None]  # -> (N, R, R)
         fit = fit.float().masked_fill(~self.others(regions.exists), -20)
         return fit.logsumexp(-1).to(kind.dtype), fit.argmax(-1)
 
-    def compare(self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
-        """How a region differs from the others of its kind, by looks and place: (N, R). MAttNet has nothing like it."""
-        differs = self.comparison(regions.comparison, phrases)  # -> (N, R, R)
+    def compare(self, regions: RegionMatcherRegionFeatures, differs: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        """
+        How a region differs from the others of its kind, by looks and place: (N, R). MAttNet has nothing like it.
+
+        Args:
+            differs: (N, R, R), how region i differs from region j.
+            kind: (N, R).
+        """
         others = kind[:, None] * (1 - regions.overlaps) * self.others(regions.exists)  # -> (N, R, R)
         return (differs * others).sum(-1) / (others.sum(-1) + 0.5)
 

@@ -58,11 +58,15 @@ class RegionMatcherRegionFeatures(ModelOutput):
     comparison: torch.FloatTensor | None = None
 
     def take(self, image_index: torch.Tensor) -> "RegionMatcherRegionFeatures":
-        """Those of the image of each expression, (N,): (N, R, ...). Those of a single image are not copied."""
+        """
+        Those of the image of each expression, (N,): (N, R, ...), without those of pairs. Those of a single image are
+        not copied.
+        """
+        own = {name: value for name, value in self.items() if name not in ("relation", "comparison")}
         if len(self.exists) == 1:
-            taken = {name: value.expand(len(image_index), *value.shape[1:]) for name, value in self.items()}
+            taken = {name: value.expand(len(image_index), *value.shape[1:]) for name, value in own.items()}
         else:
-            taken = {name: value[image_index] for name, value in self.items()}
+            taken = {name: value[image_index] for name, value in own.items()}
         return RegionMatcherRegionFeatures(**taken)
 
 
