@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoProcessor
 from hf_refseg.data.rows import HeldRows
 from hf_refseg.data.schema import encode_mask, union_masks
 from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
+from hf_refseg.models.region_matcher import region_views
 from hf_refseg.models.region_matcher.processing_region_matcher import RegionMatcherProcessor
 from hf_refseg.models.region_matcher.region_views import RegionViewCollator, RegionViews, view_of
 from hf_refseg.models.region_matcher.training_region_matcher import set_word_vectors, word_tokenizer
@@ -43,7 +44,7 @@ def make_rows(images: int = 2, split: str = "train") -> HeldRows:
                     "category": "dog" if meant else "cat", "boxes": [instances[place]["box"] for place in meant],
                     "mask": union_masks(masks, 48, 64) if masks else encode_mask(np.zeros((48, 64), bool)),
                     "sentences": [{"sent_id": len(rows), "sent": sentence, "tokens": sentence.split()}],
-                    "split": split, "source": source, "instances": instances,
+                    "split": split, "source": source, "instances": instances, "labeled": ["dog", "hat"],
                 }
             )  # fmt: skip
     return HeldRows(rows)
@@ -97,6 +98,7 @@ def test_a_view_says_which_regions_are_meant(parts, tmp_path):
     one, both, none = (reference["overlaps"] for reference in whole["references"])
     assert (both >= one).all() and not none.any() and len(one) == len(whole["boxes"]) == len(whole["descriptions"])
     assert mirrored["references"][0]["sentences"] == ["left dog"]
+    assert whole["absent"] == ["hat"] and views.sentences == {"dog": ["right dog"] * 2}
     assert [view["view"] for view in views][:5] == [0, 1, 2, 3, 0]
     assert whole["descriptions"].shape[1] == model.matching.description_size
 
@@ -105,9 +107,9 @@ def test_regions_are_read_again_where_nothing_has_changed(parts, tmp_path, monke
     model, processor = parts
     arguments = (model, processor.image_processor, 2, (), tmp_path / "views.safetensors")
     first = RegionViews(make_rows(), *arguments)
-    monkeypatch.setattr(RegionViews, "_describe", None)
+    monkeypatch.setattr(region_views, "describe_view", None)
     again = RegionViews(make_rows(), *arguments)
-    for kept, found in zip(again.regions, first.regions, strict=True):
+    for kept, found in zip(again, first, strict=True):
         assert all(torch.equal(kept[name], found[name]) for name in ("boxes", "descriptions"))
     with pytest.raises(TypeError):
         RegionViews(make_rows(3), *arguments)  # other photos are described anew
@@ -138,6 +140,18 @@ def test_the_collator_draws_written_sentences_more_often(parts, tmp_path):
     model.eval()
     with pytest.raises(ValueError, match="nothing is said about any of the 1 views"):
         collator([{**views[0], "references": []}])
+
+
+def test_what_is_written_about_other_photos_says_what_is_absent(parts):
+    model, processor = parts
+    views = RegionViews(make_rows(1), model, processor.image_processor, 1, ["w"])
+    collator = RegionViewCollator(processor.tokenizer, 200, 1.0, 0.3, {"hat": ["the red hat"], "cup": ["cup"]})
+    batch = collator([views[0]])
+    nothing = batch["target_numbers"] == 0
+    assert 0.2 < nothing.float().mean() < 0.4 and not batch["target_overlaps"][nothing].any()
+    words = processor.tokenizer(["right dog", "the red hat"], padding=True)["input_ids"]
+    for is_nothing, ids in ((False, words[0]), (True, words[1])):
+        assert (batch["input_ids"][nothing == is_nothing] == torch.tensor(ids)).all()
 
 
 # ---- A training by its recipe ----

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageEnhance
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import box_iou
 from tqdm import tqdm
 from transformers.utils import logging
@@ -29,14 +29,15 @@ from ...processing.images import load_image
 logger = logging.get_logger(__name__)
 
 SAME_THING = 0.5  # IoU from which on a region is taken for an annotated object
+PACKED = ("counts", "descriptions", "boxes")  # tensors of a file of regions
 LIGHT, SMALLEST = 0.3, 0.7  # of the views in other light: change of brightness and colors, and least side
 
 
 class RegionViews(Sequence):
     """
     Views of the images of rows. An item is a dict of `descriptions` (R, D) float16, `boxes` (R, 4) and `size` (2,) of
-    the view, and `references`, dicts of `sentences`, `written`, `overlaps` (R,), `number`, `category` and `kinds` (R,),
-    see `RegionMatcherForReferringSegmentation.forward`.
+    the view; `references`, dicts of `sentences`, `written`, `overlaps` (R,), `number`, `category` and `kinds` (R,), see
+    `RegionMatcherForReferringSegmentation.forward`; and `absent`, categories of which there is nothing in the image.
 
     Args:
         rows: with instances.
@@ -46,6 +47,7 @@ class RegionViews(Sequence):
         written: sources whose sentences are by people, see `hf_refseg.data.schema`; of all rows if empty.
         file: where what was computed is kept; a training that is resumed, or repeated, reads it. None: nowhere.
         seed: of the light.
+        num_workers: processes that read pictures while the detector is at work; 0: none.
 
     Raises:
         ValueError: rows without instances.
@@ -60,51 +62,70 @@ class RegionViews(Sequence):
         written: Sequence[str] = (),
         file: str | Path | None = None,
         seed: int = 0,
+        num_workers: int = 0,
     ):
         self.labels = {name: label for label, name in model.config.detector_config.id2label.items()}
-        self.written, self.num_views, self.draws = set(written), num_views, RowDraws(seed)
-        self.images = rows.without_pictures().with_instances().by_image()
-        self._with_pictures = rows.by_image()
-        self.regions = self._read(model, image_processor, file)
+        self.written, self.num_views = set(written), num_views
+        self.sentences: dict[str, list[str]] = {}  # written ones, by what they are about
+        pictures = ViewPictures(rows, image_processor, num_views, RowDraws(seed))
+        regions = self._read(pictures, model, file, num_workers)
+        images = rows.without_pictures().with_instances().by_image()
+        self.items = []
+        for number in tqdm(range(len(images)), "what is said about regions", leave=False):
+            of_image = images[number]
+            self._collect(of_image)
+            self.items += [self._item(of_image, view, regions[number * num_views + view]) for view in range(num_views)]
 
     def __len__(self) -> int:
-        return len(self.images) * self.num_views
+        return len(self.items)
 
     def __getitem__(self, index: int) -> dict:
-        number, view = divmod(index, self.num_views)
-        rows = self.images[number]
-        mirrored, size = bool(view % 2), [rows[0]["height"], rows[0]["width"]]
-        objects = object_boxes(rows[0]).float()  # (G, 4)
+        return self.items[index]
+
+    def _collect(self, rows: Sequence[dict]) -> None:
+        for row in rows:
+            if row["ann_ids"] and row["category"] and self._is_written(row):
+                self.sentences.setdefault(row["category"], []).extend(one["sent"] for one in row["sentences"])
+
+    def _is_written(self, row: dict) -> bool:
+        return not self.written or row["source"] in self.written
+
+    def _item(self, rows: Sequence[dict], view: int, regions: dict[str, torch.Tensor]) -> dict:
+        first, mirrored = rows[0], bool(view % 2)
+        height, width = first["height"], first["width"]
+        objects = object_boxes(first).float()  # (G, 4)
         if mirrored:
-            objects = torch.stack([size[1] - objects[:, 2], objects[:, 1], size[1] - objects[:, 0], objects[:, 3]], 1)
-        regions = self.regions[index]
+            objects = torch.stack([width - objects[:, 2], objects[:, 1], width - objects[:, 0], objects[:, 3]], 1)
         overlaps = box_iou(regions["boxes"], objects)  # (R, G)
-        references = [
-            reference for row in rows if (reference := self._reference(row, rows[0], overlaps, mirrored)) is not None
-        ]
-        draws = {name: rows[0][name] for name in ("source", "split", "image_id")}
-        return {**regions, "size": torch.tensor(size), "references": references, "view": view, **draws}
+        references = [self._reference(row, first, overlaps, mirrored) for row in rows]
+        present = {thing["category"] for thing in first["instances"]}
+        return {
+            **regions,
+            "size": torch.tensor([height, width]),
+            "references": [reference for reference in references if reference is not None],
+            "absent": [name for name in first.get("labeled") or () if name not in present],
+            "view": view,
+            **{name: first[name] for name in ("source", "split", "image_id")},
+        }
 
     def _reference(self, row: dict, first: dict, overlaps: torch.Tensor, mirrored: bool) -> dict | None:
         """What is said by one row, about the regions of a view; None where it says nothing."""
         sentences = [sentence["sent"] for sentence in row["sentences"] if sentence["sent"].strip()]
-        if not sentences:
+        places = {thing["ann_id"]: place for place, thing in enumerate(first["instances"])}
+        if not sentences or not places.keys() >= set(row["ann_ids"]):  # a crowd is no instance
             return None
-        ids = {thing["ann_id"]: place for place, thing in enumerate(first["instances"])}
-        meant = [ids[ann_id] for ann_id in row["ann_ids"] if ann_id in ids]
-        if len(meant) < len(row["ann_ids"]):
-            return None  # a crowd, which is no instance
+        meant = [places[ann_id] for ann_id in row["ann_ids"]]
         names = [thing["category"] for thing in first["instances"]]
         categories = {names[place] for place in meant}
         category = categories.pop() if len(categories) == 1 else row["category"]
         kinds = torch.full((len(overlaps),), -1, dtype=torch.int8)
-        if category in names and len(overlaps):
-            value, best = overlaps.max(1)
-            of_kind = torch.tensor([name == category for name in names])
-            kinds = torch.where(value >= SAME_THING, of_kind[best], torch.tensor(-1)).to(torch.int8)
+        if category in names:
+            best_overlap, best = overlaps.max(1)
+            of_kind = torch.tensor([name == category for name in names]).to(torch.int8)
+            kinds = torch.where(best_overlap >= SAME_THING, of_kind[best], kinds)
         return {
             "sentences": [swap_left_right(sentence) for sentence in sentences] if mirrored else sentences,
-            "written": not self.written or row["source"] in self.written,
+            "written": self._is_written(row),
             "overlaps": overlaps[:, meant].amax(1) if meant else torch.zeros(len(overlaps)),
             "number": len(meant),
             "category": self.labels.get(category, -1),
@@ -113,49 +134,70 @@ class RegionViews(Sequence):
 
     def worth_reading(self) -> Sequence[dict]:
         """The views of images about which something is said; the others serve a detector only."""
-        said = [number for number, rows in enumerate(self.images) if any(row["sentences"] for row in rows)]
-        return Subset(self, [number * self.num_views + view for number in said for view in range(self.num_views)])
+        return Subset(self, [index for index, item in enumerate(self.items) if item["references"]])
 
     # ---- Regions, found and described once ----
 
-    def _read(self, model, image_processor, file: str | Path | None) -> list[dict[str, torch.Tensor]]:
-        key = self._key(model, image_processor)
+    def _read(self, pictures: "ViewPictures", model, file: str | Path | None, num_workers: int) -> list[dict]:
+        key = pictures.key(model.detector)
         if file is not None and Path(file).is_file():
             with safe_open(file, "pt") as kept:
                 if (kept.metadata() or {}).get("key") == key:
-                    return unpack({name: kept.get_tensor(name) for name in kept.keys()})  # noqa: SIM118
+                    return unpack({name: kept.get_tensor(name) for name in PACKED})
             logger.warning(f"{file} holds the regions of other photos or of another detector: they are found again")
-        regions = [
-            self._describe(model, image_processor, index)
-            for index in tqdm(range(len(self)), "regions of photos", leave=False)
-        ]
+        loader = DataLoader(pictures, batch_size=None, num_workers=num_workers)
+        regions = [describe_view(model, inputs) for inputs in tqdm(loader, "regions of photos", leave=False)]
         if file is not None:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             save_file(pack(regions), file, metadata={"key": key})
         return regions
 
-    def _key(self, model, image_processor) -> str:
+
+class ViewPictures(Dataset):
+    """
+    The pictures of views, as the detector takes them: a dict of the image processor's tensors of one image. Arguments
+    as of [`RegionViews`].
+    """
+
+    def __init__(self, rows: ReferringRows, image_processor, num_views: int, draws: RowDraws):
+        first_rows: dict[int, int] = {}
+        for index, image_id in enumerate(rows.image_ids()):
+            first_rows.setdefault(image_id, index)
+        self.rows, self.numbers = rows, list(first_rows.values())
+        self.image_processor, self.num_views, self.draws = image_processor, num_views, draws
+
+    def __len__(self) -> int:
+        return len(self.numbers) * self.num_views
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        number, view = divmod(index, self.num_views)
+        row = self.rows[self.numbers[number]]
+        image = view_of(load_image(row["image"], upright=False), view, self.draws.draws_of(row, "image_id"))
+        inputs = dict(self.image_processor([image], return_tensors="pt"))
+        return {**inputs, "photo_size": torch.tensor([[row["height"], row["width"]]])}
+
+    def key(self, detector: torch.nn.Module) -> str:
         """A fingerprint of everything that the regions depend on."""
-        text = hashlib.sha256(json.dumps([self.num_views, self.draws.seed, image_processor.to_dict()]).encode())
-        for rows in self._with_pictures._indices:
-            record = self._with_pictures.rows.image_record(rows[0])
+        settings = [self.num_views, self.draws.seed, self.image_processor.to_dict()]
+        text = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for number in self.numbers:
+            record = self.rows.image_record(number)
             text.update(f"{record['image_id']} {record['file_name']}".encode())
-        for name, tensor in model.detector.state_dict().items():
+        for name, tensor in detector.state_dict().items():
             text.update(f"{name} {tensor.double().sum().item():.6g} {tensor.double().abs().sum().item():.6g}".encode())
         return text.hexdigest()
 
-    @torch.no_grad()
-    def _describe(self, model, image_processor, index: int) -> dict[str, torch.Tensor]:
-        number, view = divmod(index, self.num_views)
-        row = self._with_pictures[number][0]
-        image = view_of(load_image(row["image"], upright=False), view, self.draws.draws_of(row, "image_id"))
-        inputs = image_processor([image], return_tensors="pt").to(model.device)
-        seen = model.detector.get_image_features(**inputs)
-        regions = model.detector.detect(seen, at_least_one=True)
-        descriptions, _ = model.describe(inputs["pixel_values"], seen, regions)
-        # a view may be smaller than its photo, in whose pixels the objects are
-        scale = torch.tensor([row["width"] / image.width, row["height"] / image.height] * 2)
-        return {"descriptions": descriptions.half().cpu(), "boxes": regions.boxes.float().cpu() * scale}
+
+@torch.no_grad()
+def describe_view(model, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The regions of one of the [`ViewPictures`], in pixels of the photo, and what is known of them."""
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    seen = model.detector.get_image_features(**inputs)
+    regions = model.detector.detect(seen, at_least_one=True)
+    descriptions, _ = model.describe(inputs["pixel_values"], seen, regions)
+    # a view may be smaller than its photo, in whose pixels the objects are
+    scale = (inputs["photo_size"] / seen.geometry.original_sizes).flip(1).repeat(1, 2)  # (1, 2) -> (1, 4)
+    return {"descriptions": descriptions.half().cpu(), "boxes": (regions.boxes.float() * scale).cpu()}
 
 
 def view_of(image: Image.Image, view: int, rng: np.random.Generator) -> Image.Image:
@@ -195,6 +237,9 @@ class RegionViewCollator(RowDraws):
         tokenizer: reads the sentences.
         expressions_per_view: sentences drawn of each view, each of a reference drawn at random.
         written_share: how many of them are drawn among written ones, where a view has both.
+        absent_share: how many of them are instead written about a thing of another image, of a category of which there
+            is nothing in this one.
+        sentences: to draw these from, by category.
         seed: of the draws, which depend on (seed, epoch, image, view) alone.
 
     Returns (on call), for B views and N sentences: region_descriptions (B, R, D), region_boxes (B, R, 4),
@@ -205,10 +250,19 @@ class RegionViewCollator(RowDraws):
         ValueError: none of the views of a batch has a reference.
     """
 
-    def __init__(self, tokenizer, expressions_per_view: int = 10, written_share: float = 0.7, seed: int = 0):
+    def __init__(
+        self,
+        tokenizer,
+        expressions_per_view: int = 8,
+        written_share: float = 0.7,
+        absent_share: float = 0.0,
+        sentences: Mapping[str, Sequence[str]] | None = None,
+        seed: int = 0,
+    ):
         super().__init__(seed)
-        self.tokenizer = tokenizer
-        self.expressions_per_view, self.written_share = expressions_per_view, written_share
+        self.tokenizer, self.sentences = tokenizer, sentences or {}
+        self.expressions_per_view = expressions_per_view
+        self.written_share, self.absent_share = written_share, absent_share
 
     def __call__(self, items: Sequence[dict]) -> dict[str, torch.Tensor]:
         drawn = [(image, *choice) for image, item in enumerate(items) for choice in self._draw(item)]
@@ -245,13 +299,24 @@ class RegionViewCollator(RowDraws):
         """Sentences about one view, each with its reference."""
         rng = self.draws_of({**item, "image_id": item["image_id"] * 4 + item["view"]}, "image_id")
         groups = [[r for r in item["references"] if r["written"] == written] for written in (True, False)]
+        absent = [name for name in item["absent"] if name in self.sentences]
         chosen = []
         for _ in range(self.expressions_per_view if item["references"] else 0):
             written, made = groups
-            group = written if written and (not made or rng.random() < self.written_share) else made
-            reference = group[rng.integers(len(group))]
-            chosen.append((reference["sentences"][rng.integers(len(reference["sentences"]))], reference))
+            if absent and rng.random() < self.absent_share:
+                sentences, reference = self.sentences[absent[rng.integers(len(absent))]], nothing(len(item["boxes"]))
+            else:
+                group = written if written and (not made or rng.random() < self.written_share) else made
+                reference = group[rng.integers(len(group))]
+                sentences = reference["sentences"]
+            chosen.append((sentences[rng.integers(len(sentences))], reference))
         return chosen
+
+
+def nothing(num_regions: int) -> dict:
+    """The reference of a sentence about a thing that is not there."""
+    kinds = torch.full((num_regions,), -1, dtype=torch.int8)
+    return {"overlaps": torch.zeros(num_regions), "number": 0, "category": -1, "kinds": kinds}
 
 
 __all__ = ["RegionViewCollator", "RegionViews"]

@@ -42,6 +42,8 @@ class RegionMatcherDataSection(DataSection):
         expressions_per_view: sentences that a step reads about each view.
         written: sources of rows whose sentences people wrote; the others are made. None: all are written.
         written_share: how many of the sentences of a step are drawn among written ones, where an image has both.
+        absent_share: how many of them are about a thing of another image that is not in this one. Rows say with
+            `labeled` of which categories all objects are listed; without it none is known to be absent.
         views_file: where the regions are kept, so that another training need not find them again; None: in the folder
             of the training.
     """
@@ -50,13 +52,15 @@ class RegionMatcherDataSection(DataSection):
     expressions_per_view: int = 8
     written: list[str] | None = None
     written_share: float = 0.7
+    absent_share: float = 0.12
     views_file: str | None = None
 
     def __post_init__(self):
         if not 1 <= self.views_per_image <= 4:
             raise ValueError(f"data.views_per_image is {self.views_per_image}; there are 1 to 4 views of an image")
-        if not 0 <= self.written_share <= 1:
-            raise ValueError(f"data.written_share is {self.written_share}; it is a share between 0 and 1")
+        for name in ("written_share", "absent_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"data.{name} is {getattr(self, name)}; it is a share between 0 and 1")
         if self.expressions_per_view < 1:
             raise ValueError(f"data.expressions_per_view is {self.expressions_per_view}; give 1 or more")
 
@@ -116,13 +120,21 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         num_views=data.views_per_image,
         written=data.written or (),
         file=data.views_file or Path(args.output_dir) / VIEWS_FILE,
+        num_workers=args.dataloader_num_workers,
     )
     evaluation = recipe.evaluation
     return TrainingTask(
         model=model,
         processor=processor,
         train_rows=views.worth_reading(),
-        collator=RegionViewCollator(processor.tokenizer, data.expressions_per_view, data.written_share, seed=args.seed),
+        collator=RegionViewCollator(
+            processor.tokenizer,
+            data.expressions_per_view,
+            data.written_share,
+            data.absent_share,
+            views.sentences,
+            seed=args.seed,
+        ),
         eval_rows=eval_rows,
         evaluators=referring_evaluators(processor, evaluation.protocol, evaluation.interpolation),
         pretrained={name for name, _ in model.named_parameters() if name.startswith("detector.")},
