@@ -29,6 +29,7 @@ from .region_views import RegionViewCollator, RegionViews
 
 DETECTORS = ("refseg_nanodet", "refseg_mask_rcnn")  # among whose regions it can choose
 VECTOR_LENGTH = 3.5  # mean length of the fixed word vectors: numbers of the size that layers expect
+MOST_REGIONS = 40  # of an image; those beyond are unsure and small, and pairs grow with the square
 VIEWS_FILE = "region_views.safetensors"
 
 
@@ -149,6 +150,7 @@ def new_model(
     detector, image_processor = load_detector(
         weights.detector, "the region matcher chooses among the regions of", *DETECTORS
     )
+    detector.config.max_detections = min(detector.config.max_detections, MOST_REGIONS)
     if weights.embeddings is None:
         raise ValueError("the region matcher reads fixed word vectors: give --embeddings glove-20k, or a file of them")
     vectors = load_word_vectors(weights.embeddings)
