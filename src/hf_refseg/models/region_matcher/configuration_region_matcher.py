@@ -49,7 +49,7 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
     matching_size: int = 64
     pair_size: int = 32
     word_dropout: float | int = 0.3
-    dropout: float | int = 0.2
+    dropout: float | int = 0.3
     pixel_means: list[float] | tuple[float, ...] = (123.675, 116.28, 103.53)
     pixel_scales: list[float] | tuple[float, ...] = (58.395, 57.12, 57.375)
     color_levels: int = 3

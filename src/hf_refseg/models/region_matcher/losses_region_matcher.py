@@ -56,8 +56,8 @@ def category_loss(logits: torch.Tensor, categories: torch.Tensor) -> torch.Tenso
 
 def kind_loss(kind: torch.Tensor, is_kind: torch.Tensor) -> torch.Tensor:
     """Which regions are of the kind: (N, R) in [0, 1], and (N, R) 1, 0, or -1 where it is not known."""
-    known = is_kind >= 0
-    losses = F.binary_cross_entropy(kind.float().clamp(1e-4, 1 - 1e-4), is_kind.clamp(min=0).float(), reduction="none")
+    known, kind = is_kind >= 0, kind.float().clamp(1e-4, 1 - 1e-4)
+    losses = -torch.where(is_kind == 1, kind, 1 - kind).log()  # (N, R)
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 

@@ -20,11 +20,13 @@ from .region_places import (
     OFFSET_SIZE,
     PLACE_SIZE,
     RANK_SIZE,
+    count_things,
     orders,
     pair_offsets,
     pair_overlaps,
     places,
     relative_boxes,
+    same_thing,
     soft_ranks,
 )
 from .word_reader import MODULES, CategoryNames, WordReader
@@ -173,6 +175,8 @@ class RegionMatching(nn.Module):
         phrases = dict(zip(MODULES, text.phrases, strict=True))
         category_logits = self.categories(phrases["subject"])  # -> (N, K)
         kind = self.membership(category_logits, regions.class_scores)  # -> (N, R)
+        same = same_thing(regions.overlaps)  # -> (N, R, R)
+        counted = count_things(kind, same)  # -> (N, R)
         related_kind = self.membership(self.categories(phrases["relation"]), regions.class_scores)
         beside = self.relation(features.relation, phrases["relation"], image_index)  # -> (N, R, R)
         related, neighbors = self.relate(regions, beside, related_kind)
@@ -180,10 +184,10 @@ class RegionMatching(nn.Module):
         module_scores = torch.stack(
             [
                 self.subject(regions.subject, phrases["subject"]),
-                self.locate(regions, phrases["location"], kind),
+                self.locate(regions, phrases["location"], same, counted),
                 self.color(regions.color, phrases["color"]),
                 related,
-                self.compare(regions, differs, kind),
+                self.compare(regions, differs, same, counted),
             ],
             -1,
         )  # S x (N, R) -> (N, R, S)
@@ -217,9 +221,15 @@ class RegionMatching(nn.Module):
         fits = category_logits.sigmoid()[:, None] * class_scores  # -> (N, R, K)
         return 1 - (1 - fits.clamp(max=0.999)).log().sum(-1).exp()
 
-    def locate(self, regions: RegionMatcherRegionFeatures, phrases: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+    def locate(
+        self,
+        regions: RegionMatcherRegionFeatures,
+        phrases: torch.Tensor,
+        same: torch.Tensor,
+        counted: torch.Tensor,
+    ) -> torch.Tensor:
         """Where a region lies, alone and in the order of those of its kind: (N, R)."""
-        ranks = soft_ranks(regions.smaller, regions.overlaps, kind)  # -> (N, R, 22)
+        ranks = soft_ranks(regions.smaller, same, counted)  # -> (N, R, 22)
         return self.location(self.location.encode(torch.cat([regions.places, ranks], -1)), phrases)
 
     def relate(
@@ -242,15 +252,18 @@ class RegionMatching(nn.Module):
         fit = fit.float().masked_fill(~self.others(regions.exists), -20)
         return fit.logsumexp(-1).to(kind.dtype), fit.argmax(-1)
 
-    def compare(self, regions: RegionMatcherRegionFeatures, differs: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+    def compare(
+        self, regions: RegionMatcherRegionFeatures, differs: torch.Tensor, same: torch.Tensor, counted: torch.Tensor
+    ) -> torch.Tensor:
         """
         How a region differs from the others of its kind, by looks and place: (N, R). MAttNet has nothing like it.
 
         Args:
             differs: (N, R, R), how region i differs from region j.
-            kind: (N, R).
+            same: (N, R, R), how likely two regions are of one thing.
+            counted: (N, R), for how much each region of the kind counts.
         """
-        others = kind[:, None] * (1 - regions.overlaps) * self.others(regions.exists)  # -> (N, R, R)
+        others = counted[:, None] * (1 - same) * self.others(regions.exists)  # -> (N, R, R)
         return (differs * others).sum(-1) / (others.sum(-1) + 0.5)
 
     @staticmethod

@@ -10,6 +10,8 @@ B images of up to R regions, N expressions. Boxes are xyxy, in shares of the pho
 import torch
 
 SHARPNESS = 40.0  # of "further left": two regions 2.5 % of the photo apart are in order with a probability of .73
+SAME_IOU, SAME_SHARPNESS = 0.5, 20.0  # regions that overlap by more are rather of one thing
+SURE_SHARE, SURE_SHARPNESS = 0.4, 10.0  # of the surest region of a kind, from which on others count as of the kind
 RANKED = ("center x", "center y", "lower edge", "area", "height")
 PLACE_SIZE, RANK_SIZE, OFFSET_SIZE = 12, 4 * len(RANKED) + 2, 14
 
@@ -45,27 +47,45 @@ def orders(boxes: torch.Tensor) -> torch.Tensor:
     return smaller.masked_fill(itself, 0)
 
 
-def soft_ranks(smaller: torch.Tensor, overlaps: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+def soft_ranks(smaller: torch.Tensor, same: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     """
     The place of each region among those of the kind.
 
     Args:
         smaller: (N, 5, R, R), as of `orders`.
-        overlaps: (N, R, R) IoU; what is almost the same region is not counted beside it.
-        kind: (N, R) how likely each region is of the kind, 0 where there is none.
+        same: (N, R, R) in [0, 1], how likely two regions are of one thing, as of `same_thing`.
+        counted: (N, R), for how much each region counts, as of `count_things`.
 
     Returns:
         (N, R, 22): of each value how many have a smaller one and a larger one, each as 1 / (1 + number) and as a share
         of all; and how many there are.
     """
-    others = kind[:, None] * (1 - overlaps)  # (N, R) -> (N, R, R), region j beside region i
+    others = counted[:, None] * (1 - same)  # (N, R) -> (N, R, R), region j beside region i
     before = torch.einsum("nkij,nij->nki", smaller, others)  # -> (N, 5, R)
-    total = others.sum(-1) - others.diagonal(dim1=1, dim2=2)  # -> (N, R) without itself
+    total = others.sum(-1)  # -> (N, R)
     after = (total[:, None] - before).clamp(min=0)
     share = (before / total[:, None].clamp(min=1e-3)).clamp(0, 1)
     numbers = torch.cat([1 / (1 + before), 1 / (1 + after), share, 1 - share], 1)  # -> (N, 20, R)
-    count = torch.stack([1 / (1 + total), kind], 1)  # -> (N, 2, R)
+    count = torch.stack([1 / (1 + total), counted], 1)  # -> (N, 2, R)
     return torch.cat([numbers, count], 1).transpose(1, 2)  # -> (N, R, 22)
+
+
+def same_thing(overlaps: torch.Tensor) -> torch.Tensor:
+    """How likely two regions are of one thing, from their IoU: of the same shape; 1 for a region and itself."""
+    return ((overlaps - SAME_IOU) * SAME_SHARPNESS).sigmoid()
+
+
+def count_things(kind: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """
+    For how much each region counts where things of a kind are counted: all regions of one thing together for one.
+
+    Args:
+        kind: (N, R) how likely each region is of the kind.
+        same: (N, R, R), as of `same_thing`.
+    """
+    surest = kind.amax(1, keepdim=True).clamp(min=1e-3)
+    counted = ((kind / surest - SURE_SHARE) * SURE_SHARPNESS).sigmoid() * (kind > 0)  # (N, R)
+    return counted / torch.einsum("nij,nj->ni", same, counted).clamp(min=1)
 
 
 def pair_overlaps(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,6 +120,6 @@ def pair_offsets(boxes: torch.Tensor, overlaps: torch.Tensor, inside: torch.Tens
 
 
 __all__ = [
-    "OFFSET_SIZE", "PLACE_SIZE", "RANK_SIZE", "orders", "pair_offsets", "pair_overlaps", "places", "relative_boxes",
-    "soft_ranks",
+    "OFFSET_SIZE", "PLACE_SIZE", "RANK_SIZE", "count_things", "orders", "pair_offsets", "pair_overlaps", "places",
+    "relative_boxes", "same_thing", "soft_ranks",
 ]  # fmt: skip

@@ -237,9 +237,9 @@ class RegionViewCollator(RowDraws):
         tokenizer: reads the sentences.
         expressions_per_view: sentences drawn of each view, each of a reference drawn at random.
         written_share: how many of them are drawn among written ones, where a view has both.
-        absent_share: how many of them are instead written about a thing of another image, of a category of which there
-            is nothing in this one.
-        sentences: to draw these from, by category.
+        absent_share: how many of them are instead about a category of which there is nothing in the image: what was
+            written about another image, or the bare name.
+        sentences: what was written, by category.
         seed: of the draws, which depend on (seed, epoch, image, view) alone.
 
     Returns (on call), for B views and N sentences: region_descriptions (B, R, D), region_boxes (B, R, 4),
@@ -299,12 +299,14 @@ class RegionViewCollator(RowDraws):
         """Sentences about one view, each with its reference."""
         rng = self.draws_of({**item, "image_id": item["image_id"] * 4 + item["view"]}, "image_id")
         groups = [[r for r in item["references"] if r["written"] == written] for written in (True, False)]
-        absent = [name for name in item["absent"] if name in self.sentences]
+        absent = item["absent"]
         chosen = []
         for _ in range(self.expressions_per_view if item["references"] else 0):
             written, made = groups
             if absent and rng.random() < self.absent_share:
-                sentences, reference = self.sentences[absent[rng.integers(len(absent))]], nothing(len(item["boxes"]))
+                name, reference = absent[rng.integers(len(absent))], nothing(len(item["boxes"]))
+                sentences = self.sentences.get(name, ()) if rng.random() < 0.5 else ()
+                sentences = sentences or (f"the {name}", name)
             else:
                 group = written if written and (not made or rng.random() < self.written_share) else made
                 reference = group[rng.integers(len(group))]

@@ -53,7 +53,7 @@ class RegionMatcherDataSection(DataSection):
     expressions_per_view: int = 8
     written: list[str] | None = None
     written_share: float = 0.7
-    absent_share: float = 0.12
+    absent_share: float = 0.15
     views_file: str | None = None
 
     def __post_init__(self):
