@@ -48,7 +48,7 @@ def overlay(
         pixels[mask] = (1 - alpha) * pixels[mask] + alpha * np.array(color, np.float32)
     thickness = max(1, round(min(image.size) / 180))
     for mask, color in zip(masks, chosen, strict=True):
-        pixels[_outline(mask, thickness)] = color
+        pixels[outline(mask, thickness)] = color
     painted = Image.fromarray(pixels.round().astype(np.uint8))
     if labels is None:
         return painted
@@ -56,7 +56,7 @@ def overlay(
     return _with_legend(painted, entries, chosen)
 
 
-def _outline(mask: np.ndarray, thickness: int) -> np.ndarray:
+def outline(mask: np.ndarray, thickness: int) -> np.ndarray:
     """The pixels of a mask within `thickness` of its border (the image's own border does not count)."""
     side = 2 * thickness + 1
     outside = torch.from_numpy(~mask)[None].float()  # (1, H, W)
