@@ -124,10 +124,11 @@ class ReferringSegmentationPipeline(Pipeline):
         if unknown := self.processor.unknown_words(expression):
             logger.warning("%s: the model does not know the words %s", quoted(expression), ", ".join(unknown))
         if unread := self.processor.unread_words(expression, max_length):
+            words = "word was" if len(unread) == 1 else f"{len(unread)} words were"
             logger.warning(
-                "%s: the last %d words were not read: %s; max_length=... lets the model read more words",
+                "%s: the last %s not read: %s; max_length=... lets the model read more words",
                 quoted(expression),
-                len(unread),
+                words,
                 " ".join(unread),
             )
 

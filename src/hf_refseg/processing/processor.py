@@ -1,6 +1,8 @@
 """The processor of every system: pictures and expressions in, model inputs out; model outputs in, masks out."""
 
 import os
+import typing
+from collections.abc import Mapping
 
 import torch
 from transformers import BatchFeature, ProcessorMixin, TokenizersBackend
@@ -16,6 +18,13 @@ from .pairing import pair, quoted
 from .refinement import REFINEMENTS, dense_crf_parameters, sharpen
 from .resizing import check_interpolation
 from .tokenization import build_tokenizer, split_words, tokenizer_from_vocabulary_file
+
+# Options of the tokenizer that a call passes on.
+TEXT_OPTIONS = (
+    *("max_length", "truncation", "padding", "padding_side", "pad_to_multiple_of", "add_special_tokens", "verbose"),
+    *("return_tensors", "return_attention_mask", "return_token_type_ids", "return_special_tokens_mask"),
+    *("return_offsets_mapping", "return_length"),
+)
 
 
 class ReferringSegmentationProcessorKwargs(ProcessingKwargs, total=False):
@@ -132,8 +141,9 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
         """
         if images is None and text is None:
             raise ValueError("neither images nor text is given; give at least one of them")
-        check_length(kwargs.get("max_length"))
+        self._check_names(kwargs)
         options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        check_length(options["text_kwargs"].get("max_length"))
         return_tensors = kwargs.get("return_tensors") or "pt"
         images = None if images is None else image_list(images)
         data = {}
@@ -156,6 +166,20 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
             data["labels"] = data["labels"][mask_index]  # (M, H, W) -> (N, H, W)
         return BatchFeature(data, tensor_type=return_tensors)
 
+    def _check_names(self, options: Mapping[str, object]) -> None:
+        """Raises TypeError for an option of a call that neither the tokenizer nor the image processor reads."""
+        of_images = typing.get_type_hints(self.image_processor.valid_kwargs)
+        groups = {"text_kwargs": TEXT_OPTIONS, "images_kwargs": of_images, "common_kwargs": ("return_tensors",)}
+        known = {*groups, *(name for names in groups.values() for name in names)}
+        unknown = [name for name, value in options.items() if name not in known and value is not None]
+        for group, names in groups.items():
+            unknown += [f"{group}[{name!r}]" for name in options.get(group, {}) if name not in names]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} does not read {', '.join(unknown)}; beside images, text and segmentation_maps "
+                f"its options are {', '.join(sorted(known))}"
+            )
+
     def _encode_text(
         self, expressions: list[str], allow_unknown: bool | None, options: dict
     ) -> dict[str, torch.Tensor]:
@@ -169,10 +193,14 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
                     f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
                     f"{len(self.tokenizer)} words ({unknown}); use other words"
                 )
-        padding, length = options["padding"], options.get("max_length")
-        side = options.get("padding_side")
+        return self._pad(encoded, options, options.get("max_length"))
+
+    def _pad(self, encoded: Mapping[str, list], options: Mapping, length: int | None) -> dict[str, torch.Tensor]:
+        """The batch of N expressions, in the options of a call: `input_ids` and `attention_mask` (N, T)."""
+        padding = options["padding"]
         length = length if padding == "max_length" else None  # the tokenizer warns where it has no use for it
-        return dict(self.tokenizer.pad(encoded, padding, length, padding_side=side, return_tensors="pt"))
+        others = {name: options.get(name) for name in ("padding_side", "pad_to_multiple_of", "return_attention_mask")}
+        return dict(self.tokenizer.pad(encoded, padding, length, **others, return_tensors="pt"))
 
     def draw_mask(
         self, outputs, row: int, size: tuple[int, int], threshold: float, interpolation: str

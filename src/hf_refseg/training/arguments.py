@@ -1,5 +1,6 @@
 """Arguments of the trainer: transformers' own, and what the papers' schedules need beside them."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import torch
@@ -24,6 +25,29 @@ READERS = {
     "momentum": ("sgd",),
 }
 
+
+COUNTED = "evaluators count every batch when it is answered, and keep no predictions"
+WORDS = "it is for language models"
+# Fields of transformers that a training here has no use for, and why: said, they are an error.
+UNREAD = {
+    "label_smoothing_factor": "it is for classes, and labels are masks here",
+    "remove_unused_columns": "the collator reads the whole row",
+    "length_column_name": "rows have no column of lengths",
+    "label_names": "a model says itself what it learns from",
+    "prediction_loss_only": COUNTED,
+    "eval_do_concat_batches": COUNTED,
+    "eval_use_gather_object": COUNTED,
+    "eval_accumulation_steps": COUNTED,
+    "include_for_metrics": COUNTED,
+    "batch_eval_metrics": COUNTED,
+    "include_num_input_tokens_seen": "it would count pixels",
+    "use_liger_kernel": WORDS,
+    "liger_kernel_config": WORDS,
+    "use_cache": WORDS,
+    "debug": "it looks at floating point outputs alone, and a training that diverges ends by itself",
+    "resume_from_checkpoint": "say it at the start: --resume, or trainer.train(resume_from_checkpoint=True)",
+}
+SAMPLING = ("random", "sequential")
 
 LEAST = {  # of numbers with which a training would fail later, or do nothing
     "learning_rate": 0,
@@ -69,8 +93,8 @@ class RefSegTrainingArguments(TrainingArguments):
             and a narrow network on a CPU are faster with it, a wide one (VGG-16) on a CPU is slower.
 
     Raises:
-        ValueError: for a number that is out of range; an unknown name, listing the known ones; an argument that the
-            schedule or the optimizer does not read; a factor that is not above 0.
+        ValueError: for a number that is out of range; an unknown name, listing the known ones; an argument that
+            nothing here, or not the schedule or the optimizer, reads; a factor that is not above 0.
     """
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "0 turns gradient clipping off, as in the papers."})
@@ -108,10 +132,15 @@ class RefSegTrainingArguments(TrainingArguments):
             number = getattr(self, name)
             if not (isinstance(number, int | float) and least <= number < float("inf")):
                 raise ValueError(f"{name} is {number!r}; give a number, {least} or more")
-        if self.label_smoothing_factor:
+        for name, reason in UNREAD.items():
+            spec = self.__dataclass_fields__[name]
+            default = spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory()
+            if (value := getattr(self, name)) not in (default, None):
+                raise ValueError(f"{name} is {value!r}: {reason}; leave it out")
+        if self.train_sampling_strategy not in SAMPLING:
             raise ValueError(
-                f"label_smoothing_factor is {self.label_smoothing_factor}: it is for classes, and labels are masks "
-                "here; leave it out"
+                f"train_sampling_strategy is {self.train_sampling_strategy!r}: rows have no lengths; choose one of "
+                f"{', '.join(SAMPLING)}"
             )
         super().__post_init__()
         for name, allowed in (("schedule", (None, *SCHEDULES)), ("optimizer", (None, *OPTIMIZERS))):

@@ -105,6 +105,10 @@ class Recipe:
             raise ValueError(f"model section of the recipe: {error}") from error
 
 
+# Arguments that transformers' Trainer leaves to the script around it; ours always trains, and evaluates as said.
+OF_SCRIPTS = ("do_train", "do_eval", "do_predict")
+
+
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply command-line overrides to it.
 
@@ -170,7 +174,7 @@ def known_keys(system: System, keys: RecipeKeys) -> dict[str, list[str]]:
     fields = section_keys(CONFIG_MAPPING[system.model_type])
     return {
         "model": sorted(set(fields) - set(section_keys(PreTrainedConfig)) - keys.derived.keys()),
-        "training": section_keys(RefSegTrainingArguments),
+        "training": [key for key in section_keys(RefSegTrainingArguments) if key not in OF_SCRIPTS],
         **{
             name: section_keys(getattr(keys, name)) for name in ("processor", "data", "weights", "evaluation", "stages")
         },

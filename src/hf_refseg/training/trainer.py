@@ -74,6 +74,7 @@ class ReferringSegmentationTrainer(Trainer):
         parameter_scopes: names of groups of parameters, and the patterns of their names, that `args` may name; see
             `hf_refseg.training.parameter_scopes`.
         train_dataset, eval_dataset: rows of the one schema (`hf_refseg.data`); evaluation needs a known length.
+        kwargs: of transformers' `Trainer`, without `compute_metrics` and `model_init`.
 
     `evaluate()` reports what the evaluators compute, with "eval_" before each name: for masks `eval_oIoU`, `eval_mIoU`,
     `eval_Pr@0.5` ... and `eval_loss`, `eval_num`, `eval_protocol`. `metric_for_best_model: oIoU` chooses the best
@@ -92,6 +93,9 @@ class ReferringSegmentationTrainer(Trainer):
         callbacks=None,
         **kwargs,
     ):
+        for name in ("compute_metrics", "preprocess_logits_for_metrics", "model_init"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"this trainer does not read {name}: give evaluators, and the model itself")
         self.evaluators, self.parameter_scopes = evaluators, parameter_scopes or {}
         # Before Trainer wraps the model: the optimizer and distributed training only see what is trained.
         if args.freeze is not None:
@@ -256,6 +260,20 @@ class ReferringSegmentationTrainer(Trainer):
                 collate_fn=self.evaluators.batch,
                 num_workers=self.args.dataloader_num_workers,
             )
+        )
+
+    def get_test_dataloader(self, test_dataset) -> DataLoader:
+        """For `predict`, which gives the metrics under "test_" and no predictions: `hf-refseg evaluate` keeps masks."""
+        return self.get_eval_dataloader(test_dataset)
+
+    def hyperparameter_search(self, *args, **kwargs):
+        """
+        Raises:
+            NotImplementedError: always; a search begins every trial with a new model, which a recipe makes.
+        """
+        raise NotImplementedError(
+            "a trainer has one model, and a search begins each trial with a new one: start one training per setting, "
+            "such as hf-refseg train NAME --learning_rate 1e-4 --output_dir runs/1"
         )
 
     def evaluation_loop(

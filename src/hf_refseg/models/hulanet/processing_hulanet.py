@@ -184,8 +184,7 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
                     f"({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
                 )
         framed = [[tokenizer.bos_token_id, *words, tokenizer.eos_token_id][:longest] for words in ids]
-        length = longest if options["padding"] == "max_length" else None
-        return dict(tokenizer.pad({"input_ids": framed}, options["padding"], length, return_tensors="pt"))
+        return self._pad({"input_ids": framed}, options, longest)
 
     def post_process_referring_segmentation(
         self,
