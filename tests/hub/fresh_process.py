@@ -1,5 +1,5 @@
 """
-Loads every bundle below a folder in a process of its own, and keeps what each answers. Run by test_bundle.py.
+Loads every bundle below a folder, and keeps what each answers. Run by test_bundle.py, in a process of its own.
 
     python fresh_process.py ROOT with-package|without-package
 
@@ -13,14 +13,15 @@ import sys
 from pathlib import Path
 
 DETECTORS = ("mask_rcnn", "nanodet")  # they read no words
-ROOT, MODE = Path(sys.argv[1]), sys.argv[2]
 TEXTS = ["the red dog", "a cat on the left"]
+# What the Hub prints for library_name transformers and these pipeline tags, as it prints it.
 SNIPPET = """
 from transformers import pipeline
 pipe = pipeline("image-segmentation", model="{name}", trust_remote_code=True)
+other = pipeline("mask-generation", model="{name}", trust_remote_code=True)
 from transformers import {processor}, AutoModel
 processor = {processor}.from_pretrained("{name}", trust_remote_code=True)
-model = AutoModel.from_pretrained("{name}", trust_remote_code=True)
+model = AutoModel.from_pretrained("{name}", trust_remote_code=True, dtype="auto")
 """
 
 
@@ -36,67 +37,70 @@ def no_prompt(question=""):
     raise AssertionError(f"asked: {question}")
 
 
-builtins.input = no_prompt
-if MODE == "without-package":
-    sys.meta_path.insert(0, NotInstalled())
-    FLAG = {"trust_remote_code": True}
-else:
-    import hf_refseg  # noqa: F401  (registers everything)
+def load_all(root: Path, mode: str) -> None:
+    """Every bundle of `root/bundles`: what it answers goes to `root/mode/<family>*.npz`, saved again to `again/`."""
+    import numpy as np
+    import torch
+    from transformers import AutoImageProcessor, AutoModel, AutoProcessor, pipeline
 
-    FLAG = {}
+    photo, flag = str(root / "photo.png"), {"trust_remote_code": True} if mode == "without-package" else {}
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from transformers import AutoImageProcessor, AutoModel, AutoProcessor, pipeline  # noqa: E402
+    def texts_for(family: str) -> list:
+        return [] if family in DETECTORS else [TEXTS]
+
+    def answers_of(model, processor, family: str) -> dict[str, np.ndarray]:
+        """Every tensor of a forward."""
+        inputs = processor(photo, *texts_for(family), return_tensors="pt")
+        with torch.no_grad():
+            outputs = model(**inputs)
+        return {name: value.numpy() for name, value in outputs.items() if isinstance(value, torch.Tensor)}
+
+    def masks_of(pipe, family: str) -> np.ndarray:
+        return np.stack([np.asarray(answer["mask"]) for answer in pipe(photo, *texts_for(family))])
+
+    def keep(name: str, arrays: dict[str, np.ndarray]) -> None:
+        np.savez(root / mode / f"{name}.npz", **arrays)
+
+    def load(folder: Path, family: str):
+        auto = AutoImageProcessor if family in DETECTORS else AutoProcessor
+        return AutoModel.from_pretrained(folder, **flag), auto.from_pretrained(folder, **flag)
+
+    (root / mode).mkdir()
+    for folder in sorted((root / "bundles").iterdir()):
+        family = folder.name
+        model, processor = load(folder, family)
+        package = type(model).__module__.split(".")[0]
+        assert package == ("transformers_modules" if flag else "hf_refseg"), package
+        keep(family, answers_of(model, processor, family))
+        if family not in DETECTORS:
+            saved = json.loads((folder / "processor_config.json").read_text())["image_processor"][
+                "image_processor_type"
+            ]
+            assert type(processor.image_processor).__name__ == saved
+            pipe = pipeline("referring-image-segmentation", model=str(folder), device="cpu", **flag)
+            keep(f"{family}-pipeline", {"masks": masks_of(pipe, family)})
+
+        scope = {}
+        auto = "AutoImageProcessor" if family in DETECTORS else "AutoProcessor"
+        exec(SNIPPET.format(name=folder, processor=auto), scope)
+        masks = masks_of(scope["pipe"], family)
+        keep(f"{family}-snippet", {"masks": masks})
+        assert np.array_equal(masks_of(scope["other"], family), masks)
+        assert type(scope["model"]) is type(model) and type(scope["processor"]) is type(processor)
+
+        again = root / mode / "again" / family
+        model.save_pretrained(again)
+        processor.save_pretrained(again)
+        keep(f"{family}-again", answers_of(*load(again, family), family))
+        other = root / "with-package" / "again" / family
+        if other != again:
+            keep(f"{family}-other", answers_of(*load(other, family), family))
 
 
-def answers_of(model, processor, family: str) -> dict[str, np.ndarray]:
-    """Every tensor of a forward."""
-    inputs = processor(str(ROOT / "photo.png"), *([] if family in DETECTORS else [TEXTS]), return_tensors="pt")
-    with torch.no_grad():
-        outputs = model(**inputs)
-    return {name: value.numpy() for name, value in outputs.items() if isinstance(value, torch.Tensor)}
-
-
-def masks_of(pipe, family: str) -> np.ndarray:
-    answers = pipe(str(ROOT / "photo.png"), *([] if family in DETECTORS else [TEXTS]))
-    return np.stack([np.asarray(answer["mask"]) for answer in answers])
-
-
-def keep(name: str, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(ROOT / MODE / f"{name}.npz", **arrays)
-
-
-def load(folder: Path, family: str):
-    auto = AutoImageProcessor if family in DETECTORS else AutoProcessor
-    return AutoModel.from_pretrained(folder, **FLAG), auto.from_pretrained(folder, **FLAG)
-
-
-(ROOT / MODE).mkdir()
-for folder in sorted((ROOT / "bundles").iterdir()):
-    family = folder.name
-    model, processor = load(folder, family)
-    package = type(model).__module__.split(".")[0]
-    assert package == ("transformers_modules" if FLAG else "hf_refseg"), package
-    keep(family, answers_of(model, processor, family))
-    if family not in DETECTORS:
-        saved = json.loads((folder / "processor_config.json").read_text())["image_processor"]["image_processor_type"]
-        assert type(processor.image_processor).__name__ == saved
-
-    if family not in DETECTORS:
-        pipe = pipeline("referring-image-segmentation", model=str(folder), device="cpu", **FLAG)
-        keep(f"{family}-pipeline", {"masks": masks_of(pipe, family)})
-
-    # What the Hub prints for library_name transformers and pipeline_tag image-segmentation, as it prints it.
-    scope = {}
-    exec(SNIPPET.format(name=folder, processor="AutoImageProcessor" if family in DETECTORS else "AutoProcessor"), scope)
-    keep(f"{family}-snippet", {"masks": masks_of(scope["pipe"], family)})
-    assert type(scope["model"]) is type(model) and type(scope["processor"]) is type(processor)
-
-    again = ROOT / MODE / "again" / family
-    model.save_pretrained(again)
-    processor.save_pretrained(again)
-    keep(f"{family}-again", answers_of(*load(again, family), family))
-    other = ROOT / "with-package" / "again" / family
-    if other != again:
-        keep(f"{family}-other", answers_of(*load(other, family), family))
+if __name__ == "__main__":
+    builtins.input = no_prompt
+    if sys.argv[2] == "without-package":
+        sys.meta_path.insert(0, NotInstalled())
+    else:
+        import hf_refseg  # noqa: F401  (registers everything)
+    load_all(Path(sys.argv[1]), sys.argv[2])

@@ -14,6 +14,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoProcessor
 import hf_refseg
 from hf_refseg.hub.bundle import bundle
 from hf_refseg.systems import SYSTEMS
+from tests.hub.fresh_process import load_all, no_prompt
 from tests.hub.tiny_checkpoints import TEXTS, write_checkpoints, write_photo
 
 FAST = ("rmi", "mask_rcnn", "mattnet_nanodet")
@@ -25,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module", params=[FAST, pytest.param(SLOW, marks=pytest.mark.slow)], ids=["fast", "slow"])
 def families(request) -> tuple[str, ...]:
-    """Those that share two fresh processes."""
+    """Those that share the processes: slow ones two fresh ones, fast ones a fresh one and this one."""
     return request.param
 
 
@@ -38,6 +39,9 @@ def root(tmp_path_factory, families) -> Path:
     for family in families:
         bundle(root / "plain" / family, root / "bundles" / family)
     for mode in MODES:
+        if mode == "with-package" and families is FAST:
+            load_all_here(root)
+            continue
         path = str(REPOSITORY / "src") if mode == "with-package" else ""
         environment = {**os.environ, "HF_HOME": str(root / "cache" / mode), "PYTHONPATH": path}
         script = [sys.executable, str(Path(__file__).parent / "fresh_process.py"), str(root), mode]
@@ -45,6 +49,15 @@ def root(tmp_path_factory, families) -> Path:
         assert done.returncode == 0, done.stderr
         assert "already registered" not in done.stderr
     return root
+
+
+def load_all_here(root: Path) -> None:
+    """What a process with the package does, in this one, which has the package anyway and need not be started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.input", no_prompt)
+        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(root / "cache" / "modules"))
+        patch.setattr("sys.path", list(sys.path))
+        load_all(root, "with-package")
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,8 @@ def finetune(options: FineTuning) -> FineTuned:
         trainer = make_trainer(options, model, processor, (train, val), known_words, Path(parent) / "training")
         with remembered_maps(model.backbone):
             trainer.train()
-            trainer.evaluate()
+            history = list(trainer.state.log_history)
+            trainer.evaluate()  # the best step again, which the curve has already
         steps = int(trainer.state.best_model_checkpoint.rsplit("-", 1)[1])
         done = FineTuned(before, trainer.last_metrics, starts, steps, train.counts(), val.counts())
         logger.warning(f"after: mIoU {done.after['mIoU']:.3f}, at step {steps}")
@@ -147,7 +148,7 @@ def finetune(options: FineTuning) -> FineTuned:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         add_code(folder)
-        plot_training_curve(trainer.state.log_history, folder / "curve.png")
+        plot_training_curve(history, folder / "curve.png")
         draw_before_after(val, masks_before, predict(model, processor, val)).save(folder / PICTURE)
         write_measured(options, folder, done.after, val)
         write_measured(options, folder / "before", before, val)

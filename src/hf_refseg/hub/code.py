@@ -13,7 +13,7 @@ from ..saving import SavesItsCode
 from ..systems import MODEL_SUFFIXES, SYSTEMS, System, find_system
 from .flattening import PACKAGE, flat_name, flatten
 
-HUB_TASK = "image-segmentation"  # the nearest of the tasks that the Hub knows
+HUB_TASKS = ("image-segmentation", "mask-generation")  # the nearest of those that the Hub knows; cards name the first
 REGISTRATION = '''"""Generated. Makes transformers know these classes by name, as `import hf_refseg` does."""
 
 from transformers import AutoConfig, AutoModel
@@ -90,7 +90,7 @@ def system_code(system: System, image_system: System | None = None) -> SystemCod
     """
     image_system = image_system or find_system(system.image_processor or system.family)
     module, class_name = pipeline_of(system)
-    pipelines = {HUB_TASK: {"impl": f"{flat_name(module)}.{class_name}", "pt": ["AutoModel"]}}
+    pipelines = {task: {"impl": f"{flat_name(module)}.{class_name}", "pt": ["AutoModel"]} for task in HUB_TASKS}
     return SystemCode(auto_map_of(system, image_system), pipelines, files_of(system, image_system))
 
 
