@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoModel
 
 from hf_refseg.cli import main
 from hf_refseg.data.builders.building import STATE_FILE
@@ -26,16 +27,19 @@ pipeline_tag: image-segmentation
 """
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory, shared_dir) -> tuple[dict, str]:
+def publish_all(root: Path, fakehub: Path, what: str) -> tuple[dict, str]:
     """What a process reported that published to the stub Hub, and all that it printed and logged."""
-    root = tmp_path_factory.mktemp("published")
     write_photo(root / "photo.png")
     folder = write_checkpoints(root, "rmi")["rmi"]
     (folder / "README.md").write_text(CARD)
+    # The same model, its weights in several files.
+    AutoModel.from_pretrained(folder).save_pretrained(root / "changed", max_shard_size="8KB")
+    for path in folder.iterdir():
+        if path.name not in ("model.safetensors", "config.json"):
+            (root / "changed" / path.name).write_bytes(path.read_bytes())
     script = [sys.executable, str(Path(__file__).parent / "publishing_process.py")]
     done = subprocess.run(
-        [*script, str(shared_dir / "ecosystem" / "fakehub.py"), str(root)],
+        [*script, str(fakehub), str(root), what],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "HF_TOKEN": "hf_secret"},
         cwd=root,
         capture_output=True,
@@ -44,6 +48,18 @@ def published(tmp_path_factory, shared_dir) -> tuple[dict, str]:
     )
     assert done.returncode == 0, done.stderr
     return json.loads((root / "report.json").read_text()), done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, shared_dir) -> tuple[dict, str]:
+    """Of the commands alone."""
+    return publish_all(tmp_path_factory.mktemp("published"), shared_dir / "ecosystem" / "fakehub.py", "commands")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory, shared_dir) -> dict:
+    """Of the commands, and of loading what they published."""
+    return publish_all(tmp_path_factory.mktemp("loaded"), shared_dir / "ecosystem" / "fakehub.py", "everything")[0]
 
 
 def test_one_commit_holds_everything(published):
@@ -84,10 +100,11 @@ def test_a_push_that_breaks_leaves_the_old_revision(published):
     assert "trying again in 0 s" in printed
 
 
-def test_what_is_downloaded_gives_the_same_masks_with_and_without_the_package(published):
-    report, _ = published
-    assert report["same_masks"] == [True, True]
-    assert report["with_package"] == "hf_refseg.pipelines"
+@pytest.mark.slow
+def test_what_is_downloaded_gives_the_same_masks_with_and_without_the_package(loaded):
+    assert loaded["same_masks"] == [True, True]
+    assert loaded["with_package"] == "hf_refseg.pipelines"
+    assert loaded["dataset_rows"] == 3
 
 
 def test_old_weights_do_not_stay_beside_new_ones(published):
@@ -97,16 +114,15 @@ def test_old_weights_do_not_stay_beside_new_ones(published):
     assert "model.safetensors" not in report["files_after_change"]
 
 
-def test_push_to_hub_uploads_a_whole_repository(published):
-    report, _ = published
-    assert {"modeling_rmi.py", "processing_rmi.py", "pipelines.py", "processor_config.json"} <= set(report["pushed"])
+@pytest.mark.slow
+def test_push_to_hub_uploads_a_whole_repository(loaded):
+    assert {"modeling_rmi.py", "processing_rmi.py", "pipelines.py", "processor_config.json"} <= set(loaded["pushed"])
 
 
 def test_a_data_set_is_published_as_it_was_built(published):
     report, _ = published
     assert report["dataset"] == 0
     assert report["dataset_files"] == sorted(["README.md", STATE_FILE, "tiny/train-00000.parquet"])
-    assert report["dataset_rows"] == 3
 
 
 def test_a_space_that_needs_the_package_gets_a_copy(published):
@@ -120,6 +136,7 @@ def test_a_space_that_needs_the_package_gets_a_copy(published):
     assert "evaluate" in report["space_requirements"] and "gensim" not in report["space_requirements"]
 
 
+@pytest.mark.slow
 def test_a_space_runs_from_its_own_files(tmp_path):
     """In a process that knows this package from the Space's copy alone."""
     files = prepare_space(REPOSITORY / "spaces" / "refseg_metric", tmp_path, "me/metric", False)

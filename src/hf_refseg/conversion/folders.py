@@ -2,14 +2,17 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
+
+if TYPE_CHECKING:  # it takes seconds, and bundles and publishing need none of it
+    from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 
 def build_model(
-    model_class: type[PreTrainedModel], config: PreTrainedConfig, state_dict: dict[str, torch.Tensor]
-) -> PreTrainedModel:
+    model_class: "type[PreTrainedModel]", config: "PreTrainedConfig", state_dict: dict[str, torch.Tensor]
+) -> "PreTrainedModel":
     """A model in eval mode that holds exactly these tensors; shapes and names must fit one for one."""
     with torch.device("meta"):
         model = model_class(config)
@@ -18,7 +21,7 @@ def build_model(
 
 
 def save_converted(
-    model: PreTrainedModel, processor: ProcessorMixin, vocabulary: str | Path, output: str | Path
+    model: "PreTrainedModel", processor: "ProcessorMixin", vocabulary: str | Path, output: str | Path
 ) -> Path:
     """
     Write model and processor into a new folder, which appears only once it is complete.
