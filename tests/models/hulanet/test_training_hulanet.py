@@ -6,8 +6,8 @@ from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import RefShapes
 from hf_refseg.data.refshapes.dialects import SPATIAL
+from hf_refseg.data.refshapes.lexicon import RELATION_WORDS
 from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
-from hf_refseg.data.refshapes.wording import RELATION_WORDS
 from hf_refseg.models.hulanet.phrase_collator import PhraseCollator, is_visible
 from hf_refseg.models.hulanet.processing_hulanet import HulaNetProcessor
 from hf_refseg.models.hulanet.tokenization_hulanet import phrase_tokenizer_from_sentences

@@ -9,15 +9,14 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from ..expressions.statements import stated_fields
+from ..expressions.wording import Wording, say
 from ..rows import ReferringRows
 from ..schema import OPTIONAL_FIELDS, row_features, text_rle, union_masks
 from ..splits import find_split
 from .dialects import DIALECTS, Described, Dialect, describe, draw_kind, vocabulary
 from .drawing import draw
-from .scene import CATEGORIES, COLORS, FURTHER_CATEGORIES, PATTERNS, RADII, SPLITS, Shape, sample_scene
-from .semantics import Thing
-from .statements import stated_fields
-from .wording import Wording, say
+from .scene import CATEGORIES, COLORS, FURTHER_CATEGORIES, PATTERNS, RADII, SPLITS, SeenShape, Shape, sample_scene
 
 NUM_SAMPLES = {"train": 20_000, "val": 1_000, "test": 1_000}
 MIN_SIZE = 48
@@ -211,7 +210,7 @@ class RefShapes(ReferringRows):
             ],
             "split": self.split,
             "source": self.source,
-            **stated_fields(described.expression, wordings[0], things, first_id),
+            **stated_fields(described.expression, wordings[0], things, [first_id + i for i in range(len(things))]),
             "expression_type": described.expression_type,
             "instances": [
                 {
@@ -308,6 +307,6 @@ def _encoded_rows(arguments: dict, shards: list[tuple[int, int]]) -> Iterator[di
         yield row | {"image": {"bytes": file.getvalue(), "path": None}}
 
 
-def _thing(shape: Shape, box: list[float], size: int) -> Thing:
+def _thing(shape: Shape, box: list[float], size: int) -> SeenShape:
     x0, y0, x1, y1 = (side / size for side in box)
-    return Thing(shape.category, shape.color, shape.size, shape.pattern, x0, y0, x1, y1)
+    return SeenShape(x0, y0, x1, y1, shape.category, shape.color, shape.size, shape.pattern)

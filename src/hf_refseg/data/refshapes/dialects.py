@@ -8,27 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .scene import CATEGORIES, COLORS
-from .semantics import ORDINALS, REGIONS, Expression, Phrase, Thing, denoted, matching, referents
-from .wording import (
-    EXCLUDING,
-    LOCATION_WORDS,
-    NOUNS,
-    NUMBER_WORDS,
-    PATTERN_AFTER,
-    PATTERN_WORDS,
-    PLURALS,
-    PRONOUNS,
-    RELATION_CLAUSES,
-    RELATION_WORDS,
-    SIZE_WORDS,
-    Style,
-    pick,
-    words_of,
-)
+from ..expressions.semantics import REGIONS, Expression, Phrase, denoted, matching, referents
+from ..expressions.wording import PRONOUNS, Style, pick, words_of
+from .lexicon import SHAPE_WORDS
+from .scene import CATEGORIES, COLORS, SeenShape
 
 EXPRESSION_TYPES = ("attribute", "location", "relational")
 SPATIAL = ("left of", "right of", "above", "below", "next to")
+ENDS = ("leftmost", "rightmost", "topmost", "bottommost", "second from left", "second from right")
 PROPOSALS_PER_SCENE = 12
 
 
@@ -50,20 +37,20 @@ DIALECTS = {
     "refcoco": Dialect(
         {"attribute": 0.35, "location": 0.45, "relational": 0.2},
         {"single": 1.0},
-        Style(articles=("", "", "the"), landmark_articles=("", "the")),
+        Style(SHAPE_WORDS, articles=("", "", "the"), landmark_articles=("", "the")),
         SPATIAL,
     ),
     # Annotators of RefCOCO+ were not allowed words of location; of the relations, nearness and likeness remain.
     "refcocoplus": Dialect(
         {"attribute": 0.7, "relational": 0.3},
         {"single": 1.0},
-        Style(articles=("", "", "the"), landmark_articles=("", "the")),
+        Style(SHAPE_WORDS, articles=("", "", "the"), landmark_articles=("", "the")),
         ("next to", "same color as", "same pattern as"),
     ),
     "refcocog": Dialect(
         {"attribute": 0.2, "relational": 0.8},
         {"single": 1.0},
-        Style(articles=("a", "the"), landmark_articles=("the",), clauses=True),
+        Style(SHAPE_WORDS, articles=("a", "the"), landmark_articles=("the",), clauses=True),
         (*SPATIAL, "same color as", "same pattern as"),
         wordings=2,
         relations=2,
@@ -72,14 +59,14 @@ DIALECTS = {
     "phrasecut": Dialect(
         {"attribute": 0.65, "relational": 0.35},
         {"single": 0.6, "several": 0.4},
-        Style(articles=("",), landmark_articles=("",), modifiers_after=False),
+        Style(SHAPE_WORDS, articles=("",), landmark_articles=("",), modifiers_after=False),
         SPATIAL,
         wordings=1,
     ),
     "grefcoco": Dialect(
         {"attribute": 0.4, "location": 0.35, "relational": 0.25},
         {"single": 0.35, "several": 0.4, "none": 0.25},
-        Style(articles=("the", "the", ""), landmark_articles=("the",), counts=True),
+        Style(SHAPE_WORDS, articles=("the", "the", ""), landmark_articles=("the",), counts=True),
         SPATIAL,
         lists=True,
     ),
@@ -106,7 +93,7 @@ def draw_kind(options: dict[str, float], rng: np.random.Generator) -> str:
 
 
 def describe(
-    scene: Sequence[Thing], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
+    scene: Sequence[SeenShape], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
 ) -> Described | None:
     """An expression of the wanted type that refers to exactly one thing ("single"), to "several" or to "none".
 
@@ -132,7 +119,7 @@ def _is_target(found: frozenset[int], target: str, scene_size: int) -> bool:
 
 
 def _propose_phrase(
-    scene: Sequence[Thing], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
+    scene: Sequence[SeenShape], dialect: Dialect, expression_type: str, target: str, rng: np.random.Generator
 ) -> Expression | None:
     thing = pick(rng, scene)
     if expression_type == "attribute":
@@ -157,10 +144,10 @@ def _propose_phrase(
 def _number(found: int, dialect: Dialect, rng: np.random.Generator) -> int:
     if found < 2:
         return 1
-    return found if dialect.style.counts and found in NUMBER_WORDS and rng.random() < 0.5 else 0
+    return found if dialect.style.counts and found in dialect.style.lexicon.counts and rng.random() < 0.5 else 0
 
 
-def _attributes(thing: Thing, rng: np.random.Generator, rich: bool) -> Phrase:
+def _attributes(thing: SeenShape, rng: np.random.Generator, rich: bool) -> Phrase:
     """A phrase that names some of a thing's attributes."""
     category, color, size, pattern = rng.random(4).tolist()
     return Phrase(
@@ -171,23 +158,23 @@ def _attributes(thing: Thing, rng: np.random.Generator, rich: bool) -> Phrase:
     )
 
 
-def _swap_one(phrase: Phrase, scene: Sequence[Thing], rng: np.random.Generator) -> Phrase:
+def _swap_one(phrase: Phrase, scene: Sequence[SeenShape], rng: np.random.Generator) -> Phrase:
     """Replaces one attribute by that of another thing: a mix of what the scene has that is not there itself."""
     name = pick(rng, [n for n in ("category", "color", "size", "pattern") if getattr(phrase, n)] or ["category"])
     return replace(phrase, **{name: getattr(pick(rng, scene), name)})
 
 
 def _with_locations(
-    phrase: Phrase, scene: Sequence[Thing], dialect: Dialect, target: str, rng: np.random.Generator
+    phrase: Phrase, scene: Sequence[SeenShape], dialect: Dialect, target: str, rng: np.random.Generator
 ) -> Iterator[Phrase]:
     """The phrase with a location, a few of them in random order."""
-    locations = [*REGIONS, *ORDINALS] if target == "single" else [*REGIONS]
+    locations = [*REGIONS, *ENDS] if target == "single" else [*REGIONS]
     for index in rng.permutation(len(locations)).tolist()[:6]:
         yield replace(phrase, location=locations[index])
 
 
 def _with_relations(
-    phrase: Phrase, scene: Sequence[Thing], dialect: Dialect, target: str, rng: np.random.Generator
+    phrase: Phrase, scene: Sequence[SeenShape], dialect: Dialect, target: str, rng: np.random.Generator
 ) -> Iterator[Phrase]:
     """The phrase with one or two relations to things that can be named, a few of them at random."""
     wanted = 2 if dialect.relations > 1 and rng.random() < 0.4 else 1
@@ -208,7 +195,7 @@ def _with_relations(
 
 
 def _propose_list(
-    scene: Sequence[Thing], dialect: Dialect, expression_type: str, rng: np.random.Generator
+    scene: Sequence[SeenShape], dialect: Dialect, expression_type: str, rng: np.random.Generator
 ) -> Expression | None:
     """ "the red circle and the small star", or everything except one of them."""
     if expression_type == "attribute" and rng.random() < 0.4:
@@ -224,23 +211,23 @@ def _propose_list(
 
 def vocabulary(dialect: Dialect, categories: Iterable[str] = CATEGORIES) -> list[str]:
     """Every word that expressions of a dialect can contain about shapes of these categories, sorted."""
-    style = dialect.style
-    nouns = [noun for category in (*categories, None) for noun in NOUNS[category]]
+    style, lexicon = dialect.style, dialect.style.lexicon
+    nouns = [noun for category in (*categories, None) for noun in lexicon.nouns[category]]
     texts = [*COLORS, *nouns, *style.articles, *style.landmark_articles]
-    for table in (SIZE_WORDS, PATTERN_WORDS):
+    for table in (lexicon.sizes, lexicon.patterns):
         texts += [text for synonyms in table.values() for text in synonyms]
-    relation_table = RELATION_CLAUSES if style.clauses else RELATION_WORDS
+    relation_table = lexicon.clauses if style.clauses else lexicon.relations
     texts += [text for predicate in dialect.predicates for text in relation_table[predicate]]
     if style.modifiers_after:
-        texts += PATTERN_AFTER.values()
+        texts += lexicon.patterns_after.values()
     if style.clauses:
         texts += (*PRONOUNS, "is", "an", "and")
     if "location" in dialect.expression_types:
-        texts += [text for synonyms in LOCATION_WORDS.values() for text in synonyms]
+        texts += [text for synonyms in lexicon.locations.values() for text in synonyms]
     if "several" in dialect.targets:
-        texts += [PLURALS[noun] for noun in nouns]
+        texts += [lexicon.plurals[noun] for noun in nouns]
     if style.counts:
-        texts += [text for words in NUMBER_WORDS.values() for text in words]
+        texts += [text for words in lexicon.counts.values() for text in words]
     if dialect.lists:
-        texts += (*EXCLUDING, "and")
+        texts += (*lexicon.excluding, "and")
     return sorted(words_of(texts))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..expressions.semantics import SPATIAL, Phrase, Thing, Verdict
+
 CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart", "moon")
 # Drawn only where `category_shares` names them.
 FURTHER_CATEGORIES = ("oval", "rectangle", "pentagon", "hexagon")
@@ -104,3 +106,28 @@ def _place(rng: np.random.Generator, attributes: list[tuple[str, str, str, str]]
         else:
             return None
     return shapes
+
+
+@dataclass(frozen=True, slots=True)
+class SeenShape(Thing):
+    """What can be seen of a shape: its attributes and the box of its mask."""
+
+    category: str
+    color: str
+    size: str
+    pattern: str
+
+    def fits(self, phrase: Phrase) -> Verdict:
+        return (
+            phrase.category in (None, self.category)
+            and phrase.color in (None, self.color)
+            and phrase.size in (None, self.size)
+            and phrase.pattern in (None, self.pattern)
+        )
+
+    def related(self, predicate: str, other: "SeenShape") -> Verdict:
+        if predicate == "same color as":
+            return self.color == other.color
+        if predicate == "same pattern as":
+            return self.pattern == other.pattern
+        return SPATIAL[predicate](self, other)

@@ -6,18 +6,22 @@ from .semantics import Expression, Phrase, Thing, matching
 from .wording import Wording
 
 
-def stated_fields(expression: Expression, wording: Wording, things: Sequence[Thing], first_id: int) -> dict:
+def stated_fields(expression: Expression, wording: Wording, things: Sequence[Thing], ann_ids: Sequence[int]) -> dict:
     """
     The fields attributes, relations and phrase_structure: what an expression says about its referents.
 
     `attributes` and `relations` are what is meant ("small", "next to"). `phrase_structure` has the words that stand in
     `wording` ("little", "close to"), as PhraseCut's structures have; it is None where there are several phrases.
+
+    Args:
+        ann_ids: the annotation of each thing.
     """
     attributes, relations = [], []
     for phrase in expression.phrases:
-        attributes += [a for a in (phrase.size, phrase.pattern, phrase.color, phrase.location) if a]
+        stated = (phrase.size, phrase.pattern, phrase.color, phrase.clothes, phrase.location)
+        attributes += [attribute for attribute in stated if attribute]
         for predicate, landmark in phrase.relations:
-            ids = [first_id + i for i in matching(landmark, things)]
+            ids = [ann_ids[i] for i in matching(landmark, things)]
             relations.append({"predicate": predicate, "object": _name(landmark), "object_ann_ids": ids})
     structure = None
     if len(wording.phrases) == 1:
