@@ -66,8 +66,8 @@ class Style:
 
     @property
     def plain(self) -> "Style":
-        """The same without clauses, and with all words before the noun. Landmarks are named as simply as possible: words
-        after their noun could be read as being about the referent."""
+        """The same without clauses, and with all words before the noun. Landmarks are named so: words after their noun
+        could be read as being about the referent."""
         return replace(self, clauses=False, modifiers_after=False)
 
 
