@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from .semantics import Expression, Phrase, Thing, matching
+from .semantics import matching
+from .things import Expression, Phrase, Thing
 from .wording import Wording
 
 

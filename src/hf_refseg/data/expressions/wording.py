@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .semantics import INDEFINITE, Expression, Phrase
+from .semantics import INDEFINITE
+from .things import Expression, Phrase
 
 PRONOUNS = ("that", "which")
 
@@ -187,7 +188,7 @@ def _say_denial(without: Phrase, style: Style, rng: np.random.Generator) -> str:
         other = _say_landmark(predicate, landmark, style, rng)
         return f"without {other}" if predicate in ("with", "wearing") else f"{denial} {predicate} {other}"
     if without.location:
-        afterwards = [t for t in style.lexicon.locations[without.location] if t.startswith("{} ")]
+        afterwards = [t for t in style.lexicon.locations[without.location] if t.startswith("{} on")]
         return f"{denial} {pick(rng, afterwards).removeprefix('{} ')}"
     return f"{denial} in {without.clothes}" if without.clothes else f"that is not {without.color}"
 

@@ -11,17 +11,21 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 from pyarrow import parquet
 from tqdm import tqdm
 
 from ...writing import write_folder
+from ..expressions.statements import stated_fields
 from ..schema import row_features, union_masks
 from ..statistics import split_files, statistics
 from .card import write_card
 from .collection import Photo, WrittenRef, evaluated_coco_ids, read_photos, read_written
+from .making import PeopleSaid, make_expressions, see
 from .splits import SPLITS, TRAIN, SplitPlan, plan_splits, refuse_overlap
 
 logger = logging.getLogger(__name__)
@@ -29,6 +33,8 @@ logger = logging.getLogger(__name__)
 NAME, PICTURES, OBJECTS = "photos", "images", "objects"
 FIELDS = ("attributes", "relations", "expression_type", "instances", "coco_id", "labeled")
 ROWS_PER_WRITE = 500
+# Above the ids of all written expressions.
+FIRST_MADE_ID = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,17 @@ class Collected:
     photos: Mapping[int, Photo]
     written: list[WrittenRef]
     plan: SplitPlan
+    people: PeopleSaid
 
 
-def build_photos(raw: Path, out: Path) -> dict:
+def build_photos(raw: Path, out: Path, seed: int = 0) -> dict:
     """
     Builds the data set; returns the report, which is also `OUT/build.json`.
 
     Args:
         raw: the folder that holds the sets of `collection.SETS` and the written expressions.
         out: a new folder.
+        seed: of the made expressions.
 
     Raises:
         FileExistsError: `out` holds something.
@@ -59,7 +67,7 @@ def build_photos(raw: Path, out: Path) -> dict:
     report: dict = {}
 
     def save(folder: Path) -> None:
-        report.update(_write(collected, folder))
+        report.update(_write(collected, folder, seed))
 
     write_folder(out, save)
     logger.info("built %s in %s", NAME, out)
@@ -72,15 +80,19 @@ def collect(raw: Path) -> Collected:
     written, evaluated = read_written(raw, photos), evaluated_coco_ids(raw)
     plan = plan_splits(photos, written, evaluated)
     refuse_overlap(photos, plan.split_of, evaluated)
-    return Collected(photos, written, plan)
+    # what sentences of an evaluation say of people must not reach the training sentences
+    trained = [ref for ref in written if plan.split_of.get(ref.image_id) == TRAIN]
+    return Collected(photos, written, plan, PeopleSaid.of(trained))
 
 
-def _write(collected: Collected, folder: Path) -> dict:
+def _write(collected: Collected, folder: Path, seed: int) -> dict:
     photos, split_of = collected.photos, collected.plan.split_of
     features = row_features(FIELDS)
     features.pop("image")
     for split in SPLITS:
         rows = written_rows(collected, split)
+        if split == TRAIN:
+            rows = chain(rows, made_rows(collected, seed))
         write_parquet(folder / NAME / f"{split}-00000-of-00001.parquet", rows, features.arrow_schema)
     trained = [photos[image_id] for image_id in sorted(split_of) if split_of[image_id] == TRAIN]
     rows = (object_row(photo) for photo in tqdm(trained, "objects", leave=False))
@@ -93,6 +105,7 @@ def _write(collected: Collected, folder: Path) -> dict:
         "identity": {
             "family": NAME,
             "names": [NAME],
+            "seed": seed,
             "versions": {name: version(name) for name in ("hf-refseg", "pycocotools")},
         },
         "datasets": {NAME: {split: _figures(files) for split, files in split_files(folder / NAME).items()}},
@@ -131,6 +144,33 @@ def written_rows(collected: Collected, split: str) -> Iterator[dict]:
     for ref in tqdm(sorted(refs, key=lambda ref: (ref.image_id, ref.ref_id)), split, leave=False):
         photo = collected.photos[ref.image_id]
         yield referring_row(photo, [ref.ann_id], list(ref.sentences), ref.ref_id, split, ref.source)
+
+
+def made_rows(collected: Collected, seed: int) -> Iterator[dict]:
+    """The rows of the made expressions of the training photos. Those of a photo depend on it and on the seed alone."""
+    split_of, photos = collected.plan.split_of, collected.photos
+    trained = [image_id for image_id in sorted(split_of) if split_of[image_id] == TRAIN]
+    ref_id = sent_id = FIRST_MADE_ID
+    for image_id in tqdm(trained, "making expressions", leave=False):
+        photo = photos[image_id]
+        scene = see(photo, collected.people)
+        ann_ids = [thing.ann_id for thing in photo.objects]
+        for same in make_expressions(scene, np.random.default_rng([seed, image_id])):
+            first = same[0]
+            sentences = [
+                {"sent_id": sent_id + number, "sent": made.text, "tokens": made.text.split()}
+                for number, made in enumerate(same)
+            ]
+            stated = stated_fields(first.expression, first.wording, scene, ann_ids)
+            referents = [ann_ids[number] for number in first.referents]
+            yield referring_row(
+                *(photo, referents, sentences, ref_id, TRAIN, f"{NAME}/made"),
+                expression_type=first.expression_type,
+                attributes=stated["attributes"],
+                relations=stated["relations"],
+                **({} if referents else {"category": first.asked}),
+            )
+            ref_id, sent_id = ref_id + 1, sent_id + len(sentences)
 
 
 def referring_row(

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..expressions.semantics import REGIONS, Expression, Phrase, denoted, matching, referents
+from ..expressions.places import REGIONS
+from ..expressions.semantics import denoted, matching, referents
+from ..expressions.things import Expression, Phrase
 from ..expressions.wording import PRONOUNS, Style, pick, words_of
 from .lexicon import SHAPE_WORDS
 from .scene import CATEGORIES, COLORS, SeenShape

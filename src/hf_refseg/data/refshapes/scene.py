@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..expressions.semantics import SPATIAL, Phrase, Thing, Verdict
+from ..expressions.places import SPATIAL
+from ..expressions.things import Phrase, Thing, Verdict
 
 CATEGORIES = ("circle", "square", "triangle", "star", "cross", "diamond", "heart", "moon")
 # Drawn only where `category_shares` names them.
