@@ -244,9 +244,10 @@ def _roles(thing: PhotoThing, things: Sequence[PhotoThing]) -> dict[str, Verdict
     roles: dict[str, Verdict] = {}
     for role, (_, predicate, category) in ROLES.items():
         gear = [other for other in things if other.category == category]
-        # Where there is a racket, anybody may be a player.
-        found = any_of([CONTACTS[predicate](thing, other) for other in gear])
-        roles[role] = True if found else None if gear else False
+        roles[role] = any_of([CONTACTS[predicate](thing, other) for other in gear])
+        # Who is not on a horse is no rider; but where there is a racket, anybody may be a player.
+        if predicate == "with" and gear and roles[role] is False:
+            roles[role] = None
     return roles
 
 
