@@ -28,7 +28,9 @@ def pixels(**counts):
 def test_a_color_is_called_by_its_name(color):
     assert color_shares(pixels(**{color: 100})) == {color: 1.0}
     verdicts = color_verdicts({color: 1.0})
-    assert verdicts[color] is True and list(verdicts.values()).count(True) == 1
+    # what looks gray may be white in the shade
+    certain = [] if color == "gray" else [color]
+    assert [name for name, verdict in verdicts.items() if verdict] == certain
 
 
 def test_a_stripe_of_another_color_makes_a_color_doubtful():
@@ -40,8 +42,7 @@ def test_a_stripe_of_another_color_makes_a_color_doubtful():
 def test_near_colors_are_not_denied():
     verdicts = color_verdicts({"blue": 1.0})
     assert verdicts["purple"] is None and verdicts["black"] is None and verdicts["red"] is False
-    # white in the shade
-    assert color_verdicts({"gray": 0.6, "white": 0.4})["gray"] is None
+    assert color_verdicts({"gray": 0.6, "white": 0.4})["white"] is None
 
 
 def test_too_few_pixels_say_nothing():

@@ -25,6 +25,8 @@ ABSENT, LOOK_ALIKE, GROUP = "absent", "look-alike", "group"
 TRIES = 10
 # What is smaller is not pointed at.
 WORTH_SAYING, WORTH_MEASURING = 0.008, 0.03
+# Nobody counts further in a throng.
+MOST_RIVALS = 7
 LOCATIONS = (
     *(f"{side} one" for side in ("left", "right") for _ in range(3)),
     *("left", "right", "left", "right", "top", "bottom", "top one", "bottom one", "middle", "middle one", "middle one"),
@@ -200,7 +202,7 @@ def _propose_location(
             if target.category not in STACKED:
                 continue
         # specks are nobody's "others"
-        if location in RANKS and rivals < RANKS[location].fewest:
+        if location in RANKS and not RANKS[location].fewest <= rivals <= MOST_RIVALS:
             continue
         # Among several, "left" is where the others are not; a thing alone is on the left of the picture.
         if alone != (location in REGIONS) and not (location in REGIONS and " " in location):
@@ -231,9 +233,22 @@ def _relations(scene: Sequence[Thing], target: PhotoThing, rng: np.random.Genera
     beside = [thing for thing in others if thing.extent >= WORTH_SAYING and thing.category not in CLOTHES]
     for _ in range(min(len(beside), max(1, len(contacts)))):
         thing = pick(rng, beside)
-        predicates = [predicate for predicate in SPATIAL if target.related(predicate, thing) is True]
+        predicates = [predicate for predicate in SPATIAL if _beside(target, predicate, thing)]
         if predicates and target.category not in CLOTHES:
             yield pick(rng, predicates), _landmark(thing, rng)
+
+
+def _go_together(category: str, other: str) -> bool:
+    return bool(possible_contacts(category, {other}) or possible_contacts(other, {category}))
+
+
+def _beside(target: PhotoThing, predicate: str, thing: PhotoThing) -> bool:
+    """Whether people would say it so: a rider is not next to the horse, a ball in front of a dog is not below it."""
+    if predicate in ("above", "below") and not {target.category, thing.category} <= STACKED:
+        return False
+    if predicate == "next to" and target.touching.get(thing.number) and _go_together(target.category, thing.category):
+        return False
+    return target.related(predicate, thing) is True
 
 
 def _landmark(thing: PhotoThing, rng: np.random.Generator) -> Phrase:
