@@ -11,12 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_refseg.data.coco_categories import NOUNS
 from hf_refseg.data.coco_instances import CocoInstances
+from hf_refseg.data.expressions.things import Thing
+from hf_refseg.data.photos.people import said_kind
+from hf_refseg.data.photos.scene import Region, look_at
 from hf_refseg.data.schema import decode_mask
 from hf_refseg.processing.images import load_image
 
 from .categories import PERSON_WORDS
-from .templates import Scene
+
+# No clothes are labeled in COCO.
+LABELED = frozenset(NOUNS)
 
 
 @dataclass
@@ -47,14 +53,44 @@ class Photo:
 
 
 @dataclass
-class View(Scene):
-    """What a model sees of a photo: a `Scene` with its authored expressions, those that are still true of it.
+class View:
+    """What a model sees of a photo.
 
     Args:
-        authored: (expression, index of the instance) pairs.
+        categories: n COCO category names.
+        masks: (n, H, W) bool.
+        crowd: (n,) bool; a crowd region stands for several instances.
+        pixels: (H, W, 3) uint8 RGB.
+        person_word: what to call a person who is alone in the photo ("man" where the captions say so), or None.
+        authored: (expression, index of the instance) pairs that are still true of the view.
     """
 
+    categories: Sequence[str]
+    masks: np.ndarray
+    crowd: np.ndarray
+    pixels: np.ndarray
+    person_word: str | None = None
     authored: list[tuple[str, int]] = field(default_factory=list)
+    areas: np.ndarray = field(init=False)
+    boxes: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        self.areas = self.masks.sum((1, 2)) / np.prod(self.masks.shape[1:])
+        self.boxes = np.array([_relative_box(mask) for mask in self.masks]).reshape(-1, 4)
+
+    @property
+    def centers(self) -> np.ndarray:
+        """(n, 2) x and y of the box centers, in [0, 1]."""
+        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+    def scene(self) -> list[Thing]:
+        """What expressions can be made about: all of COCO's categories are labeled in these photos."""
+        said = (said_kind(self.person_word or ""),) if self.categories.count("person") == 1 else ()
+        regions = [
+            Region(category, mask, bool(crowd), said if category == "person" else ())
+            for category, mask, crowd in zip(self.categories, self.masks, self.crowd, strict=True)
+        ]
+        return look_at(regions, self.pixels, LABELED)
 
 
 def read_photos(root: str | Path, folders: Sequence[str], held_out: Sequence[str] = ("val", "test")) -> list[Photo]:
@@ -119,3 +155,11 @@ def whole_view(photo: Photo) -> View:
     authored = [(text, i) for i, ann in enumerate(photo.ann_ids) for text in photo.sentences.get(ann, ())]
     crowd = np.array(photo.crowd, dtype=bool)
     return View(photo.categories, masks, crowd, pixels, photo.person_word, authored=authored)
+
+
+def _relative_box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    if not len(rows):
+        return 0.0, 0.0, 0.0, 0.0
+    height, width = mask.shape
+    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height

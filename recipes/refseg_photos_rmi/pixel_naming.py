@@ -22,8 +22,7 @@ from hf_refseg.data.coco_categories import NOUNS
 from hf_refseg.training.word_naming import normalize_embeddings
 
 from .categories import PERSON_WORDS
-from .photos import Photo
-from .templates import Scene
+from .photos import Photo, View
 from .views import pastable_objects, random_view
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class PixelNames(nn.Module):
         return F.cross_entropy(self.vectors(visual).flatten(0, -2), names.flatten(), weight, ignore_index=IGNORE)
 
 
-def name_map(scene: Scene, image_processor, stride: int) -> torch.Tensor:
+def name_map(scene: View, image_processor, stride: int) -> torch.Tensor:
     """
     The category of each cell of the feature grid of the letterboxed scene; smaller things lie over larger ones.
 

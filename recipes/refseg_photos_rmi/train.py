@@ -3,7 +3,7 @@
     python -m recipes.refseg_photos_rmi.train --data ../shared/data --output runs/photos
 
 Stage 1 names pixels (`pixel_naming`). Stage 2 trains everything but the backbone on expressions: authored ones,
-templates made anew for every random view, and names of things that are not there. Stage 3 trains the backbone too, with
+sentences made anew for every random view, and names of things that are not there. Stage 3 trains the backbone too, with
 a small learning rate; after every `evaluate_every` of its epochs the running average of the weights is saved if it is
 the best so far on val.
 """
@@ -34,13 +34,14 @@ from hf_refseg import (
     RmiImageProcessor,
 )
 from hf_refseg.data.coco_categories import NOUNS
+from hf_refseg.data.photos.dialect import describe_nothing, vocabulary
+from hf_refseg.data.photos.making import draw_expressions as draw_made
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
 
 from .categories import PERSON_WORDS
 from .evaluate import evaluate, write_results
 from .photos import Photo, View, read_photos
 from .pixel_naming import PixelNames, name_map, name_pixels, start_words
-from .templates import TEMPLATE_WORDS, absent_expressions, template_expressions
 from .views import pastable_objects, random_view
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def build(
     """The model on its published backbone, and the processor with a vocabulary of all words that training can meet."""
     sentences = [text for photo in photos for texts in photo.sentences.values() for text in texts]
     nouns = [noun for nouns in NOUNS.values() for noun in nouns]
-    tokenizer = tokenizer_from_sentences([*sentences, *nouns, *PERSON_WORDS, TEMPLATE_WORDS])
+    tokenizer = tokenizer_from_sentences([*sentences, *nouns, *PERSON_WORDS, *vocabulary()])
     size = {"height": recipe.image_size, "width": recipe.image_size}
     # (x - 128) / 128, what the backbone was trained with.
     image_processor = RmiImageProcessor(size=size, image_mean=[128.0] * 3, image_std=[128.0] * 3)
@@ -120,14 +121,19 @@ def build(
 
 
 def draw_expressions(view: View, recipe: PhotoRecipe, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
-    """(expression, (H, W) bool mask) pairs of a view: authored first, then templates, and things that are not there."""
+    """(expression, (H, W) bool mask) pairs of a view: authored first, then made ones, and things that are not there."""
     count, empty = recipe.expressions_per_view, np.zeros(view.masks.shape[1:], dtype=bool)
     absent = rng.binomial(count, recipe.absent_share)
     authored = [view.authored[i] for i in rng.permutation(len(view.authored))[: count // 2]]
-    pairs = authored + template_expressions(view, rng, count - absent - len(authored))
-    drawn = [(text, view.masks[index]) for text, index in pairs]
-    absent_texts = absent_expressions(set(view.categories), rng, max(absent, 1 - len(drawn)))
-    return drawn + [(text, empty) for text in absent_texts]
+    scene = view.scene()
+    drawn = [(text, view.masks[index]) for text, index in authored]
+    for made in draw_made(scene, rng, count - absent - len(authored)):
+        drawn.append((made.text, view.masks[list(made.referents)].any(0)))
+    for _ in range(max(absent, 1 - len(drawn))):
+        # half of them ask for a look-alike, where the view has something that looks like something else
+        made = describe_nothing(scene, rng, look_alike=rng.random() < 0.5) or describe_nothing(scene, rng, False)
+        drawn.append((made.text, empty))
+    return drawn
 
 
 def shown_photos(photos: list[Photo], recipe: PhotoRecipe) -> list[Photo]:
@@ -158,7 +164,7 @@ def batches(photos: list[Photo], processor, recipe: PhotoRecipe, rng: np.random.
 
 
 class Epoch(IterableDataset):
-    """The batches of one epoch, made by a process beside the training: views and templates cost half as much as a step.
+    """The batches of one epoch, made by a process beside the training: views and sentences cost half as much as a step.
 
     What is drawn depends on the recipe's seed and the number of the epoch alone.
     """

@@ -1,7 +1,7 @@
 """The random views of photos that a model is trained on.
 
 A view is a crop, perhaps mirrored, perhaps with objects of other photos pasted in; masks follow, and expressions are
-made for what the view shows (`templates`).
+made for what the view shows (`hf_refseg.data.photos`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ from hf_refseg.data.schema import decode_mask, rle_area
 from hf_refseg.processing.images import load_image
 
 from .photos import Photo, View, whole_view
-from .templates import MIN_AREA
 
 # Objects by category, each as a photo and its index in it.
 Donors = Mapping[str, Sequence[tuple[Photo, int]]]
+# Share of the view below which an object is not seen.
+MIN_AREA = 0.003
 # What covers less of its photo is too coarse to be pasted.
 MIN_DONOR_AREA = 0.01
 MAX_PASTED = 3

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hf_refseg.data.expressions.semantics import referents
-from hf_refseg.data.photos.dialect import describe_group, describe_nothing, describe_thing, worth_saying
+from hf_refseg.data.photos.dialect import describe_group, describe_nothing, describe_thing, vocabulary, worth_saying
 from hf_refseg.data.photos.lexicon import PHOTO_NOUNS, PHOTO_WORDS, look_alikes
-from hf_refseg.data.photos.making import make_expressions
+from hf_refseg.data.photos.making import draw_expressions, make_expressions
 
 from .test_scene import EVERYTHING, LEFT_DOG, RIGHT_DOG, region, scene
 
@@ -103,6 +103,20 @@ def test_rows_of_a_scene_depend_on_the_seed_alone(street):
     assert [[one.text for one in same] for same in first] == [[one.text for one in same] for same in second]
     keys = [(same[0].referents, same[0].expression_type, same[0].asked) for same in first]
     assert len({key if not key[0] else key[:2] for key in keys}) == len(keys)
+
+
+def test_expressions_for_a_view(street):
+    rng = np.random.default_rng(0)
+    made = [one for _ in range(100) for one in draw_expressions(street, rng, 6)]
+    assert {len(one.referents) for one in made} >= {1, 2} and all(one.referents for one in made)
+    assert draw_expressions(scene(), rng, 6) == []
+
+
+def test_the_vocabulary_has_every_word(street):
+    rng = np.random.default_rng(0)
+    made = [one for _ in range(200) for one in draw_expressions(street, rng, 6)]
+    made += said(street, lambda s, rng: describe_nothing(s, rng, look_alike=False))
+    assert {word for one in made for word in one.text.split()} <= set(vocabulary())
 
 
 def test_every_noun_has_a_plural_and_every_look_alike_is_a_category():

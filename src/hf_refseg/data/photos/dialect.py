@@ -12,7 +12,8 @@ from ..coco_categories import NOUNS
 from ..expressions.places import RANKS, REGIONS, SPATIAL
 from ..expressions.semantics import denoted
 from ..expressions.things import Expression, Phrase, Thing
-from ..expressions.wording import Style, Wording, pick, say
+from ..expressions.wording import Style, Wording, pick, say, words_of
+from .colors import COLORS
 from .contacts import possible_contacts
 from .lexicon import CLOTHES, OFTEN_UNLABELED, PEOPLE, PHOTO_WORDS, ROLES, STACKED, look_alikes
 from .scene import PhotoThing
@@ -124,6 +125,16 @@ def describe_nothing(scene: Sequence[Thing], rng: np.random.Generator, look_alik
 def worth_saying(scene: Sequence[Thing]) -> list[PhotoThing]:
     """The things that expressions may be made for: clearly something, and large enough."""
     return [thing for thing in scene if _pick_kinds(thing) and thing.extent >= WORTH_SAYING]
+
+
+def vocabulary() -> list[str]:
+    """Every word that made expressions can contain, sorted."""
+    words = STYLE.lexicon
+    texts = [noun for nouns in words.nouns.values() for noun in nouns]
+    texts += [*words.plurals.values(), *COLORS, *words.denials, "a", "an", "the", "in", "that", "is", "without"]
+    for table in (words.locations, words.relations, words.counts):
+        texts += [text for said in table.values() for text in said]
+    return sorted(words_of([*texts, *(template.replace("[]", "") for template in words.clothes)]))
 
 
 def _made(phrase: Phrase, expression_type: str, referents: tuple[int, ...], rng: np.random.Generator) -> Made:

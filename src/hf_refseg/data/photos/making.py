@@ -16,6 +16,8 @@ from .scene import PhotoThing, Region, look_at
 
 # Of each photo, at most: things that are spoken of, sentences for each, groups, and expressions of what is not there.
 THINGS, SENTENCES, GROUPS, ABSENT, LOOK_ALIKES = 8, 4, 2, 1, 2
+# Of the expressions that are drawn for a view.
+GROUP_SHARE = 0.1
 # Of the clothes of one person a few will do.
 GARMENTS = 2
 
@@ -66,6 +68,18 @@ def make_expressions(scene: Sequence[Thing], rng: np.random.Generator) -> list[l
     for number in range(ABSENT + LOOK_ALIKES):
         _add(groups, describe_nothing(scene, rng, look_alike=number >= ABSENT))
     return list(groups.values())
+
+
+def draw_expressions(scene: Sequence[Thing], rng: np.random.Generator, count: int) -> list[Made]:
+    """`count` expressions of one thing or of several, at random; fewer where little can be told apart."""
+    drawn: list[Made] = []
+    things = _by_category(worth_saying(scene), rng)
+    for number in range(count if things else 0):
+        several = rng.random() < GROUP_SHARE
+        made = describe_group(scene, rng) if several else describe_thing(scene, things[number % len(things)], rng)
+        if made is not None and all(made.text != other.text for other in drawn):
+            drawn.append(made)
+    return drawn
 
 
 def _add(groups: dict[tuple, list[Made]], made: Made | None) -> None:
