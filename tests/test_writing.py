@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from hf_refseg.writing import naming_the_disk, write_folder, write_text, write_whole
+from hf_refseg import writing
+from hf_refseg.writing import claimed_folder, naming_the_disk, write_folder, write_text, write_whole
 
 
 def test_a_file_is_whole_or_the_old_one(tmp_path):
@@ -61,3 +62,19 @@ def test_a_full_disk_is_named(tmp_path, kind):
     with pytest.raises(ForeignError, match="else"):
         with naming_the_disk(tmp_path):
             raise ForeignError("else")
+
+
+def test_a_second_training_in_one_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    with claimed_folder(tmp_path / "run", "training", "--output_dir"):
+        with pytest.raises(FileExistsError, match="another training writes into .*run right now: choose another"):
+            with claimed_folder(tmp_path / "run", "training", "--output_dir"):
+                pass
+        with claimed_folder(tmp_path / "other", "training", "--output_dir"):
+            pass
+        with claimed_folder(tmp_path / "run", "evaluation", "--output"):
+            pass
+    with pytest.raises(KeyError), claimed_folder(tmp_path / "run", "training", "--output_dir"):
+        raise KeyError
+    with claimed_folder(tmp_path / "run", "training", "--output_dir"):
+        pass

@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+PATIENCE = 10  # seconds for which a killed command may keep its folder, until its workers have noticed
+
 
 def write_whole(path: str | Path, save: Callable[[str], None]) -> None:
     """
@@ -89,3 +93,31 @@ def flush(path: str | Path) -> None:
     """Writes a file to the disk itself: after a power cut it may be empty otherwise, even under its last name."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def claimed_folder(folder: str | Path, kind: str, option: str) -> Iterator[None]:
+    """
+    Keeps every other command of a kind out of a folder. The system takes the claim back when the process ends, however
+    it ends.
+
+    Args:
+        folder: made where it is not there.
+        kind: "training" or "evaluation".
+        option: of the command line, that names another folder.
+
+    Raises:
+        FileExistsError: another one writes there.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(folder) / f"_{kind}.lock")
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise FileExistsError(
+            f"another {kind} writes into {folder} right now: choose another {option}, or wait until it ends"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

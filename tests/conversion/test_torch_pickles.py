@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import save_file
 
 from hf_refseg.conversion import sources, torch_pickles
+from hf_refseg.conversion.sources import Source, as_given, build_state_dict
 from hf_refseg.conversion.torch_pickles import read_named_arrays, read_torch_file
 
 WRITER = Path(__file__).parents[1] / "legacy_checkpoint.py"
@@ -176,3 +177,16 @@ def test_a_pickle_cannot_change_our_reader(tmp_path):
     assert dict(vars(torch_pickles.StoredTensor)) == before
     torch.save({"a": torch.arange(3.0)}, tmp_path / "good.pth")
     assert read_named_arrays(tmp_path / "good.pth")["a"].tolist() == [0, 1, 2]
+
+
+def test_members_of_an_archive_that_are_no_arrays_are_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", b"x")
+    with pytest.raises(ValueError, match="its members a are no arrays"):
+        read_named_arrays(tmp_path / "a.npz")
+
+
+def test_weights_that_are_not_finite_are_not_converted():
+    arrays = {"a": np.array([1.0, np.nan])}
+    with pytest.raises(ValueError, match="a of the checkpoint hold nan or inf"):
+        build_state_dict(arrays, {"weight": Source(("a",), as_given)})

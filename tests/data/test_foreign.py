@@ -102,3 +102,10 @@ def test_others_are_told_what_lacks(tmp_path, card):
             ValueError, match=r"has no columns image_id, .*Its columns are .*reply.*neither those of lmms"
         ):
             load(folder, "val", **options)
+
+
+@pytest.mark.parametrize("answer", [[None], [["a"]], None])
+def test_answers_that_are_no_texts_are_named(tmp_path, answer):
+    folder = write(lmms_lab(answer=answer), tmp_path / "RefCOCO")
+    with pytest.raises(ValueError, match="row 0 of val: its answer is .*, expected a text or a list of texts"):
+        load(folder, "val")[0]

@@ -100,3 +100,22 @@ def test_the_table_of_a_built_data_set(built):
     assert "8 pictures" in repr(rows.pictures)
     with pytest.raises(FileNotFoundError, match="lacks the picture of image_id 99; build it --with-images again"):
         rows.pictures.open(rows.row(0) | {"image_id": 99})
+
+
+def test_resizing_is_for_copies_not_for_what_is_turned_or_cropped(tmp_path):
+    row = {"image_id": 1, "file_name": "a.png", "width": 800, "height": 800}
+    folder = ImageFolder(tmp_path)
+    folder.resize = True
+    for size in [(801, 800), (400, 400), (1600, 1599)]:
+        Image.new("RGB", size).save(tmp_path / "a.png")
+        assert folder.open(row).size == (800, 800)
+    for size in [(800, 600), (640, 800), (1600, 800)]:
+        Image.new("RGB", size).save(tmp_path / "a.png")
+        with pytest.raises(ValueError, match="masks would not fit"):
+            folder.open(row)
+
+
+@pytest.mark.parametrize(("listed", "there"), [("a.JPG", "a.jpg"), ("a.jpg", "a.JPG"), ("b/a.PNG", "a.png")])
+def test_cameras_write_suffixes_in_capitals(tmp_path, listed, there):
+    (tmp_path / there).touch()
+    assert ImageFolder(tmp_path).find({"image_id": 1, "file_name": listed}).name == there

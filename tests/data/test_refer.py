@@ -4,10 +4,11 @@ import pickle
 import numpy as np
 import official_copies
 import pytest
+from photo_folder import ref, write_folder
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from hf_refseg.data import box_from_mask, decode_mask, load_refer_folder, row_features
+from hf_refseg.data import box_from_mask, decode_mask, load, load_refer_folder, row_features
 
 SQUARE = [[2.0, 2.0, 10.0, 2.0, 10.0, 8.0, 2.0, 8.0]]
 LEFT_HALF = np.zeros((20, 30), dtype=np.uint8)
@@ -305,7 +306,7 @@ def test_ids_as_spreadsheets_and_other_tools_write_them(folder):
         (folder / "refs(unc).p").write_bytes(pickle.dumps([ref | {name: np.int64(ref[name])}]))
         assert load_refer_folder(folder)[0]["ann_ids"] == [1]
     (folder / "refs(unc).p").write_bytes(pickle.dumps([ref | {"ref_id": np.datetime64("2020-01-01")}]))
-    with pytest.raises(ValueError, match=r"refs\(unc\).p is not a pickle .* which is no number"):
+    with pytest.raises(ValueError, match=r"refs\(unc\).p is not a pickle .* which is neither number nor text"):
         load_refer_folder(folder)
     (folder / "refs(unc).p").unlink()
     for file, content in (
@@ -402,3 +403,74 @@ def test_refclef_has_run_lengths_and_refs_of_two_splits(tmp_path):
     assert rows.splits["testBC"] == 2
     assert [len(rows.of_split(split)) for split in ("testA", "testB", "testC", "test")] == [4, 6, 4, 12]
     np.testing.assert_array_equal(np.asarray(rows[0]["mask"]), official_copies.box_mask(official_copies.LEFT))
+
+
+def change(folder, name, edit):
+    content = json.loads((folder / name).read_text())
+    edit(content)
+    (folder / name).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda refs: refs[1].update(sentences=None),
+        lambda refs: refs[1]["sentences"][0].update(sent=3),
+        lambda refs: refs[1].update(ann_id=99),
+        lambda refs: refs[1].update(image_id=99),
+        lambda refs: refs[1].pop("split"),
+        lambda refs: refs.insert(1, None),
+    ],
+)
+def test_damaged_records_are_left_out_and_counted_where_that_is_asked(tmp_path, caplog, edit):
+    folder = write_folder(tmp_path, "dogs", [1, 2, 3], [ref(number, "val") for number in (1, 2, 3)])
+    change(folder, "refs.json", edit)
+    with pytest.raises(ValueError, match="refs.json, ref"):
+        load(folder, "val")
+    rows = load(folder, "val", skip_unreadable=True)
+    assert rows.notes == {"refs of all splits whose records are damaged, left out": 1}
+    assert {row["ref_id"] for row in rows} >= {1, 3} and "left out: " in caplog.text
+
+
+@pytest.mark.parametrize("segmentation", [[], [[1, 2, 3, 4]], {"size": [120, 200], "counts": "abc"}, "x", None])
+def test_refs_of_a_damaged_annotation_are_left_out_where_that_is_asked(tmp_path, segmentation):
+    folder = write_folder(tmp_path, "dogs", [1, 2], [ref(1, "val"), ref(2, "val")])
+    change(folder, "instances.json", lambda coco: coco["annotations"][2].update(segmentation=segmentation))
+    with pytest.raises(ValueError, match="instances.json, annotation 20"):
+        load(folder, "val")
+    assert [row["ref_id"] for row in load(folder, "val", skip_unreadable=True)] == [1]
+    with pytest.raises(TypeError, match="skip_unreadable is 'yes'; give True or False"):
+        load(folder, "val", skip_unreadable="yes")
+
+
+def test_a_split_without_any_expression_is_refused_when_it_is_opened(tmp_path):
+    silent = ref(1, "val")
+    silent["sentences"][0]["sent"] = " . "
+    with pytest.raises(ValueError, match="no ref of val has a sentence with words"):
+        load(write_folder(tmp_path, "dogs", [1], [silent]), "val")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_files_in_every_encoding_of_json(tmp_path, encoding):
+    folder = write_folder(tmp_path, "dogs", [1], [ref(1, "val")])
+    for name in ("refs.json", "instances.json"):
+        (folder / name).write_text((folder / name).read_text(), encoding=encoding)
+    assert load(folder, "val").sentences_of(0) == ["dog on the left"]
+
+
+def test_texts_of_numpy_in_pickles(tmp_path):
+    folder = write_folder(tmp_path, "dogs", [1], [ref(1, "val")])
+    (content,) = json.loads((folder / "refs.json").read_text())
+    (folder / "refs.json").unlink()
+    content |= {"split": np.str_("val"), "ann_id": np.int32(10), "ref_id": np.float64(1)}
+    (folder / "refs(unc).p").write_bytes(pickle.dumps([content]))
+    (row,) = load(folder, "val")
+    assert row["split"] == "val" and type(row["split"]) is str
+
+
+def test_a_pickle_that_ends_early_says_so(tmp_path):
+    folder = write_folder(tmp_path, "dogs", [1], [ref(1, "val")])
+    (folder / "refs.json").unlink()
+    (folder / "refs(unc).p").write_bytes(b"\x80\x02X\xff\xff\xff\x7f")
+    with pytest.raises(ValueError, match=r"is not a pickle of the REFER API \(\w+"):
+        load(folder, "val")

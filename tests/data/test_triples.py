@@ -90,3 +90,14 @@ def test_triples_in_memory():
     ):
         with pytest.raises(ValueError, match=message):
             rows_from_triples([triple])
+
+
+def test_paths_as_windows_writes_them(folder):
+    write(folder, line(file_name="photos\\1.jpg", mask="masks\\left.png"))
+    assert np.array_equal(load(folder, "train")[0]["mask"], MASK)
+
+
+def test_a_folder_without_any_words_is_refused_when_it_is_opened(folder):
+    write(folder, line(text="."))
+    with pytest.raises(ValueError, match="no line of train has a text with words"):
+        load(folder, "train")

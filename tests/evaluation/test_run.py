@@ -16,7 +16,7 @@ import torch
 from photo_folder import ref, write_folder
 from transformers import AutoModel, AutoProcessor
 
-from hf_refseg import cli
+from hf_refseg import cli, writing
 from hf_refseg.data import HeldRows, RefShapes, decode_mask
 from hf_refseg.evaluation import run as run_module
 from hf_refseg.evaluation.results import read_eval_results, read_results
@@ -245,6 +245,16 @@ def test_what_was_left_out_or_not_read_is_in_the_results(evaluation, tmp_path, c
     whole = run(evaluation(**fields, max_length=22, output=tmp_path / "whole"))
     assert whole["counts"]["cut_off"] == 0 and whole["max_length"] == 22
     assert shlex.split(read_eval_results(tmp_path / "whole")["command"])[-2:] == ["--max-length", "22"]
+
+
+def test_two_evaluations_do_not_share_a_folder(evaluation, monkeypatch):
+    first = evaluation()
+    results = run(first)
+    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    with writing.claimed_folder(first.output, "evaluation", "--output"):
+        with pytest.raises(FileExistsError, match="another evaluation writes into .* choose another --output, or wait"):
+            run(first)
+    assert run(first)["samples"] == results["samples"]
 
 
 def test_a_longer_length_reads_the_last_words(evaluation, tmp_path):

@@ -1,9 +1,7 @@
 import pytest
 
-from hf_refseg.training import checkpointing
 from hf_refseg.training.checkpointing import (
     MANIFEST,
-    claimed_folder,
     last_complete_checkpoint,
     missing_files,
     remove_manifest,
@@ -55,17 +53,3 @@ def test_what_a_power_cut_leaves_of_a_manifest_is_passed_over(tmp_path, content)
     checkpoint(tmp_path, 10)
     (checkpoint(tmp_path, 20) / MANIFEST).write_text(content)
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-
-
-def test_a_second_training_in_one_folder_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpointing, "PATIENCE", 0.1)
-    with claimed_folder(tmp_path / "run"):
-        with pytest.raises(FileExistsError, match="another training writes into .*run right now: choose another"):
-            with claimed_folder(tmp_path / "run"):
-                pass
-        with claimed_folder(tmp_path / "other"):
-            pass
-    with pytest.raises(KeyError), claimed_folder(tmp_path / "run"):
-        raise KeyError
-    with claimed_folder(tmp_path / "run"):
-        pass

@@ -77,6 +77,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if unpacked > max(UNCHECKED_BYTES, MOST_COMPRESSION * path.stat().st_size):
             raise ValueError(f"it would unpack to {unpacked:,} bytes, which no checkpoint of this size does")
         with np.load(path, allow_pickle=False) as arrays:
+            if odd := [name for name in arrays.files if not isinstance(arrays[name], np.ndarray)]:
+                raise ValueError(f"its members {', '.join(odd[:5])} are no arrays")
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # numpy raises whatever its parser hits: ValueError, BadZipFile, EOFError, ...
         raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from error
@@ -94,12 +96,19 @@ def build_state_dict(
         unused: original names that the published graph builds but never uses.
 
     Raises:
-        ValueError: an array is missing, or one is neither used nor an optimizer slot; the names are listed.
+        ValueError: an array is missing, or one is neither used nor an optimizer slot; the names are listed. An array
+            that is not finite.
     """
     check_names(arrays, sources, unused)
     state_dict = {}
     for name, source in sources.items():
-        state_dict[name] = torch.from_numpy(np.ascontiguousarray(source.make(arrays)))
+        made = source.make(arrays)
+        if not np.isfinite(made).all():
+            raise ValueError(
+                f"{', '.join(source.names)} of the checkpoint hold nan or inf, so the model would answer nothing: get "
+                "another copy, or one from before its training diverged"
+            )
+        state_dict[name] = torch.from_numpy(np.ascontiguousarray(made))
     return state_dict
 
 

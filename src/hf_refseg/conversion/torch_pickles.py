@@ -179,8 +179,8 @@ def read_torch_file(path: str | Path):
             return _read_legacy(stream)
     except (*UNREADABLE, zipfile.BadZipFile, OSError) as error:
         raise ValueError(
-            f"{path} is not a checkpoint that can be read ({error or type(error).__name__}); is it cut off, or not "
-            "written by torch.save?"
+            f"{path} is not a checkpoint that can be read ({str(error) or type(error).__name__}); is it cut off, or "
+            "not written by torch.save?"
         ) from error
 
 
@@ -285,4 +285,4 @@ def read_named_arrays(checkpoint: Mapping[str, np.ndarray] | str | Path, entry: 
     try:
         return state_dict_of(content)
     except UNREADABLE as error:
-        raise ValueError(f"{path}: {error or type(error).__name__}") from error
+        raise ValueError(f"{path}: {str(error) or type(error).__name__}") from error

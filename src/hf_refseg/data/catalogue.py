@@ -86,17 +86,18 @@ class PublishedDataset:
         found = {file for place in places for file in (folder / place).glob("*")}
         return sorted(file for file in found if file.suffix in (".json", ".p", ".txt"))
 
-    def open(self, raw: str | Path, split: str | None = None, images: str | Path | bool | None = False):
+    def open(self, raw: str | Path, split: str | None = None, images: str | Path | bool | None = False, **more):
         """Rows of an official split.
 
         Args:
             raw: the folder of its official files, or the one above it.
             split: official name, e.g. "val"; None: all of them.
             images: folder of the pictures; None: the usual places; False: rows without pictures.
+            more: other options of the layout's reader.
         """
         folder = self.folder(Path(raw))
         options = {} if self.partition is None or self.family == "grefcoco" else {"partition": self.partition}
-        rows = READERS[self.layout](folder, split, images, **options)
+        rows = READERS[self.layout](folder, split, images, **options, **more)
         rows.source = self.source
         return rows
 

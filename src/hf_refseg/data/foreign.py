@@ -16,7 +16,7 @@ from PIL import Image
 from ..processing.images import load_image
 from .coco_instances import check_segmentation, flat_polygons, segmentation_rle
 from .image_sources import ImageFolder
-from .official_files import as_id, check_numbers
+from .official_files import as_id, check_numbers, shown
 from .rows import ReferringRows
 from .schema import REQUIRED_FIELDS, has_words
 from .stored import DatasetRows, check_columns
@@ -125,7 +125,10 @@ class LmmsLabRows(ForeignRows):
 
     def sentences_of(self, index: int) -> list[str]:
         answer = self.words[index]["answer"]
-        return [text for text in ([answer] if isinstance(answer, str) else answer) if has_words(text)]
+        texts = [answer] if isinstance(answer, str) else answer
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise self._error(index, f"its answer is {shown(answer)}, expected a text or a list of texts")
+        return [text for text in texts if has_words(text)]
 
     def row(self, index: int) -> dict:
         content, record = self.words[index], self.image_record(index)
@@ -175,7 +178,12 @@ class Jxu124Rows(ForeignRows):
             raise self._error(index, f"its raw_image_info lacks {error}") from error
 
     def sentences_of(self, index: int) -> list[str]:
-        return [sentence["sent"] for sentence in self.table[index]["sentences"] if has_words(sentence["sent"])]
+        return [sentence["sent"] for sentence in self._worded(self.table[index]["sentences"], index)]
+
+    def _worded(self, sentences: list[dict], index: int) -> list[dict]:
+        if not all(isinstance(sentence["sent"], str) for sentence in sentences):
+            raise self._error(index, f"its sentences are {shown(sentences)}, expected texts")
+        return [sentence for sentence in sentences if has_words(sentence["sent"])]
 
     def row(self, index: int) -> dict:
         content, record, annotation = self.table[index], self.image_record(index), self._record(index, "raw_anns")
@@ -193,8 +201,7 @@ class Jxu124Rows(ForeignRows):
             "mask": mask,
             "sentences": [
                 {"sent_id": int(one["sent_id"]), "sent": one["sent"], "tokens": list(one["tokens"])}
-                for one in content["sentences"]
-                if has_words(one["sent"])
+                for one in self._worded(content["sentences"], index)
             ],
             "split": self.split,
             "source": self.source,

@@ -18,6 +18,7 @@ def load_grefcoco_folder(
     split: str | None = None,
     images: str | Path | bool | None = None,
     partition: str | None = None,
+    skip_unreadable: bool = False,
 ) -> "GRefFolder":
     """Read a folder of gRefCOCO. Arguments and errors are those of `load_refer_folder`."""
     path = Path(path)
@@ -25,7 +26,7 @@ def load_grefcoco_folder(
         raise FileNotFoundError(f"{path} is not a folder; give one with grefs(unc).json and instances.json.")
     refs_file = find_refs_file(path, "grefs", partition)
     pictures = None if images is False else find_image_folder(images, path, OFFICIAL_IMAGES)
-    return GRefFolder(refs_file, path / "instances.json", pictures, split)
+    return GRefFolder(refs_file, path / "instances.json", pictures, split, skip_unreadable)
 
 
 class GRefFolder(ReferFolder):

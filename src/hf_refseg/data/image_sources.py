@@ -14,6 +14,8 @@ from ..processing.images import load_image
 # The COCO id in the file names of the 2014 and 2017 releases, where a picture has the same id.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
 DRIVE = re.compile("[A-Za-z]:")
+# How much more a copy may be enlarged along one side than along the other: a pixel in a small picture.
+MOST_STRETCH = 0.03
 # The folders of Visual Genome's two archives.
 SUBFOLDERS = ("VG_100K", "VG_100K_2")
 
@@ -54,6 +56,7 @@ class ImageFolder:
         if number := COCO_NAME.fullmatch(path.name):
             names += [f"{number[1]}.jpg", f"COCO_train2014_{number[1]}.jpg"]
         names += [f"{subfolder}/{path.name}" for subfolder in SUBFOLDERS]
+        names += [f"{path.stem}{suffix}" for suffix in (path.suffix.lower(), path.suffix.upper())]  # of a camera
         for name in names:
             if (self.folder / name).is_file():
                 return self.folder / name
@@ -128,6 +131,12 @@ def find_image_folder(images: str | Path | None, beside: Path, places: Sequence[
     raise FileNotFoundError(f"No folder of pictures at {[str(folder) for folder in tried]}; give it with images=.")
 
 
+def _is_copy(size: tuple[int, int], annotated: tuple[int, int]) -> bool:
+    """Whether a picture may be a resized one of the annotated size: both its sides are as many times as long."""
+    across, down = (side / wanted for side, wanted in zip(size, annotated, strict=True))
+    return abs(across - down) <= MOST_STRETCH * max(across, down)
+
+
 def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize: bool = False) -> Image.Image:
     """A row's picture in RGB, in the orientation that its masks are drawn in.
 
@@ -137,7 +146,7 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize:
     Args:
         source: what [`load_image`] reads.
         name: for error messages.
-        resize: make it the annotated size.
+        resize: make it the annotated size, if it is not turned or cropped.
 
     Raises:
         ValueError: it can't be read, or does not have the annotated size.
@@ -146,7 +155,7 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize:
     picture = load_image(source, name, upright=False)
     if picture.size != size and picture.size[::-1] == size:
         picture = load_image(source, name)
-    if picture.size != size and resize:
+    if picture.size != size and resize and _is_copy(picture.size, size):
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     if picture.size != size:
         raise ValueError(

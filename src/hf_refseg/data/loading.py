@@ -16,8 +16,8 @@ from .triples import METADATA, load_triples
 ROOT_VARIABLE = "HF_REFSEG_DATA"
 # What the official files of a layout can be asked for, beside the split.
 OPTIONS_OF_LAYOUT = {
-    "refer": ("images", "partition"),
-    "grefcoco": ("images", "partition"),
+    "refer": ("images", "partition", "skip_unreadable"),
+    "grefcoco": ("images", "partition", "skip_unreadable"),
     "referit": ("images",),
     "phrasecut": ("images",),
     "coco": ("images", "exclude_images"),
@@ -70,10 +70,12 @@ def load(
         shuffle_buffer: of a built data set's stream: shuffle its shards, and its rows in a buffer of this many, before
             pictures are opened; `set_epoch` of the stream shuffles anew.
         num_samples: only the first rows, at most this many; of RefShapes, exactly this many.
-        skip_unreadable: read every picture and mask now, and leave out the rows whose cannot be read; `rows.notes` says
-            how many. Otherwise reading such a row is an error.
+        skip_unreadable: read every picture and mask now, and leave out the rows whose cannot be read, and the refs of
+            RefCOCO's layout whose records are damaged; `rows.notes` says how many. Otherwise such a record or row is
+            an error.
         resize_pictures: make pictures that have another size than annotated the annotated size, which is an error
-            otherwise: their masks do not fit. For data sets some of whose pictures are a pixel off.
+            otherwise: their masks do not fit. For data sets some of whose pictures are a pixel off, or are copies of
+            another size; a picture that is turned or cropped is an error all the same.
         shapes_options: of RefShapes: dialect, size, seed, expression_types, refs_per_scene, category_shares.
 
     Raises:
@@ -87,6 +89,9 @@ def load(
         **shapes_options,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    for name, value in {"skip_unreadable": skip_unreadable, "resize_pictures": resize_pictures}.items():
+        if type(value) is not bool:
+            raise TypeError(f"{name} is {value!r}; give True or False")
     source = _find(name_or_path, given)
     options = {name: value for name, value in given.items() if name not in source.used}
     count = None if "num_samples" in source.reads else options.pop("num_samples", None)
@@ -97,6 +102,8 @@ def load(
             + (f"its options are {', '.join(source.reads)}." if source.reads else "it has no options.")
             + (" Build official files with dataset_scripts/ to stream them." if "streaming" in unread else "")
         )
+    if skip_unreadable and "skip_unreadable" in source.reads:
+        options["skip_unreadable"] = True
     rows = source.open(split, **options)
     if streaming and (skip_unreadable or resize_pictures):
         raise ValueError("a stream is read row by row: skip_unreadable and resize_pictures need rows with an index")
@@ -175,10 +182,11 @@ def _published(dataset: PublishedDataset, root: Path, partition: str | None) -> 
             return Source(dataset.name, reads, partial(open_built, folder, name=dataset.name), used)
         if _has_official_files(folder, dataset):
 
-            def open_official(split: str, images=None, folder: Path = folder):
-                return dataset.open(folder, dataset.official_split(split), images)
+            def open_official(split: str, folder: Path = folder, **options):
+                return dataset.open(folder, dataset.official_split(split), **{"images": None, **options})
 
-            return Source(f"{dataset.name} (official files)", ("images",), open_official, used)
+            reads = tuple(option for option in OPTIONS_OF_LAYOUT[dataset.layout] if option != "partition")
+            return Source(f"{dataset.name} (official files)", reads, open_official, used)
     raise FileNotFoundError(
         f"{dataset.name} is not in {root.absolute()}: build it there (python dataset_scripts/build_{dataset.family}.py "
         f"--raw DIR --out {root / dataset.family}), name its folder instead, or say with root= or {ROOT_VARIABLE} "

@@ -35,7 +35,8 @@ def read_json(file: Path, kind: type, keys_are_ids: bool = False):
         raise FileNotFoundError(f"{file} is missing.")
     try:
         hook = partial(_unique_keys, file) if keys_are_ids else None
-        content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=hook)  # Windows adds a mark
+        data = file.read_bytes()
+        content = json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=hook)  # Windows writes others
     except _RepeatedKey:
         raise
     except (ValueError, RecursionError) as error:
@@ -150,8 +151,8 @@ def read_pickled_list(file: Path) -> list:
         return copy_plain(_expect(content, list, file), _as_utf8)
     except UNREADABLE as error:
         raise ValueError(
-            f"{file} is not a pickle of the REFER API ({error or type(error).__name__}). Is it cut off? Download it "
-            "again."
+            f"{file} is not a pickle of the REFER API ({str(error) or type(error).__name__}). Is it cut off? Download "
+            "it again."
         ) from error
 
 
@@ -180,10 +181,10 @@ def numpy_stand_ins() -> dict[str, Callable]:
         def __setstate__(self, state):
             self.name = str(state[1]).replace("|", "") + self.name  # the byte order
 
-    def scalar(kind: StandIn, data: bytes | str) -> int | float | bool:
+    def scalar(kind: StandIn, data: bytes | str) -> int | float | bool | str:
         dtype = np.dtype(kind.name)
-        if dtype.kind not in "biuf":
-            raise ValueError(f"it holds a {dtype} of numpy, which is no number")
+        if dtype.kind not in "biufU":
+            raise ValueError(f"it holds a {dtype} of numpy, which is neither number nor text")
         data = data.encode("latin1") if isinstance(data, str) else data
         return np.frombuffer(data, dtype, count=1)[0].item()
 

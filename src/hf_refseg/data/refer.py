@@ -9,6 +9,7 @@ RefCLEF. gRefCOCO's `grefs(unc).json` has several annotations, or none, per ref:
 """
 
 import copy
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ from pathlib import Path
 from .coco_instances import CocoInstances, segmentation_rle
 from .image_sources import ImageFolder, find_image_folder
 from .official_files import as_id, by_id, read_json, read_pickled_list, require, shown
-from .rows import Counts, FileRows
+from .rows import SHOWN, Counts, FileRows
 from .schema import has_words
 from .splits import spellings
 
 __all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
+
+logger = logging.getLogger(__name__)
 
 # Where the REFER API keeps the pictures of a data set folder without pictures of its own.
 OFFICIAL_IMAGES = ("images", "../images/mscoco/images/train2014", "../images/saiapr_tc-12")
@@ -34,6 +37,7 @@ def load_refer_folder(
     split: str | None = None,
     images: str | Path | bool | None = None,
     partition: str | None = None,
+    skip_unreadable: bool = False,
 ) -> "ReferFolder":
     """Read a folder in RefCOCO's layout.
 
@@ -44,6 +48,8 @@ def load_refer_folder(
         images: folder of the pictures; by default `path/images`, or else where the REFER API keeps them. False: rows
             without pictures.
         partition: "unc", "google", "umd", "berkeley": which refs(...) file; needed only if there are several.
+        skip_unreadable: leave out refs whose records are damaged, and count them in `notes`; otherwise the first is an
+            error.
 
     Raises:
         FileNotFoundError: the refs file, instances.json or the folder of pictures is missing.
@@ -56,7 +62,7 @@ def load_refer_folder(
         raise FileNotFoundError(f"{path} is not a folder; give one with refs.json or refs(...).p and instances.json.")
     refs_file = find_refs_file(path, "refs", partition)
     pictures = None if images is False else find_image_folder(images, path, OFFICIAL_IMAGES)
-    return ReferFolder(refs_file, path / "instances.json", pictures, split)
+    return ReferFolder(refs_file, path / "instances.json", pictures, split, skip_unreadable)
 
 
 class ReferFolder(FileRows):
@@ -73,18 +79,28 @@ class ReferFolder(FileRows):
         instances_file: Path,
         pictures: ImageFolder | None = None,
         split: str | None = None,
+        skip_unreadable: bool = False,
     ):
         super().__init__(pictures)
         self.refs_file = self.file = refs_file
-        refs = _read_refs(refs_file)
+        listed = _read_refs(refs_file)
         self.coco = CocoInstances(instances_file)
-        for number, ref in enumerate(refs):
-            require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
-            if not isinstance(ref["ref_id"], (int, float, str)):
-                raise ValueError(f"{refs_file}, ref number {number}: its ref_id is {shown(ref['ref_id'])}.")
+        refs, left_out = [], []
+        for number, ref in enumerate(listed):
+            try:
+                require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
+                if not isinstance(ref["ref_id"], (int, float, str)):
+                    raise ValueError(f"{refs_file}, ref number {number}: its ref_id is {shown(ref['ref_id'])}.")
+                self._check(ref)
+                refs.append(ref)
+            except ValueError as error:
+                if not skip_unreadable:
+                    raise
+                left_out.append(error)
+        for error in left_out[:SHOWN]:
+            logger.warning("left out: %s", error)
+        self.num_left_out = len(left_out)
         by_id(refs, f"{refs_file}, refs", "ref_id")
-        for ref in refs:
-            self._check(ref)
         self.splits = dict(Counter(ref["split"] for ref in refs))
         partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
         self.source = refs_file.parent.name + (f"/{partition[1]}" if partition else "")
@@ -102,6 +118,8 @@ class ReferFolder(FileRows):
             if refs:
                 self.split, self._listed_refs = name, refs
                 self.refs = [ref for ref in refs if worded(ref["sentences"])]
+                if not self.refs:
+                    raise ValueError(f"{self.refs_file}: no ref of {name or 'any split'} has a sentence with words.")
                 self.notes = self._note()
                 return
         raise ValueError(f"{self.refs_file} has no split {split!r}; it has {self.splits}.")
@@ -115,6 +133,7 @@ class ReferFolder(FileRows):
             "sentences without a word, left out": len(sentences) - len(worded(sentences)),
             # gRefCOCO's official file has such refs, which its authors' API passes over.
             "refs without a sentence, left out": len(self._listed_refs) - len(self.refs),
+            "refs of all splits whose records are damaged, left out": self.num_left_out,
         }
         return {what: number for what, number in oddities.items() if number}
 

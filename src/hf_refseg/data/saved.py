@@ -43,4 +43,6 @@ def _split_of(folder: Path, split: str):
         numbers = [number for number, mark in enumerate(marks) if mark == name]
         if numbers:
             return saved if len(numbers) == len(saved) else saved.select(numbers)
+    if not len(marks):
+        return saved  # it says of no row which split it is of
     raise ValueError(f"{folder} has no rows of split {split!r}; it has {sorted(set(marks))}")

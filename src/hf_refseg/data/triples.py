@@ -130,12 +130,11 @@ class TripleFolder(FileRows):
         for name, value in (("file_name", record["file_name"]), ("mask", record["mask"]), ("split", split)):
             if not isinstance(value, str):
                 raise ValueError(f"{where}: its {name} is {shown(value)}, expected a text")
-        for name in ("file_name", "mask"):
-            if not (self.folder / record[name]).is_file():
-                raise FileNotFoundError(f"{where}: there is no file {self.folder / record[name]}")
-        return {"number": number, "split": split, "sentences": sentences} | {
-            n: record[n] for n in ("file_name", "mask")
-        }
+        paths = {name: record[name].replace("\\", "/") for name in ("file_name", "mask")}  # as Windows writes them
+        for path in paths.values():
+            if not (self.folder / path).is_file():
+                raise FileNotFoundError(f"{where}: there is no file {self.folder / path}")
+        return {"number": number, "split": split, "sentences": sentences, **paths}
 
     def of_split(self, split: str | None) -> "TripleFolder":
         rows = copy.copy(self)
@@ -153,6 +152,8 @@ class TripleFolder(FileRows):
             "masks without a sentence, left out": len(listed) - len(self.lines),
         }
         self.notes = {what: number for what, number in oddities.items() if number}
+        if not self.lines:
+            raise ValueError(f"{self.file}: no line of {self.split or 'any split'} has a text with words")
 
     def __len__(self) -> int:
         return len(self.lines)

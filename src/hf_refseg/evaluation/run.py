@@ -1,5 +1,6 @@
 """Runs a model over a data set, in one process or several, and counts under a named protocol."""
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -21,6 +22,7 @@ from ..data import ReferringSegmentationCollator, encode_mask, load
 from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
 from ..processing.resizing import check_interpolation
+from ..writing import claimed_folder
 from .batches import EvaluationCollator, NumberedRows, batch_samples
 from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
@@ -97,8 +99,13 @@ def run(evaluation: Evaluation) -> dict | None:
     """Evaluates the batches that are not done yet. Returns the content of results.json, in the main process only.
 
     Raises ValueError for wrong options, for a folder that holds another run, and for rows that can't be evaluated; the
-    message names them.
+    message names them. Raises FileExistsError where another evaluation writes into the folder.
     """
+    with contextlib.ExitStack() as claims:
+        return _run(evaluation, claims)
+
+
+def _run(evaluation: Evaluation, claims: contextlib.ExitStack) -> dict | None:
     evaluation.check()
     protocol = get_protocol(evaluation.protocol)
     subsets_of = _subsets(evaluation.phrasecut_counts)
@@ -114,6 +121,7 @@ def run(evaluation: Evaluation) -> dict | None:
     settings = _settings(evaluation, num_rows, model, state.device)
     if state.is_main_process:
         open_run(evaluation.output, settings)
+        claims.enter_context(claimed_folder(evaluation.output, "evaluation", "--output"))
     state.wait_for_everyone()
     done = read_batches(evaluation.output)
     state.wait_for_everyone()  # nobody writes before everybody has read

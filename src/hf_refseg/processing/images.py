@@ -121,7 +121,7 @@ def _from_file(file, name: str, upright: bool) -> Image.Image:
 
 def _damaged(name: str, error: Exception) -> ValueError:
     return ValueError(
-        f"{name} is damaged or truncated ({error or type(error).__name__}); get a complete copy of the file"
+        f"{name} is damaged or truncated ({str(error) or type(error).__name__}); get a complete copy of the file"
     )
 
 

@@ -7,17 +7,13 @@ checkpoint.
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..writing import flush, write_text
 
-MANIFEST, LOCK = "checkpoint_manifest.json", "_training.lock"
-PATIENCE = 10  # seconds for which a killed training may keep its lock, until its workers have noticed
+MANIFEST = "checkpoint_manifest.json"
 
 
 def write_manifest(folder: str | Path) -> None:
@@ -68,25 +64,3 @@ def require_fresh(output_dir: str | Path) -> None:
             f"{output_dir} holds the checkpoints of an earlier training ({', '.join(old)}): resume it (--resume), "
             "choose another --output_dir, or delete the folder"
         )
-
-
-@contextmanager
-def claimed_folder(output_dir: str | Path) -> Iterator[None]:
-    """
-    Keeps every other training out of a folder. The system takes the claim back when the process ends, however it ends.
-
-    Raises:
-        FileExistsError: another training writes there.
-    """
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Path(output_dir) / LOCK)
-    try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise FileExistsError(
-            f"another training writes into {output_dir} right now: choose another --output_dir, or wait until it ends"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

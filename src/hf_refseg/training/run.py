@@ -10,9 +10,9 @@ import yaml
 from transformers.utils import logging
 
 from ..evaluation.results import write_eval_results
-from ..writing import write_text
+from ..writing import claimed_folder, write_text
 from .arguments import RefSegTrainingArguments
-from .checkpointing import claimed_folder, last_complete_checkpoint, require_fresh
+from .checkpointing import last_complete_checkpoint, require_fresh
 from .curve import plot_training_curve
 from .initial_weights import require_pretrained
 from .parameter_scopes import parameters_in
@@ -57,7 +57,7 @@ class TrainingRun:
         """
         if self.args.process_index > 0:
             return self._start()
-        with claimed_folder(self.args.output_dir):
+        with claimed_folder(self.args.output_dir, "training", "--output_dir"):
             if not self.resume:
                 require_fresh(self.args.output_dir)  # another training may have begun and ended meanwhile
             return self._start()

@@ -109,7 +109,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     rows = data.train_rows()
     rows.instances_of(0)  # raises at once where the data set does not list them
     if recipe.weights.all is not None:
-        processor = load_processor(recipe.weights.all, recipe.processor)
+        processor = load_processor(recipe.weights.all, rows.vocabulary_texts(), recipe.processor)
         model = load_whole_model(recipe.weights.all, recipe.system.model_type, recipe.model)
     else:
         processor, model = new_model(recipe, args, rows)
