@@ -31,6 +31,23 @@ def test_without_splits_photos_are_drawn_whole(tmp_path):
         load_own_photos(tmp_path, val_share=0.95)
 
 
+def test_copies_of_a_photo_stay_together(tmp_path):
+    """Roboflow turns and brightens photos; a copy in training would make the measured number a lie."""
+    names = {number: f"{number // 3}_jpg.rf.{number:04x}.jpg" for number in range(18)}
+    annotations = [annotation(number, number, 10) for number in names]
+    write(
+        tmp_path / "train" / "_annotations.coco.json",
+        names,
+        annotations,
+        [{"id": 1, "name": "mug"}],
+        tmp_path / "train",
+    )
+    train, val = load_own_photos(tmp_path)
+    photos = [{rows.file_name_of(index).split("_")[0] for index in range(len(rows))} for rows in (train, val)]
+    assert len(photos[0]) == 4 and len(photos[1]) == 2 and not photos[0] & photos[1]
+    assert (len(train), len(val)) == (12, 6)
+
+
 def test_a_metadata_file(tmp_path):
     Image.new("RGB", (8, 6)).save(tmp_path / "1.png")
     Image.new("1", (8, 6), 1).save(tmp_path / "m.png")

@@ -7,7 +7,7 @@ A user's own photos with masks, as annotation tools export them: the data of `hf
     COCO JSON           CVAT, Label Studio, Roboflow                                         see `coco_exports.py`
 """
 
-from collections import Counter
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from .splits import spellings
 from .triples import METADATA, load_triples
 
 LEAST_PHOTOS = 4
+COPY = re.compile(r"\.rf\.[0-9A-Za-z]+")  # how Roboflow names the copies that it makes of a photo
 LAYOUTS = (
     f"RefCOCO's (refs.json, instances.json, images/), a {METADATA}, {MASKS}/NAME.png beside {MASKS}/NAME.txt, or the "
     "COCO JSON of an annotation tool"
@@ -75,13 +76,13 @@ def splits_of(rows: FileRows) -> dict[str, ReferringRows]:
 
 def draw_photos(rows: ReferringRows, share: float, seed: int) -> tuple[ReferringRows, ReferringRows]:
     """
-    The rows of most photos, and those of a share of them, at least two.
+    The rows of most photos, and those of a share of them, at least two. Copies of a photo stay together.
 
     Raises:
         ValueError: `share` is not between 0 and 1, or leaves no photo.
     """
-    of_row = list(rows.image_ids())
-    photos = np.random.default_rng(seed).permutation(sorted(Counter(of_row)))
+    of_row = [COPY.sub("", rows.file_name_of(index)) for index in range(len(rows))]
+    photos = np.random.default_rng(seed).permutation(sorted(set(of_row)))
     held_out = max(2, round(share * len(photos)))
     if not 0 < share < 1 or held_out >= len(photos):
         raise ValueError(

@@ -96,6 +96,10 @@ class ReferringRows(Sequence):
         """The field `source` of one row."""
         return self.source
 
+    def file_name_of(self, index: int) -> str:
+        """The field `file_name` of one row."""
+        return self.image_record(index)["file_name"]
+
     def image_ids(self) -> Iterator[int]:
         """The image of every row."""
         return (self.image_record(index)["image_id"] for index in range(len(self)))

@@ -168,6 +168,9 @@ class TripleFolder(FileRows):
         height, width = self._mask(index).shape
         return {**self._name(index), "height": height, "width": width}
 
+    def file_name_of(self, index: int) -> str:
+        return self.lines[index]["file_name"]  # without reading the mask, which has the size
+
     def _name(self, index: int) -> dict:
         name = self.lines[index]["file_name"]
         return {"image_id": self._image_id[name], "file_name": name}
