@@ -19,7 +19,8 @@ from hf_refseg.data import load
 from hf_refseg.data.own_photos import open_splits
 from hf_refseg.evaluation.evaluators import referring_evaluators
 from hf_refseg.evaluation.results import read_eval_results
-from hf_refseg.finetuning.run import FineTuning, finetune
+from hf_refseg.finetuning.options import FineTuning
+from hf_refseg.finetuning.run import finetune
 from hf_refseg.hub.contents import prepare_model
 from tests.finetuning.robots import robot_photos, write_masks
 from tests.hub.tiny_checkpoints import write_checkpoints
@@ -135,14 +136,15 @@ def test_the_command_says_what_differs():
 
 
 @pytest.mark.slow
-def test_twenty_photos_of_something_new(shared_dir, tmp_path):
-    """Ten minutes of two cores: 0.15 mIoU more on photos it has not seen, the old val score as it was."""
+@pytest.mark.parametrize(("learn", "forgotten"), [("words", 0.0), ("network", 0.03)])
+def test_twenty_photos_of_something_new(shared_dir, tmp_path, learn, forgotten):
+    """Ten minutes of two cores: 0.15 mIoU more on photos it has not seen, and how much of the old val score is lost."""
     backgrounds = sorted((shared_dir / "data/photo_sets/coco_full/images").iterdir())
     photos = write_masks(tmp_path / "photos", robot_photos(backgrounds[::2], 20, seed=1))
     others = open_splits(write_masks(tmp_path / "others", robot_photos(backgrounds[1::2], 20, seed=2)))["train"]
     old = load(shared_dir / "data/coco_cc_expressions", "val")
     start = time.process_time()
-    finetune(FineTuning(photos, tmp_path / "out"))
+    finetune(FineTuning(photos, tmp_path / "out", learn=learn))
     assert time.process_time() - start < 2 * 600
 
     def reached(name: str, rows) -> float:
@@ -151,4 +153,4 @@ def test_twenty_photos_of_something_new(shared_dir, tmp_path):
     base, tuned = "refseg-photos-rmi", str(tmp_path / "out")
     scores = {"new": (reached(base, others), reached(tuned, others)), "old": (reached(base, old), reached(tuned, old))}
     assert scores["new"][1] - scores["new"][0] >= 0.15, json.dumps(scores)
-    assert scores["old"][1] - scores["old"][0] >= -0.03, json.dumps(scores)
+    assert scores["old"][0] - scores["old"][1] <= forgotten, json.dumps(scores)

@@ -1,1 +1,3 @@
 """Fine-tuning on a few photos of one's own: `hf-refseg finetune`."""
+
+DEFAULT_BASE = "refseg-photos-rmi"

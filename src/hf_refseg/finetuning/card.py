@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCard
 
@@ -10,15 +9,13 @@ from ..checkpoints import resolve_checkpoint
 from ..evaluation.results import read_eval_results
 from ..hub.bundle import find_folder, read_json
 from ..hub.card import REPOSITORY, USE_WITHOUT_PACKAGE, Page, front_matter, metrics_table, what_was_measured
-
-if TYPE_CHECKING:
-    from .run import FineTuned, FineTuning
+from .options import FineTuned, FineTuning
 
 PICTURE = "before_after.png"
 MOST_TEXTS, MOST_WORDS = 2, 20
 
 
-def fine_tuned_card(folder: Path, options: "FineTuning", done: "FineTuned", texts: list[str]) -> str:
+def fine_tuned_card(folder: Path, options: FineTuning, done: FineTuned, texts: list[str]) -> str:
     """
     Markdown with front matter.
 
@@ -44,8 +41,8 @@ def fine_tuned_card(folder: Path, options: "FineTuning", done: "FineTuned", text
     kept = (
         "Only the embeddings of new words were trained. It answers every expression without them exactly as its base."
         if options.learn == "words"
-        else "All but the backbone was trained, so it may have forgotten some of what its base knew: compare the two "
-        "with `hf-refseg evaluate` on photos of the old kind."
+        else "All but the backbone was trained and then moved half way back. It may have forgotten some of what its "
+        "base knew: compare the two with `hf-refseg evaluate` on photos of the old kind."
     )
     parts = [
         f"# {name}",
@@ -71,7 +68,7 @@ def fine_tuned_card(folder: Path, options: "FineTuning", done: "FineTuned", text
     return f"---\n{front_matter(name, model_type, page, results, PICTURE)}\n---\n" + "\n\n".join(parts) + "\n"
 
 
-def base_of(options: "FineTuning") -> dict:
+def base_of(options: FineTuning) -> dict:
     """License of the weights with its reason, and the relation to a base on the Hub."""
     folder = find_folder(options.base)
     is_remote = not Path(resolve_checkpoint(options.base)).is_dir()

@@ -4,6 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from . import DEFAULT_BASE
+
 DESCRIPTION = """\
 Teach a model what is in your photos: 20 to 500 of them, with masks and expressions, in one of these layouts.
 
@@ -31,7 +33,7 @@ def add_commands(commands) -> None:
     finetune.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder for the model")
     finetune.add_argument(
         "--base",
-        default="refseg-photos-rmi",
+        default=DEFAULT_BASE,
         help="shipped name, folder or Hub id of an RMI or LSTM-CNN, which answer at every pixel (%(default)s); "
         "MAttNet, CAC and HULANet choose among what their detector finds, and it finds nothing new",
     )
@@ -56,7 +58,8 @@ def add_commands(commands) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     logging.basicConfig(format="%(message)s")
-    from .run import FineTuning, finetune
+    from .options import FineTuning
+    from .run import finetune
 
     names = FineTuning.__dataclass_fields__
     done = finetune(FineTuning(**{name: value for name, value in vars(options).items() if name in names}))
