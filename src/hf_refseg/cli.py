@@ -1,5 +1,5 @@
 """The command line: `hf-refseg segment`, `caption`, `demo`, `train`, `finetune`, `evaluate`, `compare`, `convert`,
-`checkpoints`, `bundle`, `publish`.
+`checkpoints`, `bundle`, `publish`, `export`.
 
 Heavy imports wait until they are needed.
 """
@@ -18,6 +18,7 @@ from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path
 from .evaluation import commands as evaluation
 from .finetuning import commands as finetuning
 from .hub import commands as hub
+from .onnx_graphs import commands as onnx_graphs
 from .systems import SYSTEMS, find_system
 from .training import commands as training
 from .writing import write_whole
@@ -107,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     finetuning.add_commands(commands)
     evaluation.add_commands(commands)
     hub.add_commands(commands)
+    onnx_graphs.add_commands(commands)
 
     convert = commands.add_parser("convert", help="convert an original checkpoint")
     convert.add_argument("system", choices=convertible(), help="which model the checkpoint is of")

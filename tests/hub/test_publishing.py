@@ -234,3 +234,10 @@ def test_branch_and_pull_request_are_passed_on(tmp_path):
     )
     assert [operation.path_in_repo for operation in asked["operations"]] == ["config.json", "old.safetensors"]
     assert commit(Api(), plan, create_pr=False) == "commit"
+
+
+def test_a_static_space_needs_no_requirements(tmp_path):
+    (tmp_path / "README.md").write_text("---\ntitle: X\nsdk: static\napp_file: index.html\n---\n")
+    (tmp_path / "index.html").write_text("<p>hello</p>")
+    files = prepare_space(tmp_path, tmp_path / "unused", "me/x", False)
+    assert sorted(files) == ["README.md", "index.html"]

@@ -98,6 +98,8 @@ def add_code(folder: Path) -> None:
     detector = config.get("detector_config")
     code = system_code(system, None if detector is None else find_system(str(detector.get("model_type"))))
     code.write(folder)
+    if system.kind == "referring":
+        shutil.copyfile(Path(__file__).with_name("endpoint_handler.py"), folder / "handler.py")
     names = {"auto_map": code.auto_map, "custom_pipelines": code.custom_pipelines}
     write_json(folder / "config.json", {**without_local_paths(config), **names})
     names = {"auto_map": code.auto_map}

@@ -87,6 +87,8 @@ def prepare_space(path: str | Path, into: Path, repo: str, have_permission: bool
     check_space(folder)
     check_no_pickles(folder)
     files = files_of(folder)
+    if space_header(folder)["sdk"] == "static":  # nothing is installed for it
+        return files
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     ours = [Requirement(line) for line in lines if line.startswith(DISTRIBUTION)]
     if ours:
@@ -162,10 +164,11 @@ def check_weights(folder: Path) -> None:
 
 def check_space(folder: Path) -> None:
     """Raises FileNotFoundError or ValueError where the Hub could not start a Space."""
-    for name in ("README.md", "requirements.txt"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name} is missing; a Space has one")
+    if not (folder / "README.md").is_file():
+        raise FileNotFoundError(f"{folder / 'README.md'} is missing; a Space has one")
     header = space_header(folder)
+    if header.get("sdk") != "static" and not (folder / "requirements.txt").is_file():
+        raise FileNotFoundError(f"{folder / 'requirements.txt'} is missing; a Space that runs a program has one")
     missing = [name for name in SPACE_FIELDS if name not in header]
     if missing:
         raise ValueError(f"{folder / 'README.md'}: the front matter lacks {', '.join(missing)}")

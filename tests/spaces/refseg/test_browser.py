@@ -1,7 +1,9 @@
 """The Space as people meet it: in a browser, from a program, in a crowd, and under attack (`pytest -m browser`)."""
 
+import json
 import os
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,15 @@ def test_a_program_asks(space, photo):
     assert len(coco["annotations"]) == 2
     with Image.open(photo) as image:
         assert (coco["images"][0]["width"], coco["images"][0]["height"]) == image.size
+
+
+def test_assistants_find_the_endpoint_as_a_tool(space):
+    pytest.importorskip("mcp", reason="pip install 'gradio[mcp]'")
+    with urllib.request.urlopen(f"{space.url}/gradio_api/mcp/schema") as answer:
+        tools = {tool["name"]: tool for tool in json.load(answer)}
+    (tool,) = (tool for name, tool in tools.items() if name.endswith("segment"))
+    assert {"photo", "expressions", "system", "threshold", "sharpen"} <= set(tool["inputSchema"]["properties"])
+    assert "Segments what expressions refer to" in tool["description"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""A handler for Hugging Face Inference Endpoints, which call the `EndpointHandler` of a repository's `handler.py`.
+
+`hf-refseg bundle` copies this file there, where neither this package nor anything beside transformers is needed.
+
+    {"inputs": {"image": "<base64 of a photo>", "text": ["the cat", "the dog"]}, "parameters": {"threshold": 0.5}}
+
+is answered, one entry per expression, with `label`, `score`, `box` [x0, y0, x1, y1] or null, and `mask`, the base64 of
+a PNG of the photo's size, 255 where the mask is.
+"""
+
+import base64
+import io
+from typing import Any
+
+import torch
+from transformers import pipeline
+
+TASK = "image-segmentation"  # the name under which a repository's own pipeline is registered
+PARAMETERS = ("threshold", "interpolation", "refine", "max_length")
+
+
+class EndpointHandler:
+    """
+    Args:
+        path: of the repository's files.
+    """
+
+    def __init__(self, path: str = ""):
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.pipeline = pipeline(TASK, model=path, trust_remote_code=True, device=device)
+
+    def __call__(self, data: dict[str, Any]) -> list[dict[str, Any]]:
+        """
+        Args:
+            data: `inputs`, a dict of `image` and `text` (one expression or a list of them), and `parameters` of the
+                pipeline, all of which may be left out.
+
+        Raises:
+            ValueError: a part is missing or unknown, or the photo or an expression is refused by the processor.
+        """
+        inputs, parameters = data.get("inputs"), data.get("parameters") or {}
+        if not isinstance(inputs, dict) or not {"image", "text"} <= set(inputs):
+            raise ValueError('send {"inputs": {"image": "<base64 of a photo>", "text": "the cat"}}')
+        if unknown := set(parameters) - set(PARAMETERS):
+            raise ValueError(f"unknown parameters {sorted(unknown)}; there are {', '.join(PARAMETERS)}")
+        image = inputs["image"]
+        if not isinstance(image, str):
+            raise ValueError(f"the image is a {type(image).__name__}; send its file in base64")
+        if not image.startswith("data:"):
+            image = f"data:;base64,{image}"  # never a path of the endpoint's own disk
+        answers = self.pipeline(image, inputs["text"], **parameters)
+        answers = [answers] if isinstance(answers, dict) else answers
+        return [{**answer, "mask": png_of(answer["mask"])} for answer in answers]
+
+
+def png_of(mask) -> str:
+    buffer = io.BytesIO()
+    mask.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,63 @@
+"""
+The LSTMs of Hu et al. 2016 and Liu et al. 2017 as scans, for exported graphs.
+
+A loop in Python is unrolled while a graph is traced, into one number of words. A scan stays a loop in the graph, for
+any number of them, and costs as much as there are words.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from .word_lstm import WordLstm, lstm_cell
+
+State = tuple[torch.Tensor, torch.Tensor]
+
+
+def scan_steps(
+    step: Callable[..., State], state: State, keep: torch.Tensor, *inputs: torch.Tensor, every: bool = False
+) -> torch.Tensor:
+    """
+    Args:
+        step: hidden and cell state and the inputs of one word -> new hidden and cell state.
+        state: hidden and cell state (N, D, ...) before the first word.
+        keep: (N, T) bool, False at padding, which leaves the states as they are.
+        inputs: each (N, T, ...), of which a step reads (N, ...).
+        every: return the hidden state after every word, not after the last one only.
+
+    Returns:
+        (N, D, ...) the hidden state after the last word, or (T, N, D, ...).
+    """
+    from torch._higher_order_ops.scan import scan
+
+    def read(state: State, word: tuple[torch.Tensor, ...]):
+        (hidden, cell), (is_word, *given) = state, word
+        new_hidden, new_cell = step(hidden, cell, *given)
+        is_word = is_word.reshape(-1, *[1] * (hidden.ndim - 1))  # (N,) -> (N, 1, ...)
+        hidden, cell = torch.where(is_word, new_hidden, hidden), torch.where(is_word, new_cell, cell)
+        return (hidden, cell), hidden.clone() if every else hidden.new_zeros(1)  # a scan has to collect something
+
+    words = tuple(values.transpose(0, 1).contiguous() for values in (keep, *inputs))  # (N, T, ...) -> (T, N, ...)
+    (last, _), collected = scan(read, state, words, dim=0)
+    return collected if every else last
+
+
+def scan_words(lstm: WordLstm, words: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """
+    What [`WordLstm`] answers.
+
+    Args:
+        words: (N, T, E) word embeddings.
+        keep: (N, T) bool, False where the step is skipped.
+
+    Returns:
+        (N, T, D) the hidden state after each step.
+    """
+    gates = F.linear(words, lstm.weight_ih, lstm.bias)  # (N, T, E) -> (N, T, 4D)
+    zeros = words.new_zeros(words.shape[0], lstm.hidden_size)
+
+    def step(hidden: torch.Tensor, cell: torch.Tensor, word: torch.Tensor) -> State:
+        return lstm_cell(word + F.linear(hidden, lstm.weight_hh), cell)
+
+    return scan_steps(step, (zeros, zeros.clone()), keep, gates, every=True).transpose(0, 1)  # (T, N, D) -> (N, T, D)
