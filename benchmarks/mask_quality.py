@@ -1,0 +1,79 @@
+"""
+How good a detector's masks are by themselves: those that it draws in the true boxes of objects.
+
+    python benchmarks/mask_quality.py FOLDER --dataset built/photos --split val_authored
+
+FOLDER is that of a detector, the data set one whose rows have `instances`. Mean IoU at the photo's size over objects of
+at least `--least-area` of their photo, beside two bounds: the filled box, and the true mask in as many cells as the
+detector draws.
+"""
+
+import argparse
+import json
+import os
+import statistics
+
+import torch
+from tqdm import tqdm
+from transformers import AutoImageProcessor, AutoModel
+
+import hf_refseg.data
+from hf_refseg.data.schema import decode_mask
+from hf_refseg.layers.image_geometry import paste_probabilities
+from hf_refseg.models.mask_rcnn.training_mask_rcnn import one_row_per_image
+from hf_refseg.models.nanodet.losses_nanodet import crop_masks
+
+
+def iou(mask: torch.Tensor, true: torch.Tensor) -> float:
+    return float((mask & true).sum() / (mask | true).sum())
+
+
+def objects_of(row: dict, least_area: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes (G, 4) and masks (G, H, W) bool of the objects of a photo that are large enough."""
+    boxes, masks = [], []
+    for instance in row["instances"]:
+        mask = torch.from_numpy(decode_mask(instance["mask"]).astype(bool))
+        if mask.float().mean() >= least_area:
+            boxes.append(instance["box"])
+            masks.append(mask)
+    return torch.tensor(boxes), torch.stack(masks) if masks else torch.zeros(0)
+
+
+@torch.inference_mode()
+def measure(model, processor, row: dict, least_area: float) -> list[dict]:
+    boxes, true = objects_of(row, least_area)
+    if not len(boxes):  # all of them are small
+        return []
+    features = model.get_image_features(**processor(row["image"], return_tensors="pt"))
+    regions, _, maps = model.find_regions(features, region_boxes=[boxes])
+    probabilities, size = model.draw(maps, regions.labels), true.shape[1:]
+    cells = crop_masks(true, torch.arange(len(boxes)), boxes, probabilities.shape[-1])
+    drawn, ceiling = (paste_probabilities(masks, boxes, size) > 0.5 for masks in (probabilities, cells))
+    filled = paste_probabilities(torch.ones_like(probabilities), boxes, size) > 0.5
+    return [
+        {"drawn": iou(drawn[i], true[i]), "filled box": iou(filled[i], true[i]), "ceiling": iou(ceiling[i], true[i])}
+        for i in range(len(boxes))
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="of a detector")
+    parser.add_argument("--dataset", required=True, help="name or folder, as hf_refseg.data.load takes it")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--least-area", type=float, default=0.01, help="of the photo (%(default)s)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = AutoModel.from_pretrained(options.folder).eval()
+    processor = AutoImageProcessor.from_pretrained(options.folder)
+    rows = one_row_per_image(hf_refseg.data.load(options.dataset, options.split))
+    found = [
+        one for index in tqdm(range(len(rows))) for one in measure(model, processor, rows[index], options.least_area)
+    ]
+    means = {name: round(statistics.mean(one[name] for one in found), 4) for name in found[0]}
+    print(json.dumps({"photos": len(rows), "objects": len(found), **means}))
+
+
+if __name__ == "__main__":
+    main()
