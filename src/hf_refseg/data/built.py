@@ -8,7 +8,7 @@ from .foreign import open_table
 from .image_sources import ImageFolder, ImageTable
 from .schema import REQUIRED_FIELDS
 from .splits import find_split
-from .stored import DatasetRows, check_columns
+from .stored import DatasetRows, check_columns, check_sentences
 
 PICTURES = "images"
 
@@ -18,14 +18,18 @@ def configurations(folder: Path) -> dict[str, dict[str, str]]:
     card = folder / "README.md"
     if not card.is_file():
         return {}
-    text = card.read_text(encoding="utf-8-sig")
-    header = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
-    listed = header.get("configs", []) if isinstance(header, dict) else []
-    return {
-        configuration["config_name"]: {files["split"]: files["path"] for files in configuration["data_files"]}
-        for configuration in listed
-        if isinstance(configuration.get("data_files"), list)
-    }
+    try:
+        text = card.read_text(encoding="utf-8-sig")
+        header = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
+        listed = header.get("configs", []) if isinstance(header, dict) else []
+        return {
+            configuration["config_name"]: {files["split"]: files["path"] for files in configuration["data_files"]}
+            for configuration in listed
+            if isinstance(configuration.get("data_files"), list)
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{card}: the list of files at its top can't be read ({reason}); build it again.") from error
 
 
 def remote_configurations(repository: str) -> dict[str, dict[str, str]]:
@@ -53,7 +57,7 @@ def open_built(
 
     Raises:
         FileNotFoundError: files that the card lists, or the pictures, are not there.
-        ValueError: an unknown split; several configurations and none chosen.
+        ValueError: an unknown split; several configurations and none chosen; of a folder, a sentence without words.
     """
     if shuffle_buffer and not streaming:
         raise ValueError("shuffle_buffer is for streaming=True; a sampler shuffles map-style rows.")
@@ -65,6 +69,8 @@ def open_built(
         check_columns(table, str(place), REQUIRED_FIELDS)
     elif not streaming and not set(REQUIRED_FIELDS) <= set(table.column_names):  # somebody else's
         return open_table(table, str(place), split, images)
+    if streaming and isinstance(place, Path):
+        check_sentences(table, str(place))
     pictures = None if images is False else _pictures(place, known, images)
     if not streaming:
         return DatasetRows(table, pictures, str(place))

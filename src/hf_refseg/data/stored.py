@@ -133,13 +133,14 @@ def check_sentences(table, name: str) -> None:
     import pyarrow.compute as arrow
 
     nothing = pyarrow.array(["", "."])  # as `has_words` has it
-    for batch in table.select_columns("sentences").with_format("arrow").iter(10_000):
+    for batch in table.select_columns(["sentences"]).with_format("arrow").iter(10_000):
         try:
             texts = arrow.utf8_trim_whitespace(arrow.struct_field(arrow.list_flatten(batch["sentences"]), "sent"))
         except pyarrow.ArrowException as error:
             raise ValueError(f"{name}: its sentences are not those of hf_refseg.data.schema: {error}") from error
         if arrow.any(arrow.is_in(texts, value_set=nothing)).as_py():
-            silent = (i for i, row in enumerate(table["sentences"]) if not all(has_words(one["sent"]) for one in row))
+            texts_of = (row["sentences"] for row in table.select_columns(["sentences"]))
+            silent = (i for i, row in enumerate(texts_of) if not all(has_words(one["sent"]) for one in row))
             raise ValueError(f"{name}, row {next(silent)} has a sentence without words: filter such sentences out")
 
 
