@@ -106,6 +106,9 @@ def test_on_and_with_need_contact():
     on_horse = ("on", Phrase("horse"))
     assert denoted(Phrase("person", relations=(on_horse,)), things) == {0}
     assert denoted(Phrase("rider"), things) == {0}
+    # People would call both of them riders.
+    cyclist, bicycle = region("person", 140, 10, 170, 70), region("bicycle", 120, 50, 195, 110)
+    assert denoted(Phrase("rider", location="right one"), scene(rider, horse, cyclist, bicycle)) == {2}
     assert denoted(Phrase("person", without=Phrase("person", relations=(on_horse,))), things) == {2}
     carried = scene(region("person", 40, 10, 80, 110), region("umbrella", 50, 2, 100, 14), walker)
     assert denoted(Phrase("person", relations=(("with", Phrase("umbrella")),)), carried) == {0}

@@ -117,17 +117,17 @@ ALSO_SAID = {
     **{"guy": "man", "dude": "man", "gentleman": "man", "groom": "man", "dad": "man", "men": "man"},
     **{"lady": "woman", "bride": "woman", "mom": "woman", "child": "kid", "toddler": "kid", "infant": "baby"},
 }
-# People by what they are on or have: (what they are called, the relation, the thing).
-ROLES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "rider": (("rider",), "on", "horse"),
-    "biker": (("biker", "rider"), "on", "motorcycle"),
-    "cyclist": (("cyclist", "biker"), "on", "bicycle"),
-    "skier": (("skier",), "with", "skis"),
-    "snowboarder": (("snowboarder",), "with", "snowboard"),
-    "surfer": (("surfer",), "with", "surfboard"),
-    "skater": (("skateboarder", "skater"), "with", "skateboard"),
-    "tennis player": (("tennis player", "player"), "with", "tennis racket"),
-    "batter": (("batter",), "with", "baseball bat"),
+# People by what they are on or have: (what they are called, the relation, the things).
+ROLES: dict[str, tuple[tuple[str, ...], str, frozenset[str]]] = {
+    "rider": (("rider",), "on", frozenset({"horse", "bicycle", "motorcycle", "elephant"})),
+    "motorcyclist": (("motorcyclist",), "on", frozenset({"motorcycle"})),
+    "cyclist": (("cyclist",), "on", frozenset({"bicycle"})),
+    "skier": (("skier",), "with", frozenset({"skis"})),
+    "snowboarder": (("snowboarder",), "with", frozenset({"snowboard"})),
+    "surfer": (("surfer",), "with", frozenset({"surfboard"})),
+    "skater": (("skateboarder", "skater"), "with", frozenset({"skateboard"})),
+    "tennis player": (("tennis player", "player"), "with", frozenset({"tennis racket"})),
+    "batter": (("batter",), "with", frozenset({"baseball bat"})),
 }
 
 # Categories whose things have no color that tells them apart, or several.

@@ -18,7 +18,7 @@ from ..expressions.places import SPATIAL
 from ..expressions.things import Phrase, Thing, Verdict, any_of
 from .colors import COLORS, color_shares, color_verdicts
 from .contacts import CONTACTS, contacts
-from .lexicon import CLOTHES_CARRIED, CLOTHES_WORN, PEOPLE, PHOTO_NOUNS, ROLES, UNCOLORED, category_verdicts
+from .lexicon import CLOTHES, PEOPLE, PHOTO_NOUNS, ROLES, UNCOLORED, category_verdicts
 from .people import people_verdicts
 
 # Shares of the photo. What is smaller than VISIBLE is not spoken of. Beside something ten times as large of its
@@ -28,7 +28,7 @@ VISIBLE, DWARFED_RATIO = 0.006, 0.1
 MAIN_PERSON = 0.06
 # What is larger belongs to what a photo shows.
 PROMINENT = 0.01
-# Colors of clothes that are told from neither skin nor bad light.
+# Colors of clothes that are not told from skin, patterns and bad light.
 DOUBTFUL_CLOTHES = frozenset({"brown", "orange", "pink", "gray", "purple"})
 EVERY_KIND = frozenset(kind for kind in PHOTO_NOUNS if kind is not None)
 PERSON_KINDS = frozenset({"person", "one", *PEOPLE, *ROLES})
@@ -156,6 +156,8 @@ def look_at(regions: Sequence[Region], pixels: np.ndarray, labeled: Collection[s
         kinds = _kinds(region, box, area)
         kinds["one"] = True if region.category == only_kind else None
         colors = color_verdicts({} if region.category in UNCOLORED else _shares(pixels, region.mask))
+        if region.category in CLOTHES:
+            colors = _of_clothes(colors)
         clothes = _clothes(pixels, region.mask, box, area) if region.category == "person" else dict.fromkeys(COLORS)
         if region.crowd:
             kinds = {kind: None for kind, verdict in kinds.items() if verdict is not False}
@@ -234,6 +236,10 @@ def _clothes(pixels: np.ndarray, mask: np.ndarray, box: tuple[float, ...], area:
     inner = 0.2 * (x1 - x0)
     columns = slice(round((x0 + inner) * width), round((x1 - inner) * width))
     verdicts = color_verdicts(color_shares(pixels[rows, columns][mask[rows, columns]]))
+    return _of_clothes(verdicts)
+
+
+def _of_clothes(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     return {color: None if color in DOUBTFUL_CLOTHES else verdict for color, verdict in verdicts.items()}
 
 
@@ -242,8 +248,8 @@ def _roles(thing: PhotoThing, things: Sequence[PhotoThing]) -> dict[str, Verdict
     if thing.category != "person" or thing.kinds.get("person") is None:
         return {role: None for role in ROLES if thing.category == "person"}
     roles: dict[str, Verdict] = {}
-    for role, (_, predicate, category) in ROLES.items():
-        gear = [other for other in things if other.category == category]
+    for role, (_, predicate, categories) in ROLES.items():
+        gear = [other for other in things if other.category in categories]
         roles[role] = any_of([CONTACTS[predicate](thing, other) for other in gear])
         # Who is not on a horse is no rider; but where there is a racket, anybody may be a player.
         if predicate == "with" and gear and roles[role] is False:
@@ -253,7 +259,7 @@ def _roles(thing: PhotoThing, things: Sequence[PhotoThing]) -> dict[str, Verdict
 
 def _unseen(labeled: Collection[str], largest_person: float) -> list[UnseenThing]:
     nowhere = (math.nan,) * 4
-    everything = frozenset(NOUNS) | CLOTHES_WORN | CLOTHES_CARRIED
+    everything = frozenset(NOUNS) | CLOTHES
     missing = everything - set(labeled) - {"person"}
     kinds = {kind for category in missing for kind in kinds_of(category)}
     unseen = [UnseenThing(*nowhere, frozenset(kinds | {"one"}))] if missing & set(NOUNS) else []
