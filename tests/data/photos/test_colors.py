@@ -45,5 +45,10 @@ def test_near_colors_are_not_denied():
     assert color_verdicts({"gray": 0.6, "white": 0.4})["white"] is None
 
 
+def test_tan_is_not_called_brown():
+    tan = np.tile(np.uint8([(215, 180, 140)]), (100, 1))
+    assert color_shares(tan) == {"tan": 1.0} and color_verdicts({"tan": 1.0})["brown"] is None
+
+
 def test_too_few_pixels_say_nothing():
     assert color_verdicts(color_shares(pixels(red=10))) == dict.fromkeys(COLORS)

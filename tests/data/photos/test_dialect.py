@@ -105,6 +105,12 @@ def test_rows_of_a_scene_depend_on_the_seed_alone(street):
     assert len({key if not key[0] else key[:2] for key in keys}) == len(keys)
 
 
+def test_nothing_is_next_to_what_it_lies_in():
+    things = scene(region("bowl", 20, 20, 120, 100), region("donut", 50, 40, 90, 80))
+    made = said(things, lambda s, rng: describe_thing(s, s[1], rng, "relational"), 60)
+    assert not any(word in one.text for one in made for word in ("next to", "beside", "near", "by"))
+
+
 def test_expressions_for_a_view(street):
     rng = np.random.default_rng(0)
     made = [one for _ in range(100) for one in draw_expressions(street, rng, 6)]

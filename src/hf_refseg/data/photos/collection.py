@@ -26,6 +26,7 @@ class PhotoSet:
         from_coco: its ids are COCO's, so that its photos can be compared with those of other sets by id.
         left_out: categories that are not used.
         may_hold: categories whose objects may be unlabeled although the file says that all are labeled.
+        merged: a mask of it may be that of several objects.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PhotoSet:
     from_coco: bool = True
     left_out: frozenset[str] = frozenset()
     may_hold: frozenset[str] = frozenset()
+    merged: bool = False
 
 
 # The order decides from which set a photo is taken: larger pictures and complete labels first.
@@ -42,7 +44,7 @@ SETS = (
     PhotoSet("photo_sets/coco_full"),
     PhotoSet("photo_sets/coco_more"),
     PhotoSet("photo_sets/coco_person_road"),
-    PhotoSet("photo_sets/voc2012_objects", id_offset=1_000_000_000, from_coco=False),
+    PhotoSet("photo_sets/voc2012_objects", id_offset=1_000_000_000, from_coco=False, merged=True),
     PhotoSet(
         "photo_sets/ccp_clothing",
         id_offset=2_000_000_000,
@@ -85,6 +87,7 @@ class Photo:
         labeled: the categories all of whose objects are annotated. Of any other, nothing is known.
         license: its number in COCO's list; None where the set states none.
         captions: sentences about the whole photo, where its set has them.
+        merged: a mask may be that of several objects.
     """
 
     set_name: str
@@ -97,6 +100,7 @@ class Photo:
     license: int | None
     objects: tuple[AnnotatedObject, ...] = field(repr=False)
     captions: tuple[str, ...] = field(default=(), repr=False)
+    merged: bool = False
 
     @property
     def single_objects(self) -> list[AnnotatedObject]:
@@ -160,6 +164,7 @@ def _read_set(raw: Path, photo_set: PhotoSet) -> dict[int, Photo]:
             license=image.get("license"),
             objects=tuple(objects),
             captions=tuple(captions.get(image_id, ())),
+            merged=photo_set.merged,
         )
     return photos
 

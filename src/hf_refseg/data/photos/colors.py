@@ -10,19 +10,20 @@ from ..expressions.things import Verdict
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray", "white")
 # Upper ends of the hues in degrees; what is above the last one is red again.
 HUES = ((14, "red"), (42, "orange"), (68, "yellow"), (168, "green"), (255, "blue"), (292, "purple"), (342, "pink"))
-# Colors that people or light confuse: a thing that is largely the one may be called the other.
+# Colors that people or light confuse: a thing that is largely the one may be called the other. "Tan" is what skin, sand
+# and pale wood have; nothing is called by it.
 NEAR: dict[str, frozenset[str]] = {
     "red": frozenset({"pink", "orange", "brown"}),
-    "orange": frozenset({"red", "yellow", "brown"}),
-    "yellow": frozenset({"orange", "green", "brown", "white"}),
+    "orange": frozenset({"red", "yellow", "brown", "tan"}),
+    "yellow": frozenset({"orange", "green", "brown", "white", "tan"}),
     "green": frozenset({"yellow", "blue", "gray", "black"}),
     "blue": frozenset({"purple", "gray", "black", "green"}),
     "purple": frozenset({"blue", "pink", "black"}),
-    "pink": frozenset({"red", "purple", "white"}),
-    "brown": frozenset({"orange", "red", "black", "yellow", "gray"}),
+    "pink": frozenset({"red", "purple", "white", "tan"}),
+    "brown": frozenset({"orange", "red", "black", "yellow", "gray", "tan"}),
     "black": frozenset({"gray", "brown", "blue"}),
     "gray": frozenset({"white", "black", "blue", "brown"}),
-    "white": frozenset({"gray", "pink", "yellow"}),
+    "white": frozenset({"gray", "pink", "yellow", "tan"}),
 }
 # It is of a color if most of it is and nothing that contrasts with it is more than a small part: no checks or stripes.
 MOSTLY, CONTRAST = 0.58, 0.2
@@ -41,7 +42,8 @@ def color_shares(pixels: np.ndarray) -> dict[str, float]:
     warm = (words == "orange") | ((words == "red") & (saturation < 0.65)) | ((words == "yellow") & (value < 0.5))
     words = np.where(warm & (value < 0.68), "brown", words)
     # light skin, sand and wood are neither orange nor white
-    words = np.where((words == "orange") & (saturation < 0.55), "brown", words)
+    pale = (words == "orange") & (saturation < 0.55)
+    words = np.where(pale, np.where(value < 0.6, "brown", "tan"), words)
     words = np.where(saturation < 0.20, np.where(value > 0.74, "white", "gray"), words)
     words = np.where((value < 0.24) | ((value < 0.32) & (saturation < 0.35)), "black", words)
     found, counts = np.unique(words, return_counts=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from skimage.measure import label
 
 from ..expressions.things import Thing, Verdict
 from .lexicon import CLOTHES_CARRIED, CLOTHES_WORN
@@ -46,6 +47,13 @@ def contacts(masks: Sequence[np.ndarray]) -> list[dict[int, Verdict]]:
                 touch = True if (grown[i] & plain[j]).any() else None
                 found[i][j] = found[j][i] = touch
     return found
+
+
+def in_pieces(mask: np.ndarray) -> bool:
+    """Whether a second piece of an (H, W) mask is at least a sixth of it: two objects, or one behind another."""
+    pieces, count = label(mask[::2, ::2], return_num=True, connectivity=1)
+    sizes = np.sort(np.bincount(pieces.ravel())[1:])
+    return count > 1 and sizes[-2] * 6 >= sizes.sum()
 
 
 def _grown(mask: np.ndarray, cells: int) -> np.ndarray:

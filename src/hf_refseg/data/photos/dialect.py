@@ -14,7 +14,7 @@ from ..expressions.semantics import denoted
 from ..expressions.things import Expression, Phrase, Thing
 from ..expressions.wording import Style, Wording, pick, say, words_of
 from .colors import COLORS
-from .contacts import possible_contacts
+from .contacts import inside, possible_contacts
 from .lexicon import CLOTHES, OFTEN_UNLABELED, PEOPLE, PHOTO_WORDS, ROLES, STACKED, look_alikes
 from .scene import PhotoThing
 
@@ -254,8 +254,11 @@ def _go_together(category: str, other: str) -> bool:
 
 
 def _beside(target: PhotoThing, predicate: str, thing: PhotoThing) -> bool:
-    """Whether people would say it so: a rider is not next to the horse, a ball in front of a dog is not below it."""
+    """Whether people would say it so: a rider is not next to the horse, food not next to its bowl, a ball
+    in front of a dog not below it."""
     if predicate in ("above", "below") and not {target.category, thing.category} <= STACKED:
+        return False
+    if predicate == "next to" and max(inside(target, thing), inside(thing, target)) > 0.5:
         return False
     if predicate == "next to" and target.touching.get(thing.number) and _go_together(target.category, thing.category):
         return False

@@ -9,6 +9,7 @@ from ...processing.images import load_image
 from ..expressions.things import Thing
 from ..schema import decode_mask
 from .collection import Photo, WrittenRef
+from .contacts import in_pieces
 from .dialect import Made, describe_group, describe_nothing, describe_thing, worth_saying
 from .lexicon import CLOTHES
 from .people import kind_in_captions, said_kind
@@ -38,14 +39,15 @@ def see(photo: Photo, people: PeopleSaid) -> list[Thing]:
     pixels = np.asarray(load_image(photo.file, upright=False))
     alone = sum(thing.category == "person" for thing in photo.objects) == 1
     caption = kind_in_captions(photo.captions) if alone else None
+    masks = [decode_mask(thing.rle) for thing in photo.objects]
     regions = [
         Region(
             thing.category,
-            decode_mask(thing.rle),
-            thing.crowd,
+            mask,
+            thing.crowd or (photo.merged and in_pieces(mask)),
             (*people.said.get((photo.image_id, thing.ann_id), ()), *([caption] * (thing.category == "person"))),
         )
-        for thing in photo.objects
+        for thing, mask in zip(photo.objects, masks, strict=True)
     ]
     return look_at(regions, pixels, photo.labeled)
 
