@@ -204,7 +204,7 @@ def _propose_location(
         return None
     if rng.random() < 0.2:
         phrase = _with_color(target, phrase, rng) or phrase
-    alone = sum(thing.fits(phrase) is not False for thing in scene) == 1
+    fitting = sum(thing.fits(phrase) is not False for thing in scene)
     rivals = sum(thing.fits(phrase) is not False for thing in worth_saying(scene))
     for location in (pick(rng, LOCATIONS) for _ in range(8)):
         if location in ("biggest", "smallest") and (target.category in UNSIZED or target.extent < WORTH_MEASURING):
@@ -213,10 +213,10 @@ def _propose_location(
             if target.category not in STACKED:
                 continue
         # specks are nobody's "others"
-        if location in RANKS and not RANKS[location].fewest <= rivals <= MOST_RIVALS:
+        if location in RANKS and (rivals < RANKS[location].fewest or fitting > MOST_RIVALS):
             continue
         # Among several, "left" is where the others are not; a thing alone is on the left of the picture.
-        if alone != (location in REGIONS) and not (location in REGIONS and " " in location):
+        if (fitting == 1) != (location in REGIONS) and not (location in REGIONS and " " in location):
             continue
         located = replace(phrase, location=location)
         if denoted(located, scene) == {target.number}:
