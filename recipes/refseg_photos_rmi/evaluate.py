@@ -16,7 +16,7 @@ import torch
 
 from hf_refseg.data import ReferringRows, ReferringSegmentationCollator, load, swap_left_right
 from hf_refseg.evaluation.batches import EvaluationCollator
-from hf_refseg.evaluation.evaluators import Evaluator, Evaluators, SegmentationEvaluator
+from hf_refseg.evaluation.evaluators import Evaluator, Evaluators, SegmentationEvaluator, in_place_of_images
 from hf_refseg.evaluation.results import EVAL_RESULTS_FILE, write_eval_results
 from hf_refseg.metrics import get_protocol, mask_counts
 
@@ -46,7 +46,8 @@ class QuestionEvaluator(Evaluator):
         inputs = batch["inputs"]
         words = {name: tensor.to(model.device) for name, tensor in question.items()}
         results = self.processor.post_process_referring_segmentation(
-            model(image_features=inputs["image_features"], **words), target_sizes=inputs["original_sizes"]
+            model(image_features=inputs["image_features"], **words),
+            target_sizes=[(row["height"], row["width"]) for row in batch["rows"]],
         )
         return [result["mask"].cpu().numpy() for result in results]
 
@@ -156,8 +157,7 @@ def absent_names(rows: ReferringRows, count: int = 100, seed: int = 0) -> dict[i
 
 def share_image_features(model: torch.nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs with what the model makes of the photos in place of their pixels: all evaluators ask about it."""
-    words = {name: value for name, value in inputs.items() if name != "pixel_values"}
-    return {**words, "image_features": model.get_image_features(**inputs)}
+    return in_place_of_images(inputs, image_features=model.get_image_features(**inputs))
 
 
 def evaluate(model, processor, folder: str | Path, split: str = "val") -> dict[str, float | int | str]:
