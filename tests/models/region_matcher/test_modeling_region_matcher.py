@@ -135,10 +135,21 @@ def matches_of(scores, nothing, several) -> RegionMatches:
 
 def test_an_answer_is_one_region_several_or_none(model):
     scores = [[3.0, 1.0, 2.5, -torch.inf]] * 4
-    answers, probabilities, nothing = model.choose(matches_of(scores, [2.0, 2.0, 9.0, 9.0], [-1.0, 1.0, -1.0, 1.0]))
-    assert answers.tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    torch.testing.assert_close(probabilities.sum(1) + nothing, torch.ones(4))
-    assert (nothing[:2] < 0.5).all() and (nothing[2:] > 0.5).all()
+    choice = model.choose(
+        matches_of(scores, [2.0, 2.0, 9.0, 9.0], [-1.0, 1.0, -1.0, 1.0]), torch.eye(4).expand(4, 4, 4)
+    )
+    assert choice.answers.tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    torch.testing.assert_close(choice.probabilities.sum(1) + choice.nothing, torch.ones(4))
+    assert (choice.nothing[:2] < 0.5).all() and (choice.nothing[2:] > 0.5).all()
+    torch.testing.assert_close(choice.expected, choice.probabilities[:, 0])
+
+
+def test_a_thing_that_was_found_twice_counts_twice(model):
+    overlaps = torch.eye(3)
+    overlaps[1, 2] = overlaps[2, 1] = 0.8
+    choice = model.choose(matches_of([[3.0, 2.8, 2.9]], [0.0], [-1.0]), overlaps[None])
+    assert choice.best.tolist() == [2] and choice.answers.tolist() == [[0, 0, 1]]
+    assert choice.expected > choice.probabilities[0, 0]
 
 
 @torch.no_grad()

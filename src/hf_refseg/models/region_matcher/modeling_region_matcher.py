@@ -32,6 +32,7 @@ from .configuration_region_matcher import RegionMatcherConfig
 from .losses_region_matcher import matching_losses
 from .matching import RegionMatching
 from .outputs_region_matcher import (
+    RegionChoice,
     RegionMatcherExplanation,
     RegionMatcherImageFeatures,
     RegionMatcherTextFeatures,
@@ -160,22 +161,31 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
 
     # ---- Answers ----
 
-    def choose(self, matches: RegionMatches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def choose(self, matches: RegionMatches, overlaps: torch.Tensor) -> RegionChoice:
         """
         The regions that the answers are made of.
 
-        None where "none of them" is likelier than all regions together. Several where the words mean several: those
-        that are likelier than "none of them". Else the likeliest.
+        None where "none of them" is likelier than all regions together. Else the region that is expected to overlap
+        most what is meant: a detector finds a thing more than once, and the likelihood is shared among these regions.
+        Where the words mean several, all that are likelier than "none of them" too.
 
-        Returns:
-            answers (N, R) bool, probabilities (N, R) and that of "none of them" (N,).
+        Args:
+            overlaps: (N, R, R) IoU of the regions of each expression's image.
         """
         scores, nothing = matches.scores, matches.nothing[:, None]
         probabilities = torch.cat([scores, nothing], 1).softmax(1)  # -> (N, R + 1)
-        best = torch.zeros_like(scores, dtype=torch.bool).scatter(1, scores.argmax(1, keepdim=True), True)
+        probabilities, nothing_probability = probabilities[:, :-1], probabilities[:, -1]
+        expected = torch.einsum("nij,nj->ni", overlaps.to(probabilities), probabilities)  # -> (N, R)
+        best = expected.masked_fill(scores.isneginf(), -1).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
-        answers = (best | several) & (probabilities[:, -1:] <= 0.5)
-        return answers, probabilities[:, :-1], probabilities[:, -1]
+        answers = several.scatter(1, best, True) & (nothing_probability <= 0.5)[:, None]
+        return RegionChoice(
+            answers=answers,
+            best=best[:, 0],
+            expected=expected.take_along_dim(best, 1)[:, 0],
+            probabilities=probabilities,
+            nothing=nothing_probability,
+        )
 
     def draw_answers(
         self, features: RegionMatcherImageFeatures, image_index: torch.Tensor, answers: torch.Tensor, best: torch.Tensor
@@ -342,8 +352,7 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
             )
         if image_features is None:
             raise ValueError("region_descriptions are for a training step: give the targets too, or pixel_values")
-        answers, probabilities, nothing = self.choose(matches)
-        chosen = matches.scores.argmax(1)  # (N, R) -> (N,)
+        choice = self.choose(matches, matching.take(image_index).overlaps)
         explanation = None
         if self.config.output_attentions if output_attentions is None else output_attentions:
             boxes = image_features.regions.pad(image_features.regions.boxes)[image_index]  # -> (N, R, 4)
@@ -353,20 +362,20 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
                 module_weights=text.module_weights,
                 module_scores=matches.module_scores,
                 kind=matches.kind,
-                probabilities=probabilities,
-                nothing=nothing,
+                probabilities=choice.probabilities,
+                nothing=choice.nothing,
                 several=matches.several.sigmoid(),
-                answers=answers,
-                neighbors=matches.neighbors.take_along_dim(chosen[:, None], 1)[:, 0],  # (N, R) -> (N,)
-                chosen=chosen,
+                answers=choice.answers,
+                neighbors=matches.neighbors.take_along_dim(choice.best[:, None], 1)[:, 0],  # (N, R) -> (N,)
+                chosen=choice.best,
                 region_boxes=boxes.float(),
             )
         return ReferringSegmentationOutput(
-            **self.draw_answers(image_features, image_index, answers, chosen),
-            scores=probabilities.amax(1),  # (N, R) -> (N,)
+            **self.draw_answers(image_features, image_index, choice.answers, choice.best),
+            scores=choice.expected,
             region_scores=matches.scores,
-            chosen=chosen,
-            no_target_scores=nothing,
+            chosen=choice.best,
+            no_target_scores=choice.nothing,
             image_index=image_index,
             original_sizes=image_features.geometry.original_sizes,
             explanation=explanation,

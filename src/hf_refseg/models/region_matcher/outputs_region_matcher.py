@@ -115,6 +115,26 @@ class RegionMatches(ModelOutput):
 
 
 @dataclass
+class RegionChoice(ModelOutput):
+    """
+    What the answers are made of.
+
+    Args:
+        answers: (N, R) bool, the regions of each answer; none where it is "none of them".
+        best: (N,) the region that is expected to overlap most what is meant.
+        expected: (N,) its expected IoU with what is meant.
+        probabilities: (N, R), of each region to be the one; with `nothing` (N,) they sum to 1.
+        nothing: (N,), the probability that it is none of them.
+    """
+
+    answers: torch.BoolTensor | None = None
+    best: torch.LongTensor | None = None
+    expected: torch.FloatTensor | None = None
+    probabilities: torch.FloatTensor | None = None
+    nothing: torch.FloatTensor | None = None
+
+
+@dataclass
 class RegionMatcherExplanation(ModelOutput):
     """
     Why a region was chosen.
@@ -129,8 +149,8 @@ class RegionMatcherExplanation(ModelOutput):
         nothing: (N,), the probability that it is none of them.
         several: (N,), the probability that the words mean several regions.
         answers: (N, R) bool, the regions that the answer is made of.
-        neighbors: (N,), what the relation of the likeliest region is to.
-        chosen: (N,), the likeliest region.
+        neighbors: (N,), what the relation of the chosen region is to.
+        chosen: (N,), the region that is expected to overlap most what is meant.
         region_boxes: (N, R, 4) of all regions of the expression's image.
     """
 
@@ -149,6 +169,7 @@ class RegionMatcherExplanation(ModelOutput):
 
 
 __all__ = [
+    "RegionChoice",
     "RegionMatcherExplanation",
     "RegionMatcherImageFeatures",
     "RegionMatcherRegionFeatures",

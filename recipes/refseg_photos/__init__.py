@@ -1,0 +1,1 @@
+"""The recipe of `refseg-photos`; its README.md says what lies where."""
