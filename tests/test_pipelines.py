@@ -107,7 +107,7 @@ def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypa
     monkeypatch.setattr(checkpoints, "FOLDER", checkpoint.parent)
     pipe = hf_refseg.pipeline(referring_pipeline.TASK, model=checkpoint.name, device="cpu")
     assert pipe(picture(), "the dog")["label"] == "the dog"
-    with pytest.raises(ValueError, match="there is no model 'refseg-photos-rmi'"):
+    with pytest.raises(ValueError, match="there is no model 'refseg-photos'"):
         hf_refseg.pipeline()
     monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
     (tmp_path / checkpoints.DEFAULT_CHECKPOINT).symlink_to(checkpoint)
@@ -122,7 +122,7 @@ def test_bare_names_and_the_default_are_shipped_checkpoints(checkpoint, monkeypa
 
 def test_transformers_own_pipeline_has_the_same_default():
     task = transformers.pipelines.PIPELINE_REGISTRY.check_task(referring_pipeline.TASK)[1]
-    assert task["default"]["model"][0].endswith("hf_refseg/checkpoints/refseg-photos-rmi")
+    assert task["default"]["model"][0].endswith("hf_refseg/checkpoints/refseg-photos")
 
 
 @pytest.mark.parametrize(

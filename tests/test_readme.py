@@ -27,7 +27,7 @@ def test_named_files_exist():
 
 
 def test_python_examples_run():
-    if "refseg-photos-rmi" not in hf_refseg.checkpoint_names():
+    if "refseg-photos" not in hf_refseg.checkpoint_names():
         pytest.fail("the checkpoint that the README promises is not in the package")
     from skimage.data import chelsea
 

@@ -43,7 +43,9 @@ def test_it_is_small_and_loads_to_compute_in_float32(model):
 
 
 def test_a_large_single_thing_is_found_and_a_missing_one_is_not():
-    woman, zebra = hf_refseg.pipeline()(Image.fromarray(astronaut()), ["the woman", "the zebra"])
+    woman, zebra = hf_refseg.pipeline(model="refseg-photos-rmi")(
+        Image.fromarray(astronaut()), ["the woman", "the zebra"]
+    )
     assert 0.2 < np.mean(np.asarray(woman["mask"]) > 0) < 0.8
     assert np.mean(np.asarray(zebra["mask"]) > 0) <= ABSENT_AREA
 

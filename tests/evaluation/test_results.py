@@ -58,7 +58,9 @@ def test_files_of_another_shape_are_refused(tmp_path):
             read_eval_results(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["refseg-photos-rmi", "refseg-shapes-mask-rcnn", "refseg-shapes-mattnet"])
+@pytest.mark.parametrize(
+    "name", ["refseg-photos", "refseg-photos-rmi", "refseg-shapes-mask-rcnn", "refseg-shapes-mattnet"]
+)
 def test_checkpoints_that_ship_have_this_shape(name, tmp_path):
     stored = read_eval_results(checkpoint_path(name))
     assert write_eval_results(tmp_path, **stored) == stored

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-DEFAULT_CHECKPOINT = "refseg-photos-rmi"
+DEFAULT_CHECKPOINT = "refseg-photos"
 
 
 def checkpoint_names() -> list[str]:

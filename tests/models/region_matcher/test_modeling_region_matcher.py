@@ -144,12 +144,12 @@ def test_an_answer_is_one_region_several_or_none(model):
     torch.testing.assert_close(choice.expected, choice.probabilities[:, 0])
 
 
-def test_a_thing_that_was_found_twice_counts_twice(model):
+def test_the_score_is_the_expected_overlap(model):
     overlaps = torch.eye(3)
     overlaps[1, 2] = overlaps[2, 1] = 0.8
-    choice = model.choose(matches_of([[3.0, 2.8, 2.9]], [0.0], [-1.0]), overlaps[None])
+    choice = model.choose(matches_of([[2.5, 2.8, 2.9]], [0.0], [-1.0]), overlaps[None])
     assert choice.best.tolist() == [2] and choice.answers.tolist() == [[0, 0, 1]]
-    assert choice.expected > choice.probabilities[0, 0]
+    torch.testing.assert_close(choice.expected, choice.probabilities[:, 2] + 0.8 * choice.probabilities[:, 1])
 
 
 @torch.no_grad()

@@ -165,9 +165,11 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         """
         The regions that the answers are made of.
 
-        None where "none of them" is likelier than all regions together. Else the region that is expected to overlap
-        most what is meant: a detector finds a thing more than once, and the likelihood is shared among these regions.
-        Where the words mean several, all that are likelier than "none of them" too.
+        None where "none of them" is likelier than all regions together. Else the likeliest, and where the words mean
+        several, all that are likelier than "none of them".
+
+        A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
+        its expected overlap with what is meant.
 
         Args:
             overlaps: (N, R, R) IoU of the regions of each expression's image.
@@ -175,8 +177,8 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         scores, nothing = matches.scores, matches.nothing[:, None]
         probabilities = torch.cat([scores, nothing], 1).softmax(1)  # -> (N, R + 1)
         probabilities, nothing_probability = probabilities[:, :-1], probabilities[:, -1]
+        best = scores.argmax(1, keepdim=True)  # (N, R) -> (N, 1)
         expected = torch.einsum("nij,nj->ni", overlaps.to(probabilities), probabilities)  # -> (N, R)
-        best = expected.masked_fill(scores.isneginf(), -1).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
         answers = several.scatter(1, best, True) & (nothing_probability <= 0.5)[:, None]
         return RegionChoice(
@@ -242,7 +244,10 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
         return masks.scatter_reduce(0, expressions[:, None, None].expand_as(drawn), drawn, "amax")
 
     def draw(self, features: RegionMatcherImageFeatures, rows: torch.Tensor) -> torch.Tensor:
-        """Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S)."""
+        """
+        Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S). They are one half where
+        the detector's are `config.mask_threshold`.
+        """
         regions, readable = features.regions, values_are_readable(rows)
         drawn, places = rows.unique(return_inverse=True) if readable else (slice(None), rows)
         counts = regions.counts
@@ -250,7 +255,9 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
             counts = tuple(regions.image_index[drawn].bincount(minlength=len(counts)).tolist())
         some = Regions(regions.boxes[drawn], counts, regions.labels[drawn])
         _, head_maps = self.detector.describe(features.detector_features, some, features.class_scores[drawn])
-        return self.detector.draw(head_maps, some.labels)[places]
+        masks, threshold = self.detector.draw(head_maps, some.labels), self.config.mask_threshold
+        inside, outside = masks * (1 - threshold), (1 - masks) * threshold
+        return (inside / (inside + outside))[places]
 
     @can_return_tuple
     def forward(
