@@ -41,7 +41,7 @@ RIGHT, WRONG = "#157f3b", "#b3261e"
 
 
 def draw(model: str) -> Image.Image:
-    """One row of panels for each picture: the mask of each expression, green where it is right and red where it isn't."""
+    """One row of panels for each picture: the mask of each expression, green where it is right, red where it is not."""
     import skimage.data
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

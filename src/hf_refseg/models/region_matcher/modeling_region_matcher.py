@@ -245,8 +245,8 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
 
     def draw(self, features: RegionMatcherImageFeatures, rows: torch.Tensor) -> torch.Tensor:
         """
-        Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S). They are one half where
-        the detector's are `config.mask_threshold`.
+        Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S). They are one half
+        where the detector's are `config.mask_threshold`.
         """
         regions, readable = features.regions, values_are_readable(rows)
         drawn, places = rows.unique(return_inverse=True) if readable else (slice(None), rows)
