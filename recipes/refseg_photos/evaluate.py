@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hf_refseg.checkpoints import resolve_checkpoint
 from hf_refseg.checkpoints.loading import load_model, load_processor
 from hf_refseg.data import ReferringRows, ReferringSegmentationCollator, load
 from hf_refseg.data.coco_categories import NOUNS
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "recipes.refseg_photos.evaluate", *words])
         settings = {"split": "val", "counts": counts, "protocol": PROTOCOL, "command": command}
-        write_eval_results(options.checkpoint, metrics, dataset="coco_cc_expressions", **settings)
+        write_eval_results(resolve_checkpoint(options.checkpoint), metrics, dataset="coco_cc_expressions", **settings)
 
 
 if __name__ == "__main__":

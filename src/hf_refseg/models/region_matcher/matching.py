@@ -56,7 +56,8 @@ class Meeting(nn.Module):
         """(N, R, 2C) as of `encode`, and (N, E + 2H) -> (N, R)."""
         (sums, products), (added, factors) = things.chunk(2, -1), self.phrase(self.dropout(phrases)).chunk(2, -1)
         met = F.relu(sums + added[:, None] + products * factors[:, None])  # -> (N, R, C)
-        read = self.dropout(self.score.weight.expand(len(phrases), -1))  # -> (N, C), channels are left out
+        # -> (N, C), channels are left out
+        read = F.dropout(self.score.weight.expand(len(phrases), -1), self.dropout.p, self.training)
         return torch.einsum("nrc,nc->nr", met, read) + self.score.bias
 
 

@@ -116,7 +116,8 @@ class CategoryNames(nn.Module):
     def forward(self, phrases: torch.Tensor) -> torch.Tensor:
         """Logits of each category, each by itself: (N, E + 2H) -> (N, K)."""
         words, context = phrases[:, : self.word_size], phrases[:, self.word_size :]
-        similar = F.normalize(self.meaning(words), dim=-1) @ F.normalize(self.meaning(self.names), dim=-1).mT
+        names = F.linear(self.names, self.meaning.weight)  # (K, E)
+        similar = F.normalize(self.meaning(words), dim=-1) @ F.normalize(names, dim=-1).mT  # -> (N, K)
         return self.sharpness[0] * similar + self.sharpness[1] + self.context(self.dropout(context))
 
 
