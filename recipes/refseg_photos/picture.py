@@ -55,8 +55,8 @@ def draw(model: str) -> Image.Image:
         for axis, answer in zip(line, segment(image, list(asked)), strict=True):
             found = np.asarray(answer["mask"]).any()
             axis.imshow(overlay(image, answer["mask"]) if found else image)
-            color = RIGHT if asked[answer["label"]] else WRONG
-            axis.set_title(answer["label"] + ("" if found else "\nnothing"), color=color, fontsize=10)
+            mark, color = ("\N{CHECK MARK}", RIGHT) if asked[answer["label"]] else ("\N{BALLOT X}", WRONG)
+            axis.set_title(f"{mark} {answer['label']}" + ("" if found else "\nnothing"), color=color, fontsize=10)
             axis.axis("off")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -68,8 +68,7 @@ def main() -> None:
     parser.add_argument("--model", default="refseg-photos")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
-    # 128 colors are enough for a picture that everybody downloads with the repository
-    draw(options.model).quantize(128).save(options.output, optimize=True)
+    draw(options.model).save(options.output, optimize=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class RegionMatcherDataSection(DataSection):
         views_per_image: as it is, mirrored, and both again in other light: 1 to 4.
         expressions_per_view: sentences that a step reads about each view.
         written: sources of rows whose sentences people wrote; the others are made. None: all are written.
+        only_written: leave out images about which nothing was written.
         written_share: how many of the sentences of a step are drawn among written ones, where an image has both.
         absent_share: how many of them are about a thing of another image that is not in this one. Rows say with
             `labeled` of which categories all objects are listed; without it none is known to be absent.
@@ -52,6 +53,7 @@ class RegionMatcherDataSection(DataSection):
     views_per_image: int = 4
     expressions_per_view: int = 8
     written: list[str] | None = None
+    only_written: bool = False
     written_share: float = 0.7
     absent_share: float = 0.15
     views_file: str | None = None
@@ -107,6 +109,8 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     """
     data = recipe.data
     rows = data.train_rows()
+    if data.only_written:
+        rows = written_about(rows, set(data.written or ()))
     rows.instances_of(0)  # raises at once where the data set does not list them
     if recipe.weights.all is not None:
         processor = load_processor(recipe.weights.all, rows.vocabulary_texts(), recipe.processor)
@@ -140,6 +144,19 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         evaluators=referring_evaluators(processor, evaluation.protocol, evaluation.interpolation),
         pretrained={name for name, _ in model.named_parameters() if name.startswith("detector.")},
     )
+
+
+def written_about(rows: ReferringRows, written: set[str]) -> ReferringRows:
+    """The rows of images of which at least one row is of these sources.
+
+    Raises:
+        ValueError: there are none.
+    """
+    image_ids = list(rows.image_ids())
+    kept = {image_id for index, image_id in enumerate(image_ids) if rows.source_of(index) in written}
+    if not kept:
+        raise ValueError(f"data.only_written: no row is of data.written, {sorted(written)}")
+    return rows.select([index for index, image_id in enumerate(image_ids) if image_id in kept])
 
 
 def new_model(
