@@ -1,5 +1,7 @@
 """Annotated photos with referring expressions: written ones, and ones made from the masks.
 
-Read `collection` (which photos there are, and what is known of them), then `building` (the data set). `load` reads what
-was built like any other data set.
+Read `collection` (which photos there are, and what is known of them), `scene` (a photo as the semantics of expressions
+sees it), `dialect` (which expressions are tried, in the words of `lexicon`), `building` (the data set).
+`hf_refseg.data.load`
+reads what was built like any other data set.
 """
