@@ -70,8 +70,18 @@ def converting(place: Path):
     return [*words, "--output", str(folder)], [*words, "--output", str(folder)], left
 
 
+def bundling(place: Path):
+    folder = place / "bundle"
+    words = [*CLI, "bundle", save_model(place / "model"), str(folder)]
+
+    def left():
+        return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    return words, words, left
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("job", [training, evaluation, building, converting])
+@pytest.mark.parametrize("job", [training, evaluation, building, converting, bundling])
 def test_killed_at_random_moments(job, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
