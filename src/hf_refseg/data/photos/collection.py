@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..coco_categories import NOUNS
 from ..coco_instances import CocoInstances
 from ..official_files import read_json, require
 from ..schema import has_words
@@ -219,8 +218,3 @@ def evaluated_coco_ids(raw: Path) -> set[int]:
         if not file.is_file():
             logger.warning("%s is not there, so its photos are not kept out of the training photos", file)
     return {image_id for file in files if file.is_file() for image_id in CocoInstances(file).images}
-
-
-def unlabeled_nouns(photo: Photo) -> frozenset[str]:
-    """COCO's categories that may be in the photo without being annotated."""
-    return frozenset(NOUNS) - photo.labeled
