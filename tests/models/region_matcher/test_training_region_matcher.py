@@ -12,7 +12,11 @@ from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProces
 from hf_refseg.models.region_matcher import region_views
 from hf_refseg.models.region_matcher.processing_region_matcher import RegionMatcherProcessor
 from hf_refseg.models.region_matcher.region_views import RegionViewCollator, RegionViews, view_of
-from hf_refseg.models.region_matcher.training_region_matcher import set_word_vectors, word_tokenizer
+from hf_refseg.models.region_matcher.training_region_matcher import (
+    set_word_vectors,
+    word_tokenizer,
+    written_about,
+)
 from hf_refseg.processing.word_table import load_word_table
 from hf_refseg.training.sections import VocabularySection
 from tests.tiny import tiny_nanodet, tiny_region_matcher
@@ -154,6 +158,14 @@ def test_what_is_written_about_other_photos_says_what_is_absent(parts):
     assert said == {tuple(ids) for ids in known}
 
 
+def test_images_about_which_nothing_was_written_are_left_out():
+    rows = make_rows(2)
+    rows.held[3]["source"] = "m"  # the written row of the second image
+    assert [row["image_id"] for row in written_about(rows, {"w"}).without_pictures()] == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"data.only_written: no row is of data.written, \['x'\]"):
+        written_about(rows, {"x"})
+
+
 # ---- A training by its recipe ----
 
 
@@ -169,7 +181,7 @@ def detector(tmp_path_factory) -> str:
 def words(output_dir, folder, data, **settings) -> list[str]:
     values = {
         "output_dir": output_dir, "detector": folder, "path": data, "max_steps": 2, "train_split": "train",
-        "eval_split": "val", "eval_samples": 2, "train_samples": 12, "written": None, "hidden_size": 8,
+        "eval_split": "val", "eval_samples": 2, "train_samples": 12, "written": None, "only_written": False, "hidden_size": 8,
         "matching_size": 8, "pair_size": 4, "vocab_size": 100, "use_cpu": True, "report_to": "none",
         "per_device_train_batch_size": 2, "logging_steps": 1, "save_steps": 1, "eval_strategy": "no",
         "load_best_model_at_end": False, "disable_tqdm": True, **settings,
