@@ -229,7 +229,7 @@ def build() -> gr.Blocks:
                     another = gr.Button("Draw another scene", variant="secondary")
                     suggested = gr.Radio([], label="True of one thing in the scene")
                     own = gr.Textbox(
-                        label="Or in your own words", placeholder="the blue star on the right", submit_btn=True
+                        label="Or in your own words", info="Enter asks.", placeholder="the blue star on the right"
                     )
                     drawer = gr.Dropdown(shapes.systems(), value=shapes.systems()[0][1], label="System")
                 with gr.Column(scale=7, min_width=320):

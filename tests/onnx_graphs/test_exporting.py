@@ -18,7 +18,7 @@ onnx = pytest.importorskip("onnx", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install -e '.[onnx]'")
 
-FAMILIES = [system.family for system in SYSTEMS if system.has("export")]
+FAMILIES = [system.family for system in SYSTEMS if system.has("export") and system.family != "region_matcher"]
 SIZES = {"context_rmi": [(64, 64), (96, 128)], "rmi": [(64, 64), (96, 128)], "lstm_cnn": [(64, 64), (64, 128)]}
 
 
@@ -102,6 +102,37 @@ def test_weights_may_take_less_room(exported, tmp_path, weights, most):
     inputs = words_of(3, 4, 8, torch.Generator().manual_seed(2)) | {"pixel_values": torch.rand(1, 3, 64, 64)}
     small, large = (OnnxModel(folder, threads=1)(**inputs).logits for folder in (tmp_path / weights, graphs))
     assert (small - large).abs().max() <= most * large.abs().max()
+
+
+@pytest.mark.slow
+def test_regions_are_matched_alike(tmp_path):
+    """The matching of a region system over given regions, for any number of regions, words and expressions."""
+    folder = write_checkpoints(tmp_path / "plain", "region_matcher")["region_matcher"]
+    model = AutoModel.from_pretrained(folder).eval()
+    ours = OnnxModel(export_onnx(folder, tmp_path / "graphs"), threads=1)
+    generator = torch.Generator().manual_seed(0)
+    for regions in (2, 5, 40):
+        corners = 100 * torch.rand(1, regions, 2, generator=generator)
+        given = {
+            "region_descriptions": torch.rand(1, regions, model.matching.description_size, generator=generator),
+            "region_boxes": torch.cat([corners, corners + 40], 2),
+            "original_sizes": torch.tensor([[150, 160]]),
+        }
+        exists = torch.ones(1, regions, dtype=torch.bool)
+        with torch.no_grad():
+            matching = model.matching.encode_regions(
+                given["region_descriptions"], given["region_boxes"], exists, given["original_sizes"]
+            )
+        features = ours.get_image_features(**given)
+        for number, length in ((1, 1), (1, 20), (3, 6), (10, 12)):
+            words = words_of(number, length, model.config.vocab_size, generator)
+            with torch.no_grad():
+                text = model.matching.encode_words(**words)
+                expected = model.matching.match(matching, text, torch.zeros(number, dtype=torch.long))
+            answered = ours(image_features=features, **words)
+            torch.testing.assert_close(answered.region_scores, expected.scores, rtol=0, atol=1e-4)
+            assert answered.no_target_scores.shape == (number,)
+    assert ours.image_runs == 3
 
 
 def test_refusals_teach(tmp_path):

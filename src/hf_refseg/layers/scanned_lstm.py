@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from .word_lstm import WordLstm, lstm_cell
 
@@ -61,3 +62,36 @@ def scan_words(lstm: WordLstm, words: torch.Tensor, keep: torch.Tensor) -> torch
         return lstm_cell(word + F.linear(hidden, lstm.weight_hh), cell)
 
     return scan_steps(step, (zeros, zeros.clone()), keep, gates, every=True).transpose(0, 1)  # (T, N, D) -> (N, T, D)
+
+
+def scan_both_ways(
+    forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    What [`read_both_ways`] answers; nothing has to be moved, since a scan skips padding wherever it lies.
+
+    Args:
+        words: (N, T, V).
+        is_word: (N, T) bool.
+
+    Returns:
+        context (N, T, 2H), zero where there is no word, and hidden (N, 2H).
+    """
+    contexts, hidden = [], []
+    for lstm, reverse in ((forward_lstm, False), (backward_lstm, True)):
+        read, keep = (words.flip(1), is_word.flip(1)) if reverse else (words, is_word)
+        states = scan_layer(lstm, read, keep)  # (N, T, V) -> (N, T, H)
+        hidden.append(states[:, -1])
+        contexts.append(states.flip(1) if reverse else states)
+    return torch.cat(contexts, 2) * is_word[..., None], torch.cat(hidden, 1)
+
+
+def scan_layer(lstm: nn.LSTM, words: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """torch's LSTM of one layer and direction: (N, T, V) and (N, T) bool -> (N, T, H), the state after each step."""
+    gates = F.linear(words, lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)  # (N, T, V) -> (N, T, 4H)
+    zeros = words.new_zeros(words.shape[0], lstm.hidden_size)
+
+    def step(hidden: torch.Tensor, cell: torch.Tensor, word: torch.Tensor) -> State:
+        return lstm_cell(word + F.linear(hidden, lstm.weight_hh_l0), cell)
+
+    return scan_steps(step, (zeros, zeros.clone()), keep, gates, every=True).transpose(0, 1)  # (T, N, H) -> (N, T, H)

@@ -57,7 +57,7 @@ class Meeting(nn.Module):
         (sums, products), (added, factors) = things.chunk(2, -1), self.phrase(self.dropout(phrases)).chunk(2, -1)
         met = F.relu(sums + added[:, None] + products * factors[:, None])  # -> (N, R, C)
         # -> (N, C), channels are left out
-        read = F.dropout(self.score.weight.expand(len(phrases), -1), self.dropout.p, self.training)
+        read = F.dropout(self.score.weight.expand(phrases.shape[0], -1), self.dropout.p, self.training)
         return torch.einsum("nrc,nc->nr", met, read) + self.score.bias
 
 
@@ -85,7 +85,7 @@ class PairReading(nn.Module):
         weights, bias = self.dropout(asked[:, :-1]), asked[:, -1]
         # of all images, for a product of everything costs less than a copy of the features for each expression
         scores = torch.einsum("brsp,np->bnrs", pairs, weights)  # -> (B, N, R, R)
-        own = scores[image_index, torch.arange(len(phrases), device=scores.device)]  # -> (N, R, R)
+        own = scores[image_index, torch.arange(phrases.shape[0], device=scores.device)]  # -> (N, R, R)
         return own + bias[:, None, None]
 
 
@@ -142,7 +142,7 @@ class RegionMatching(nn.Module):
         scores, features, colors = descriptions.to(dtype).split(
             [self.num_labels, self.feature_size, self.description_size - self.num_labels - self.feature_size], -1
         )
-        scores = (scores.clamp(1e-4, 1).log() * F.softplus(self.score_power)).exp()  # a detector is seldom sure
+        scores = (scores.clamp(1e-4, 1.0).log() * F.softplus(self.score_power)).exp()  # a detector is seldom sure
         looks = torch.cat([self.dropout(self.normalize(features)), scores], -1)  # -> (B, R, F + K)
         boxes = relative_boxes(boxes, image_sizes)
         overlaps, inside = pair_overlaps(boxes)

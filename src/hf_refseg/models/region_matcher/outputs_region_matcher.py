@@ -64,7 +64,7 @@ class RegionMatcherRegionFeatures(ModelOutput):
         """
         own = {name: value for name, value in self.items() if name not in ("relation", "comparison")}
         if len(self.exists) == 1:
-            taken = {name: value.expand(len(image_index), *value.shape[1:]) for name, value in own.items()}
+            taken = {name: value.expand(image_index.shape[0], *value.shape[1:]) for name, value in own.items()}
         else:
             taken = {name: value[image_index] for name, value in own.items()}
         return RegionMatcherRegionFeatures(**taken)
