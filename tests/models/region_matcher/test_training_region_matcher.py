@@ -181,8 +181,8 @@ def detector(tmp_path_factory) -> str:
 def words(output_dir, folder, data, **settings) -> list[str]:
     values = {
         "output_dir": output_dir, "detector": folder, "path": data, "max_steps": 2, "train_split": "train",
-        "eval_split": "val", "eval_samples": 2, "train_samples": 12, "written": None, "only_written": False, "hidden_size": 8,
-        "matching_size": 8, "pair_size": 4, "vocab_size": 100, "use_cpu": True, "report_to": "none",
+        "eval_split": "val", "eval_samples": 2, "train_samples": 12, "written": None, "only_written": False,
+        "hidden_size": 8, "matching_size": 8, "pair_size": 4, "vocab_size": 100, "use_cpu": True, "report_to": "none",
         "per_device_train_batch_size": 2, "logging_steps": 1, "save_steps": 1, "eval_strategy": "no",
         "load_best_model_at_end": False, "disable_tqdm": True, **settings,
     }  # fmt: skip
