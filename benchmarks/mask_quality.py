@@ -3,9 +3,9 @@ How good a detector's masks are by themselves: those that it draws in the true b
 
     python benchmarks/mask_quality.py FOLDER --dataset built/photos --split val_authored
 
-FOLDER is that of a detector, the data set one whose rows have `instances`. Mean IoU at the photo's size over objects of
-at least `--least-area` of their photo, beside two bounds: the filled box, and the true mask in as many cells as the
-detector draws.
+FOLDER is that of a detector or of a system over one, the data set one whose rows have `instances`. Mean IoU at the
+photo's size over objects of at least `--least-area` of their photo, beside two bounds: the filled box, and the true
+mask in as many cells as the detector draws.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from hf_refseg.data.schema import decode_mask
 from hf_refseg.layers.image_geometry import paste_probabilities
 from hf_refseg.models.mask_rcnn.training_mask_rcnn import one_row_per_image
 from hf_refseg.models.nanodet.losses_nanodet import crop_masks
+from hf_refseg.systems import find_system
 
 
 def iou(mask: torch.Tensor, true: torch.Tensor) -> float:
@@ -40,15 +41,16 @@ def objects_of(row: dict, least_area: float) -> tuple[torch.Tensor, torch.Tensor
 
 
 @torch.inference_mode()
-def measure(model, processor, row: dict, least_area: float) -> list[dict]:
+def measure(detector, processor, row: dict, least_area: float, threshold: float) -> list[dict]:
     boxes, true = objects_of(row, least_area)
     if not len(boxes):  # all of them are small
         return []
-    features = model.get_image_features(**processor(row["image"], return_tensors="pt"))
-    regions, _, maps = model.find_regions(features, region_boxes=[boxes])
-    probabilities, size = model.draw(maps, regions.labels), true.shape[1:]
+    features = detector.get_image_features(**processor(row["image"], return_tensors="pt"))
+    regions, _, maps = detector.find_regions(features, region_boxes=[boxes])
+    probabilities, size = detector.draw(maps, regions.labels), true.shape[1:]
     cells = crop_masks(true, torch.arange(len(boxes)), boxes, probabilities.shape[-1])
-    drawn, ceiling = (paste_probabilities(masks, boxes, size) > 0.5 for masks in (probabilities, cells))
+    drawn = paste_probabilities(probabilities, boxes, size) > threshold
+    ceiling = paste_probabilities(cells, boxes, size) > 0.5
     filled = paste_probabilities(torch.ones_like(probabilities), boxes, size) > 0.5
     return [
         {"drawn": iou(drawn[i], true[i]), "filled box": iou(filled[i], true[i]), "ceiling": iou(ceiling[i], true[i])}
@@ -58,18 +60,22 @@ def measure(model, processor, row: dict, least_area: float) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="of a detector")
+    parser.add_argument("folder", help="of a detector, or of a system over one")
     parser.add_argument("--dataset", required=True, help="name or folder, as hf_refseg.data.load takes it")
     parser.add_argument("--split", required=True)
     parser.add_argument("--least-area", type=float, default=0.01, help="of the photo (%(default)s)")
+    parser.add_argument("--threshold", type=float, default=0.5, help="of drawn masks (%(default)s)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = AutoModel.from_pretrained(options.folder).eval()
     processor = AutoImageProcessor.from_pretrained(options.folder)
+    detector = model if find_system(model.config.model_type).kind == "detector" else model.detector
     rows = one_row_per_image(hf_refseg.data.load(options.dataset, options.split))
     found = [
-        one for index in tqdm(range(len(rows))) for one in measure(model, processor, rows[index], options.least_area)
+        one
+        for index in tqdm(range(len(rows)))
+        for one in measure(detector, processor, rows[index], options.least_area, options.threshold)
     ]
     means = {name: round(statistics.mean(one[name] for one in found), 4) for name in found[0]}
     print(json.dumps({"photos": len(rows), "objects": len(found), **means}))

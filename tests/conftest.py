@@ -6,6 +6,8 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # `pytest -n auto`: the cores are shared
+    os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // workers))
 
 import pytest  # noqa: E402
 

@@ -50,7 +50,7 @@ def test_structured_texts_are_swapped_too():
 # Numbers, names of files, categories, and kinds of expressions: the same in a mirror.
 WITHOUT_SIDES = {
     *("image_id", "file_name", "height", "width", "ref_id", "ann_ids", "category", "split", "source"),
-    *("expression_type", "task_id", "coco_id", "relation_ids"),
+    *("expression_type", "task_id", "coco_id", "relation_ids", "labeled"),
 }
 
 
@@ -63,7 +63,7 @@ def test_every_field_of_the_schema_is_mirrored_or_has_no_sides():
 def full_row(built):
     """A row that holds every field of the schema, each with something on the left."""
     rows = load(built["raw"] / "VGPhraseCut_v0", "train").with_instances()
-    row = rows[1] | {"expression_type": "attribute", "attributes": ["left", "red"]}
+    row = rows[1] | {"expression_type": "attribute", "attributes": ["left", "red"], "labeled": ["box"]}
     row["relations"] = [{"predicate": "left of", "object": "right box", "object_ann_ids": [502]}]
     row["phrase_structure"] = row["phrase_structure"] | {"attributes": ["leftmost"]}
     row["sentences"] = [row["sentences"][0] | {"sent": "the left boxes", "tokens": ["the", "left", "boxes"]}]

@@ -74,7 +74,8 @@ def test_results_say_how_they_were_counted(evaluation, tmp_path):
     results = run(evaluation(protocol="lavt"))
     folder = tmp_path / "results"
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("contact_sheet.png", "eval_results.json", "predictions-00000.jsonl", "results.json", "settings.json")
+        *("_evaluation.lock", "contact_sheet.png", "eval_results.json"),
+        *("predictions-00000.jsonl", "results.json", "settings.json"),
     ]
     read = read_results(folder)
     assert read == json.loads(json.dumps(results)) and read == read_results(folder / "results.json")

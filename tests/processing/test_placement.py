@@ -38,7 +38,11 @@ def outputs_of(batch, masks: list[torch.Tensor]) -> ReferringSegmentationOutput:
         for mask, (x0, y0, x1, y1) in zip(masks, boxes.tolist(), strict=True)
     ]
     return ReferringSegmentationOutput(
-        logits=batch["labels"] * 8 - 4, region_masks=torch.stack(small), pred_boxes=boxes, image_index=torch.arange(2)
+        logits=batch["labels"] * 8 - 4,
+        region_masks=torch.stack(small),
+        pred_boxes=boxes,
+        image_index=torch.arange(2),
+        no_target_scores=torch.zeros(2),
     )
 
 
