@@ -57,7 +57,14 @@ def load_all_here(root: Path) -> None:
         patch.setattr("builtins.input", no_prompt)
         patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(root / "cache" / "modules"))
         patch.setattr("sys.path", list(sys.path))
+        forget_code_of_repositories()  # another test of this process may have loaded some, from another folder
         load_all(root, "with-package")
+        forget_code_of_repositories()
+
+
+def forget_code_of_repositories() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "transformers_modules"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
