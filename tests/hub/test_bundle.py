@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoImageProcessor, AutoModel, AutoProcessor
+from transformers import AutoImageProcessor, AutoModel, AutoProcessor, dynamic_module_utils
 
 import hf_refseg
 from hf_refseg.hub.bundle import bundle
@@ -53,10 +53,11 @@ def root(tmp_path_factory, families) -> Path:
 
 def load_all_here(root: Path) -> None:
     """What a process with the package does, in this one, which has the package anyway and need not be started."""
+    of_other_tests = dynamic_module_utils.HF_MODULES_CACHE  # on the path once one of them has loaded such code
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.input", no_prompt)
-        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(root / "cache" / "modules"))
-        patch.setattr("sys.path", list(sys.path))
+        patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(root / "cache" / "modules"))
+        patch.setattr("sys.path", [path for path in sys.path if path != of_other_tests])
         forget_code_of_repositories()  # another test of this process may have loaded some, from another folder
         load_all(root, "with-package")
         forget_code_of_repositories()
