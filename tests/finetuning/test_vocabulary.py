@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from hf_refseg.finetuning import DEFAULT_VECTORS
 from hf_refseg.finetuning.vocabulary import grow_embeddings, grown_tokenizer, new_words
 from hf_refseg.processing.tokenization import split_words, tokenizer_from_sentences
 from hf_refseg.processing.word_vectors import load_word_vectors
@@ -45,7 +46,7 @@ def test_old_expressions_are_answered_to_the_bit_as_before(make, tokenizer):
     inputs = {"pixel_values": torch.randn(1, 3, 64, 64), "input_ids": torch.tensor([[4, 5, 6]])}
     with torch.no_grad():
         before = model(**inputs).logits
-        starts = grow_embeddings(model, grown_tokenizer(tokenizer, ["robot"]))
+        starts = grow_embeddings(model, grown_tokenizer(tokenizer, ["robot"]), load_word_vectors(DEFAULT_VECTORS))
         assert starts == {"robot": "nothing"} and model.config.vocab_size == len(tokenizer) + 1
         torch.testing.assert_close(model(**inputs).logits, before, rtol=0, atol=0)
         assert model(**{**inputs, "input_ids": torch.tensor([[4, len(tokenizer)]])}).logits.isfinite().all()
@@ -64,3 +65,9 @@ def test_a_word_starts_from_its_neighbors(tokenizer, tmp_path):
     assert torch.cosine_similarity(lorry, truck, dim=0) > 0.9999
     known = weight[: len(tokenizer)].norm(dim=1)
     torch.testing.assert_close(lorry.norm(), known[known > 0].median())
+
+
+def test_the_table_that_ships_names_neighbors_too(tokenizer):
+    model = tiny_rmi(vocab_size=len(tokenizer))
+    starts = grow_embeddings(model, grown_tokenizer(tokenizer, ["puppy"]), load_word_vectors(DEFAULT_VECTORS))
+    assert starts["puppy"].startswith("dog (0.")

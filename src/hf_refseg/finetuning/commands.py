@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from . import DEFAULT_BASE
+from . import DEFAULT_BASE, DEFAULT_VECTORS
 
 DESCRIPTION = """\
 Teach a model what is in your photos: 20 to 500 of them, with masks and expressions, in one of these layouts.
@@ -45,7 +45,10 @@ def add_commands(commands) -> None:
         "for things that known words name; it may forget (%(default)s)",
     )
     finetune.add_argument(
-        "--vectors", metavar="FILE", help="word vectors that new words start from (GloVe's, where gensim has them)"
+        "--vectors",
+        default=DEFAULT_VECTORS,
+        metavar="FILE",
+        help="word vectors by which new words start from their neighbors (%(default)s, which ships)",
     )
     finetune.add_argument("--steps", type=int, metavar="N", help="at most; it ends where nothing improves (200)")
     finetune.add_argument(

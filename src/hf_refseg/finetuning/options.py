@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..data.rows import Counts
-from . import DEFAULT_BASE
+from . import DEFAULT_BASE, DEFAULT_VECTORS
 
 
 @dataclass
@@ -21,8 +21,7 @@ class FineTuning:
         learn: "words": only the embeddings of the words that the base does not know, so that it answers every other
             expression as before, to the bit. "network": also all of the network but its backbone, for things that
             known words name.
-        vectors: name or file of word vectors that new words start from; None: GloVe's where gensim has it on this
-            machine.
+        vectors: name or file of the word vectors by which new words start from their neighbors.
         steps: of the training, at most; None: 200, or more where that is less than three times every photo.
         val_share: of the photos, to measure by, where the folder has no split `val`.
         license: of the card; None: that of the base's card, where it names one.
@@ -33,7 +32,7 @@ class FineTuning:
     output: Path
     base: str = DEFAULT_BASE
     learn: Literal["words", "network"] = "words"
-    vectors: str | None = None
+    vectors: str = DEFAULT_VECTORS
     steps: int | None = None
     val_share: float = 0.2
     license: str | None = None

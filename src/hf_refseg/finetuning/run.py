@@ -16,7 +16,7 @@ from ..data.own_photos import load_own_photos
 from ..evaluation.evaluators import referring_evaluators
 from ..evaluation.results import write_eval_results
 from ..hub.bundle import add_code
-from ..processing.word_vectors import installed_word_vectors, load_word_vectors
+from ..processing.word_vectors import load_word_vectors
 from ..systems import find_system
 from ..training.curve import plot_training_curve
 from ..writing import write_text
@@ -57,7 +57,7 @@ def finetune(options: FineTuning) -> FineTuned:
     before = referring_evaluators(processor, PROTOCOL, labels=True).evaluate(model, val, BATCH_SIZE)
     masks_before = predict(model, processor, val)
     logger.warning(f"before: mIoU {before['mIoU']:.3f}")
-    vectors = load_word_vectors(options.vectors) if options.vectors else installed_word_vectors() if words else None
+    vectors = load_word_vectors(options.vectors)
     processor.tokenizer = grown_tokenizer(processor.tokenizer, words)
     starts = grow_embeddings(model, processor.tokenizer, vectors, options.seed)
     logger.warning(f"new words: {', '.join(f'{word} (from {start})' for word, start in starts.items()) or 'none'}")

@@ -40,9 +40,7 @@ def grown_tokenizer(tokenizer: TokenizersBackend, words: Iterable[str]) -> Token
 
 
 @torch.no_grad()
-def grow_embeddings(
-    model: PreTrainedModel, tokenizer: TokenizersBackend, vectors=None, seed: int = 0
-) -> dict[str, str]:
+def grow_embeddings(model: PreTrainedModel, tokenizer: TokenizersBackend, vectors, seed: int = 0) -> dict[str, str]:
     """
     Give the words that `tokenizer` has and `model` has not an embedding.
 
@@ -52,7 +50,7 @@ def grow_embeddings(
     Args:
         model: has `word_embeddings`; its vocabulary grows to that of the tokenizer.
         tokenizer: of [`grown_tokenizer`].
-        vectors: what `load_word_vectors` returns; None: all words start at random.
+        vectors: what `load_word_vectors` returns.
         seed: of the random directions.
 
     Returns: for each new word what it starts from, in words.
@@ -68,7 +66,7 @@ def grow_embeddings(
     starts = {}
     for word, row in sorted(words.items()):
         direction = torch.randn(weight.shape[1], generator=generator).to(weight)
-        neighbors = [] if vectors is None else known_neighbors(vectors, word, known)
+        neighbors = known_neighbors(vectors, word, known)
         if neighbors:
             rows = torch.tensor([known[neighbor] for neighbor, _ in neighbors])
             shares = torch.tensor([similarity for _, similarity in neighbors]).to(weight)
@@ -87,6 +85,7 @@ def known_neighbors(vectors, word: str, known: Iterable[str]) -> list[tuple[str,
     others = [other for other in known if other in vectors and other.isalpha()]
     if not others:
         return []
-    similarities = vectors.cosine_similarities(vectors[word], vectors[others])
+    rows = torch.stack([torch.tensor(vectors[other]) for other in others])
+    similarities = F.cosine_similarity(rows, torch.tensor(vectors[word]), dim=1)  # (K, E) -> (K,)
     ranked = sorted(zip(others, similarities.tolist(), strict=True), key=lambda pair: -pair[1])
     return [(other, similarity) for other, similarity in ranked[:MOST_NEIGHBORS] if similarity >= LEAST_SIMILARITY]

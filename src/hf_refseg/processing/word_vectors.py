@@ -1,6 +1,5 @@
 """Initial word embeddings: from the table that ships, or from GloVe or FastText vectors through gensim."""
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -55,12 +54,6 @@ def load_word_vectors(name_or_path: str | os.PathLike):
         return KeyedVectors.load_word2vec_format(str(path), binary=False, no_header=not _has_header(path))
     except Exception as error:  # gensim raises whatever its parser hits: ValueError, EOFError, UnpicklingError, ...
         raise ValueError(f"{path} cannot be read as word vectors ({type(error).__name__}: {error})") from error
-
-
-def installed_word_vectors(name: str = "glove-wiki-gigaword-50"):
-    """The word vectors of this name where they lie on this machine and gensim is installed, else None; no download."""
-    is_there = (_data_folder() / name / f"{name}.gz").is_file()
-    return load_word_vectors(name) if is_there and importlib.util.find_spec("gensim") else None
 
 
 def _data_folder() -> Path:
