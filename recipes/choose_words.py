@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def choose_words(words: Sequence[str], vectors: np.ndarray, said: set[str], size
     landmarks = unit[[row for row, word in enumerate(words) if word in said and row >= FUNCTION_WORDS]]
     closeness = np.sort(unit @ landmarks.T, axis=1)[:, -NEAREST:].mean(1)
     further = (int(row) for row in np.argsort(-closeness) if row not in chosen and not words[row].isdigit())
-    return sorted(chosen.union(row for row, _ in zip(further, range(size - len(chosen)), strict=False)))
+    return sorted(chosen.union(islice(further, size - len(chosen))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -126,3 +126,29 @@ def frame_box(axis, box: np.ndarray, color, width: float, style: str = "-") -> N
 def as_fraction(color: tuple[int, int, int]) -> tuple[float, ...]:
     """RGB of 0..255, as Pillow takes it -> 0..1, as matplotlib takes it."""
     return tuple(channel / 255 for channel in color)
+
+
+def draw_word_weights(axis, words: Sequence[str], explanation, row: int) -> None:
+    """
+    How much each module listened to each word, in numbers and shades, and in front of it how much the module counted.
+
+    Args:
+        axis: of matplotlib.
+        words: the words of the expression, as the tokenizer split them.
+        explanation: of N expressions: `modules`, `module_weights` (N, S) and `word_attentions` (N, S, T).
+        row: which expression.
+
+    Raises ValueError where there are fewer weights than words.
+    """
+    weights = explanation.word_attentions[row].detach().float().cpu().numpy()  # (S, T)
+    if not words or weights.shape[1] < len(words):
+        raise ValueError(f"{weights.shape[1]} weights for {len(words)} words; ask the model for output_attentions=True")
+    weights = weights[:, : len(words)]
+    counts = explanation.module_weights[row].detach().float().cpu().tolist()
+    names = [f"{name}\n{count:.2f}" for name, count in zip(explanation.modules, counts, strict=True)]
+    axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.set_xticks(range(len(words)), words, rotation=35, ha="right")
+    axis.set_yticks(range(len(weights)), names)
+    for (line, column), weight in np.ndenumerate(weights):
+        axis.text(column, line, f"{weight:.2f}", ha="center", va="center", color="white" if weight > 0.5 else "black")
+    axis.set_title("weight of each word, and of the module")

@@ -28,6 +28,10 @@ class SavesItsCode:
     # itself copies the code.
     code_of: ClassVar[Callable[["SavesItsCode"], Code] | None] = None
 
+    def images_by(self) -> "SavesItsCode | None":
+        """The part whose system reads the images; None: its own system, or the one that `SYSTEMS` names."""
+        return None
+
     def has_code(self) -> bool:
         """Whether its code is saved with it."""
         return getattr(self.config, "auto_map", None) is not None

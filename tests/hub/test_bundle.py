@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoImageProcessor, AutoModel, AutoProcessor, dynamic_module_utils
+from transformers import AutoImageProcessor, AutoModel, AutoProcessor
 
 import hf_refseg
 from hf_refseg.hub.bundle import bundle
 from hf_refseg.systems import SYSTEMS
-from tests.hub.fresh_process import load_all, no_prompt
 from tests.hub.tiny_checkpoints import TEXTS, write_checkpoints, write_photo
 
 FAST = ("rmi", "mask_rcnn", "mattnet_nanodet")
@@ -26,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module", params=[FAST, pytest.param(SLOW, marks=pytest.mark.slow)], ids=["fast", "slow"])
 def families(request) -> tuple[str, ...]:
-    """Those that share the processes: slow ones two fresh ones, fast ones a fresh one and this one."""
+    """Those that share two fresh processes."""
     return request.param
 
 
@@ -39,9 +38,6 @@ def root(tmp_path_factory, families) -> Path:
     for family in families:
         bundle(root / "plain" / family, root / "bundles" / family)
     for mode in MODES:
-        if mode == "with-package" and families is FAST:
-            load_all_here(root)
-            continue
         path = str(REPOSITORY / "src") if mode == "with-package" else ""
         environment = {**os.environ, "HF_HOME": str(root / "cache" / mode), "PYTHONPATH": path}
         script = [sys.executable, str(Path(__file__).parent / "fresh_process.py"), str(root), mode]
@@ -49,23 +45,6 @@ def root(tmp_path_factory, families) -> Path:
         assert done.returncode == 0, done.stderr
         assert "already registered" not in done.stderr
     return root
-
-
-def load_all_here(root: Path) -> None:
-    """What a process with the package does, in this one, which has the package anyway and need not be started."""
-    of_other_tests = dynamic_module_utils.HF_MODULES_CACHE  # on the path once one of them has loaded such code
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builtins.input", no_prompt)
-        patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(root / "cache" / "modules"))
-        patch.setattr("sys.path", [path for path in sys.path if path != of_other_tests])
-        forget_code_of_repositories()  # another test of this process may have loaded some, from another folder
-        load_all(root, "with-package")
-        forget_code_of_repositories()
-
-
-def forget_code_of_repositories() -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "transformers_modules"]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

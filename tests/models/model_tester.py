@@ -39,6 +39,9 @@ class ModelTester:
 
     @pytest.fixture
     def inputs(self) -> dict[str, torch.Tensor]:
+        return self.images_and_words()
+
+    def images_and_words(self) -> dict[str, torch.Tensor]:
         """Two images and three expressions of one, two and four words, padded on the left."""
         generator = torch.Generator().manual_seed(1)
         input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)

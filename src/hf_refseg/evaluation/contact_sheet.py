@@ -42,9 +42,7 @@ def draw_contact_sheet(samples: Sequence[dict], rows, protocol: Protocol, column
         samples: records of [`hf_refseg.evaluation.run`]: `row`, `text`, `counts`, `mask`.
         rows: the data set, for photos and targets.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
     cases = choose_cases(samples, protocol, columns)
     shown = {sample["row"]: rows[sample["row"]] for found in cases.values() for sample, _ in found}
@@ -57,11 +55,24 @@ def draw_contact_sheet(samples: Sequence[dict], rows, protocol: Protocol, column
         for axis, (sample, iou) in zip(line, found, strict=False):
             row = shown[sample["row"]]
             target, predicted = decode_mask(row["mask"]), decode_mask(sample["mask"])
-            parts = [target & predicted, target & ~predicted, predicted & ~target]
-            axis.imshow(np.asarray(overlay(row["image"], parts, colors=tuple(COLORS.values()))))
             said = "" if target.any() else ", no target"
-            title = "\n".join(textwrap.wrap(sample["text"].replace("$", r"\$"), 34)[:3])  # $ would start a formula
-            axis.set_title(f"{kind}: IoU {iou:.2f}{said}\n{title}", fontsize=9)
+            draw_case(axis, row["image"], target, predicted, f"{kind}: IoU {iou:.2f}{said}", sample["text"], 3)
+    return as_picture(figure)
+
+
+def draw_case(axis, image, target: np.ndarray, predicted: np.ndarray, title: str, text: str, most_lines: int) -> None:
+    """A photo with what was right, missed and wrong in it: masks (H, W) bool; below the title the expression."""
+    parts = [target & predicted, target & ~predicted, predicted & ~target]
+    axis.imshow(np.asarray(overlay(image, parts, colors=tuple(COLORS.values()))))
+    lines = textwrap.wrap(text.replace("$", r"\$"), 34)[:most_lines]  # $ would start a formula
+    axis.set_title("\n".join([title, *lines]), fontsize=9)
+
+
+def as_picture(figure) -> Image.Image:
+    """A figure of cases, with the legend of their colors, as RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patches import Patch
+
     patches = [Patch(color=[part / 255 for part in color], label=name) for name, color in COLORS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
     canvas = FigureCanvasAgg(figure)

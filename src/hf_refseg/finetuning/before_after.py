@@ -1,7 +1,5 @@
 """The held-out photos before and after, side by side."""
 
-import textwrap
-
 import numpy as np
 import torch
 from PIL import Image
@@ -10,9 +8,8 @@ from transformers import PreTrainedModel
 
 from ..data import ReferringRows, ReferringSegmentationCollator
 from ..data.schema import decode_mask
-from ..evaluation.contact_sheet import COLORS
+from ..evaluation.contact_sheet import as_picture, draw_case
 from ..metrics.counts import mask_counts
-from ..plotting import overlay
 
 MOST_PAIRS = 6
 PANEL = 3.0  # inches
@@ -45,9 +42,7 @@ def draw_before_after(rows: ReferringRows, before: Answers, after: Answers) -> I
     Args:
         before, after: of [`predict`], with the same rows.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
     numbers = shown_rows(rows)
     lines = -(-len(numbers) // 2)
@@ -59,16 +54,11 @@ def draw_before_after(rows: ReferringRows, before: Answers, after: Answers) -> I
         axis.axis("off")
     for place, row in enumerate(shown):
         sentence = place % len(row["sentences"])
-        text = "\n".join(textwrap.wrap(row["sentences"][sentence]["sent"].replace("$", r"\$"), 34)[:2])
+        text = row["sentences"][sentence]["sent"]
         target = decode_mask(row["mask"])
         for side, (when, answers) in enumerate((("before", before), ("after", after))):
             axis, mask = axes[place // 2, 2 * (place % 2) + side], answers[place][sentence]
-            parts = [target & mask, target & ~mask, mask & ~target]
-            axis.imshow(np.asarray(overlay(row["image"], parts, colors=tuple(COLORS.values()))))
             intersection, union = mask_counts(mask, target)[:2]
-            axis.set_title(f"{when}: IoU {intersection / union if union else 1:.2f}\n{text}", fontsize=9)
-    patches = [Patch(color=[part / 255 for part in color], label=name) for name, color in COLORS.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            title = f"{when}: IoU {intersection / union if union else 1:.2f}"
+            draw_case(axis, row["image"], target, mask, title, text, 2)
+    return as_picture(figure)

@@ -58,11 +58,8 @@ def code_of(part: SavesItsCode) -> SystemCode:
     Raises:
         ValueError: it is none of the package's.
     """
-    system = owner_of(part)
-    if hasattr(part, "image_processor"):
-        return system_code(system, owner_of(part.image_processor))
-    detector = getattr(getattr(part, "config", None), "detector_config", None)
-    return system_code(system, None if detector is None else find_system(detector.model_type))
+    source = part.images_by()
+    return system_code(owner_of(part), None if source is None else owner_of(source))
 
 
 def owner_of(part: SavesItsCode) -> System:

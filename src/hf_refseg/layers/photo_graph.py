@@ -1,8 +1,10 @@
-"""The graph of a photo of the systems that answer for every cell of it, for export."""
+"""The two graphs of the systems that answer for every cell of a photo, for export."""
 
 import torch
 from torch import nn
 from torch.export import Dim
+
+from .tf1_resize import enlarge_bilinear_tf1
 
 SIDE = 32  # the sides of a photo in the network's input are multiples of it
 
@@ -44,3 +46,26 @@ class PhotoGraph(nn.Module):
         features = self.model.get_image_features(pixel_values)
         canvas = pixel_values.new_zeros(pixel_values.shape[-2:])
         return *(features[name] for name in self.feature_names[:-1]), canvas
+
+
+class MaskGraph(nn.Module):
+    """
+    Masks of N expressions about the photo of a [`PhotoGraph`]'s features.
+
+    Args:
+        model: whose `forward` it follows.
+    """
+
+    output_names = ("logits",)
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def sides(self, name: str) -> tuple[int, ...]:
+        """Which sides of a feature differ from photo to photo: height and width."""
+        return (0, 1) if name == "canvas" else (2, 3)
+
+    def enlarge(self, grid_logits: torch.Tensor, canvas: torch.Tensor) -> torch.Tensor:
+        """(N, 1, h, w) -> (N, H, W)."""
+        return enlarge_bilinear_tf1(grid_logits, tuple(canvas.shape))[:, 0]

@@ -44,24 +44,29 @@ def scan_steps(
     return collected if every else last
 
 
-def scan_words(lstm: WordLstm, words: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+def scan_lstm(
+    words: torch.Tensor, keep: torch.Tensor, weight_ih: torch.Tensor, weight_hh: torch.Tensor, bias: torch.Tensor
+) -> torch.Tensor:
     """
-    What [`WordLstm`] answers.
+    The state of an LSTM after each word: (N, T, D).
 
     Args:
-        words: (N, T, E) word embeddings.
+        words: (N, T, E).
         keep: (N, T) bool, False where the step is skipped.
-
-    Returns:
-        (N, T, D) the hidden state after each step.
+        weight_ih, weight_hh, bias: (4D, E), (4D, D) and (4D,), the gates in torch's order.
     """
-    gates = F.linear(words, lstm.weight_ih, lstm.bias)  # (N, T, E) -> (N, T, 4D)
-    zeros = words.new_zeros(words.shape[0], lstm.hidden_size)
+    gates = F.linear(words, weight_ih, bias)  # (N, T, E) -> (N, T, 4D)
+    zeros = words.new_zeros(words.shape[0], weight_hh.shape[1])
 
     def step(hidden: torch.Tensor, cell: torch.Tensor, word: torch.Tensor) -> State:
-        return lstm_cell(word + F.linear(hidden, lstm.weight_hh), cell)
+        return lstm_cell(word + F.linear(hidden, weight_hh), cell)
 
     return scan_steps(step, (zeros, zeros.clone()), keep, gates, every=True).transpose(0, 1)  # (T, N, D) -> (N, T, D)
+
+
+def scan_words(lstm: WordLstm, words: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """The hidden states that [`WordLstm`] answers; arguments as of `scan_lstm`."""
+    return scan_lstm(words, keep, lstm.weight_ih, lstm.weight_hh, lstm.bias)
 
 
 def scan_both_ways(
@@ -80,18 +85,8 @@ def scan_both_ways(
     contexts, hidden = [], []
     for lstm, reverse in ((forward_lstm, False), (backward_lstm, True)):
         read, keep = (words.flip(1), is_word.flip(1)) if reverse else (words, is_word)
-        states = scan_layer(lstm, read, keep)  # (N, T, V) -> (N, T, H)
+        bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+        states = scan_lstm(read, keep, lstm.weight_ih_l0, lstm.weight_hh_l0, bias)  # (N, T, V) -> (N, T, H)
         hidden.append(states[:, -1])
         contexts.append(states.flip(1) if reverse else states)
     return torch.cat(contexts, 2) * is_word[..., None], torch.cat(hidden, 1)
-
-
-def scan_layer(lstm: nn.LSTM, words: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-    """torch's LSTM of one layer and direction: (N, T, V) and (N, T) bool -> (N, T, H), the state after each step."""
-    gates = F.linear(words, lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)  # (N, T, V) -> (N, T, 4H)
-    zeros = words.new_zeros(words.shape[0], lstm.hidden_size)
-
-    def step(hidden: torch.Tensor, cell: torch.Tensor, word: torch.Tensor) -> State:
-        return lstm_cell(word + F.linear(hidden, lstm.weight_hh_l0), cell)
-
-    return scan_steps(step, (zeros, zeros.clone()), keep, gates, every=True).transpose(0, 1)  # (T, N, H) -> (N, T, H)

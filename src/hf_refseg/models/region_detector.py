@@ -7,15 +7,42 @@ M regions of all images, P places of one image that may be regions, K categories
 masks are drawn from, S cells per side of a crop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
+from ..layers.arguments import check_sources, refuse_beside, refuse_unknown
 from ..layers.regions import Regions
 
 
 class RegionDetector:
     """Mixin of a detector's model class."""
+
+    def images_of_call(self, unknown: Mapping, image_features, labels, choosing: Mapping, **given):
+        """
+        What a forward starts from: the features that are given, or those of the images. Every argument is read.
+
+        Args:
+            unknown: the `**kwargs` of the forward.
+            image_features: what `get_image_features` returned, or None.
+            labels: of a training step, or None.
+            choosing: arguments that say what is chosen, which a training step does not do; None where not given.
+            given: arguments of `get_image_features`.
+
+        Raises:
+            ValueError: neither images nor features, or both; `choosing` in a training step; another number of labels
+                than of images. TypeError: an unknown argument.
+        """
+        refuse_unknown(self, unknown)
+        check_sources({"image_features": image_features}, given)
+        if labels is not None:
+            refuse_beside("in a training step (labels), which chooses nothing", choosing)
+        if image_features is None:
+            image_features = self.get_image_features(**given)
+        num_images = len(image_features.geometry.input_sizes)
+        if labels is not None and len(labels) != num_images:
+            raise ValueError(f"there are labels of {len(labels)} images, but {num_images} images")
+        return image_features
 
     def choose(self, scored, score_threshold: float | None = None, at_least_one: bool = False) -> Regions:
         """

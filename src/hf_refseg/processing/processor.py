@@ -59,6 +59,9 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
         super().__init__(image_processor, tokenizer)
         self.dense_crf = dense_crf_parameters(dense_crf or {})
 
+    def images_by(self) -> SavesItsCode:
+        return self.image_processor
+
     def has_code(self) -> bool:
         return self.image_processor.has_code()
 

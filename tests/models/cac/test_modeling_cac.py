@@ -5,10 +5,10 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from hf_refseg.models.cac.configuration_cac import FILTERS, CacConfig
 from hf_refseg.models.cac.modeling_cac import CacForReferringSegmentation
 from hf_refseg.models.mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
-from tests.models.model_tester import SIZE, ModelTester
+from tests.models.model_tester import SIZE
+from tests.models.region_tester import BOXES, RegionTester
 from tests.tiny import VOCAB_SIZE, tiny_cac, tiny_mask_rcnn_config
 
-BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
 ROWS = {
     "baseline": {"filters": ["whole"], "modulation": "raw", "losses": ["roi"]},
     "+ spatial coordinates": {"filters": ["whole"], "coordinates": True, "modulation": "raw", "losses": ["roi"]},
@@ -30,7 +30,7 @@ def objects(boxes: list[list[float]], labels: list[int], size: tuple[int, int] =
     return {"labels": masks, "box_labels": torch.tensor(boxes), "class_labels": torch.tensor(labels)}
 
 
-class TestCac(ModelTester):
+class TestCac(RegionTester):
     draws_samples = True
 
     def make_model(self, **kwargs):
@@ -47,34 +47,10 @@ class TestCac(ModelTester):
 
         monkeypatch.setattr(MaskRcnnForInstanceSegmentation, "compute_losses", compute_losses)
 
-    @pytest.fixture
-    def inputs(self) -> dict[str, torch.Tensor]:
-        """The common inputs, and four regions in each image among which to choose."""
-        generator = torch.Generator().manual_seed(1)
-        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
-        input_ids[0, :3] = 0
-        input_ids[1, :2] = 0
-        return {
-            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
-            "input_ids": input_ids,
-            "attention_mask": (input_ids != 0).long(),
-            "image_index": torch.tensor([1, 0, 1]),
-            "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
-        }
-
     def with_labels(self, inputs, labels):
         """A training step has no regions: the detector learns to propose."""
         step = {name: value for name, value in inputs.items() if name != "region_boxes"}
         return step | objects(BOXES[:3], [0, 3, 1])
-
-    def of_image(self, inputs, image):
-        return {name: inputs[name][image, None] for name in ("pixel_values", "region_boxes")}
-
-    def answer(self, outputs):
-        return outputs.region_scores
-
-    def backbone(self, model):
-        return model.detector.backbone
 
     def test_training_path_equals_inference_path(self, model, inputs):
         with torch.no_grad():
@@ -93,28 +69,6 @@ class TestCac(ModelTester):
             return parameters
         unread = ("detector.rpn", "detector.mask_branch", "detector.head.class_logits", "detector.head.box_deltas")
         return {name: parameter for name, parameter in parameters.items() if not name.startswith(unread)}
-
-    def test_autocast(self, model, inputs):
-        with torch.no_grad():
-            exact = model(**inputs).region_scores
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(**self.with_labels(inputs, None)).loss
-            with torch.no_grad():
-                rounded = model(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1
-        loss.backward()
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
-
-    def test_bf16(self, model, inputs, tmp_path):
-        model.save_pretrained(tmp_path)
-        half = CacForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
-        with torch.no_grad():
-            exact, rounded = model(**inputs).region_scores, half(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1
-        loss = half(**self.with_labels(inputs, None)).loss
-        loss.backward()
-        assert loss.dtype == torch.float32
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -24,15 +24,8 @@ class TestHulaNet(ModelTester):
     @pytest.fixture
     def inputs(self) -> dict[str, torch.Tensor]:
         """The common inputs, what their words say, and four detections in each image."""
-        generator = torch.Generator().manual_seed(1)
-        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
-        input_ids[0, :3] = 0
-        input_ids[1, :2] = 0
         return {
-            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
-            "input_ids": input_ids,
-            "attention_mask": (input_ids != 0).long(),
-            "image_index": torch.tensor([1, 0, 1]),
+            **self.images_and_words(),
             "word_roles": torch.tensor(ROLES),
             "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
             "region_labels": torch.tensor([[0, 1, 1, 2], [3, 3, 0, 3]]),

@@ -8,31 +8,19 @@ from transformers import AutoModel, ResNetConfig
 from hf_refseg.models.detectors import make_detector
 from hf_refseg.models.mattnet.configuration_mattnet import MAttNetConfig
 from hf_refseg.models.mattnet.modeling_mattnet import MAttNetForReferringSegmentation
-from tests.models.model_tester import SIZE, ModelTester
+from tests.models.model_tester import SIZE
+from tests.models.region_tester import BOXES, RegionTester
 from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn, tiny_mask_rcnn_config, tiny_mattnet, tiny_nanodet
 
-BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
 
+class TestMAttNet(RegionTester):
+    region_inputs = ("region_boxes", "region_labels")
 
-class TestMAttNet(ModelTester):
     def make_model(self, **kwargs):
         return tiny_mattnet(word_dropout=0.0, visual_dropout=0.0, matching_dropout=0.0, **kwargs)
 
-    @pytest.fixture
-    def inputs(self) -> dict[str, torch.Tensor]:
-        """The common inputs, and four regions in each image among which to choose."""
-        generator = torch.Generator().manual_seed(1)
-        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
-        input_ids[0, :3] = 0
-        input_ids[1, :2] = 0
-        return {
-            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
-            "input_ids": input_ids,
-            "attention_mask": (input_ids != 0).long(),
-            "image_index": torch.tensor([1, 0, 1]),
-            "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
-            "region_labels": torch.tensor([[0, 1, 1, 2], [3, 3, 0, 3]]),
-        }
+    def regions(self):
+        return {**super().regions(), "region_labels": torch.tensor([[0, 1, 1, 2], [3, 3, 0, 3]])}
 
     def with_labels(self, inputs, labels):
         """Right pairs, the same words with another region, and the same regions with other words."""
@@ -45,20 +33,6 @@ class TestMAttNet(ModelTester):
             "attribute_labels": torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1]]),
         }
 
-    def of_image(self, inputs, image):
-        names = ("pixel_values", "region_boxes", "region_labels")
-        return {name: inputs[name][image, None] for name in names}
-
-    def answer(self, outputs):
-        return outputs.region_scores
-
-    def backbone(self, model):
-        return model.detector.backbone
-
-    def trained(self, model):
-        """The paper leaves its detector as it is."""
-        return {name: p for name, p in model.named_parameters() if not name.startswith("detector.")}
-
     def test_training_path_equals_inference_path(self, model, inputs):
         with torch.no_grad():
             inferred = model(**inputs).region_scores
@@ -66,28 +40,6 @@ class TestMAttNet(ModelTester):
         step = model(**self.with_labels(inputs, None))  # in eval mode the rows of a training step score alike
         regions = torch.tensor([2, 0, 3])
         torch.testing.assert_close(step.scores[:3], inferred[torch.arange(3), regions], rtol=1e-4, atol=1e-5)
-
-    def test_autocast(self, model, inputs):
-        with torch.no_grad():
-            exact = model(**inputs).region_scores
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = model(**self.with_labels(inputs, None))
-            with torch.no_grad():
-                rounded = model(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1
-        outputs.loss.backward()
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
-
-    def test_bf16(self, model, inputs, tmp_path):
-        model.save_pretrained(tmp_path)
-        half = MAttNetForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
-        with torch.no_grad():
-            exact, rounded = model(**inputs).region_scores, half(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1
-        loss = half(**self.with_labels(inputs, None)).loss
-        loss.backward()
-        assert loss.dtype == torch.float32
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
 
     @pytest.mark.parametrize(
         ("changes", "message"),

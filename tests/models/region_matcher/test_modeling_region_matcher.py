@@ -3,32 +3,18 @@
 import pytest
 import torch
 
-from hf_refseg.models.region_matcher.modeling_region_matcher import RegionMatcherForReferringSegmentation
 from hf_refseg.models.region_matcher.outputs_region_matcher import RegionMatches
-from tests.models.model_tester import SIZE, ModelTester
+from tests.models.model_tester import SIZE
+from tests.models.region_tester import BOXES, RegionTester
 from tests.tiny import VOCAB_SIZE, tiny_mask_rcnn_config, tiny_region_matcher
 
-BOXES = [[4.0, 4, 30, 40], [20, 10, 60, 62], [0, 30, 25, 64], [33, 0, 64, 21]]
 
-
-class TestRegionMatcher(ModelTester):
+class TestRegionMatcher(RegionTester):
     def make_model(self, **kwargs):
         return tiny_region_matcher(word_dropout=0.0, dropout=0.0, **kwargs)
 
-    @pytest.fixture
-    def inputs(self) -> dict[str, torch.Tensor]:
-        """The common inputs, and four regions in each image among which to choose."""
-        generator = torch.Generator().manual_seed(1)
-        input_ids = torch.randint(4, VOCAB_SIZE, (3, 4), generator=generator)
-        input_ids[0, :3] = 0
-        input_ids[1, :2] = 0
-        return {
-            "pixel_values": torch.randn(2, 3, SIZE, SIZE, generator=generator),
-            "input_ids": input_ids,
-            "attention_mask": (input_ids != 0).long(),
-            "image_index": torch.tensor([1, 0, 1]),
-            "region_boxes": torch.tensor([BOXES, BOXES[::-1]]),
-        }
+    def allowed(self, scores):
+        return 0.1 * scores.abs().max()
 
     def with_labels(self, inputs, labels):
         """One thing is meant, nothing is, and two things are."""
@@ -39,41 +25,6 @@ class TestRegionMatcher(ModelTester):
             "target_categories": torch.tensor([2, -1, 4]),
             "region_kinds": torch.tensor([[1, 0, 1, -1], [-1, -1, -1, -1], [1, 1, 0, 0]]),
         }
-
-    def of_image(self, inputs, image):
-        return {name: inputs[name][image, None] for name in ("pixel_values", "region_boxes")}
-
-    def answer(self, outputs):
-        return outputs.region_scores
-
-    def backbone(self, model):
-        return model.detector.backbone
-
-    def trained(self, model):
-        """The detector stays as it is."""
-        return {name: p for name, p in model.named_parameters() if not name.startswith("detector.")}
-
-    def test_autocast(self, model, inputs):
-        with torch.no_grad():
-            exact = model(**inputs).region_scores
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = model(**self.with_labels(inputs, None))
-            with torch.no_grad():
-                rounded = model(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
-        outputs.loss.backward()
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(model).values())
-
-    def test_bf16(self, model, inputs, tmp_path):
-        model.save_pretrained(tmp_path)
-        half = RegionMatcherForReferringSegmentation.from_pretrained(tmp_path, dtype=torch.bfloat16)
-        with torch.no_grad():
-            exact, rounded = model(**inputs).region_scores, half(**inputs).region_scores
-        assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
-        loss = half(**self.with_labels(inputs, None)).loss
-        loss.backward()
-        assert loss.dtype == torch.float32
-        assert all(torch.isfinite(parameter.grad).all() for parameter in self.trained(half).values())
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -20,6 +20,7 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 from ...writing import write_folder
+from ..builders.shards import shard_path
 from ..expressions.statements import stated_fields
 from ..schema import row_features, union_masks
 from ..statistics import split_files, statistics
@@ -93,14 +94,14 @@ def _write(collected: Collected, folder: Path, seed: int) -> dict:
         rows = written_rows(collected, split)
         if split == TRAIN:
             rows = chain(rows, made_rows(collected, seed))
-        write_parquet(folder / NAME / f"{split}-00000-of-00001.parquet", rows, features.arrow_schema)
+        write_parquet(shard_path(folder / NAME, split, 0, 1), rows, features.arrow_schema)
     trained = [photos[image_id] for image_id in sorted(split_of) if split_of[image_id] == TRAIN]
     rows = (object_row(photo) for photo in tqdm(trained, "objects", leave=False))
-    write_parquet(folder / NAME / f"{OBJECTS}-00000-of-00001.parquet", rows, features.arrow_schema)
+    write_parquet(shard_path(folder / NAME, OBJECTS, 0, 1), rows, features.arrow_schema)
     features = row_features()
     features = type(features)({key: features[key] for key in ("image_id", "file_name", "height", "width", "image")})
     rows = (picture_row(photos[image_id]) for image_id in tqdm(sorted(split_of), "photos", leave=False))
-    write_parquet(folder / PICTURES / "pictures-00000-of-00001.parquet", rows, features.arrow_schema)
+    write_parquet(shard_path(folder / PICTURES, "pictures", 0, 1), rows, features.arrow_schema)
     report = {
         "identity": {
             "family": NAME,

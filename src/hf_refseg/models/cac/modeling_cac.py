@@ -34,6 +34,7 @@ from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
 from ..mask_rcnn.outputs_mask_rcnn import MaskRcnnImageFeatures
+from ..over_detector import OverDetector
 from ..whole_checkpoint import WholeCheckpoint
 from .captioner import Captioner, caption_words
 from .configuration_cac import CacConfig
@@ -62,7 +63,7 @@ class CacPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
             init.normal_(module.weight)
 
 
-class CacForReferringSegmentation(CacPreTrainedModel):
+class CacForReferringSegmentation(OverDetector, CacPreTrainedModel):
     """Masks of what expressions refer to, by a detector whose feature map the words modulate."""
 
     def __init__(self, config: CacConfig):

@@ -30,7 +30,7 @@ class ExpressionGraph(RmiExpressionGraph):
         similarity = torch.einsum("ntv,vhw->nthw", words, visual[0])  # -> (N, T, h, w)
         hidden = self.read_in_cells(visual_gates, keep, word_gates, similarity)
         detail = details[0].expand(keep.shape[0], -1, -1, -1) if details else None  # -> (N, S, h', w')
-        return self.draw(self.model.classifier(F.relu(safe_atanh(hidden)), detail), canvas)
+        return self.enlarge(self.model.classifier(F.relu(safe_atanh(hidden)), detail), canvas)
 
     def gates_of(self, word_gates: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """What one word and its similarity to the cells add to their gates: (N, 4D), (N, h, w) -> (N, 4D, h, w)."""

@@ -31,6 +31,7 @@ from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
 from ..mask_rcnn.modeling_mask_rcnn import MaskRcnnForInstanceSegmentation
+from ..over_detector import OverFrozenDetector
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_hulanet import MODULES, HulaNetConfig
 from .hulanet_head import HulaNetHead, HulaNetMaps
@@ -61,7 +62,7 @@ class HulaNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
             module.initialize()
 
 
-class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
+class HulaNetForReferringSegmentation(OverFrozenDetector, HulaNetPreTrainedModel):
     """Masks of what phrases mean, out of what was detected."""
 
     def __init__(self, config: HulaNetConfig):
@@ -75,12 +76,6 @@ class HulaNetForReferringSegmentation(HulaNetPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Embedding):
         self.head.phrases.embeddings = value
-
-    def train(self, mode: bool = True) -> "HulaNetForReferringSegmentation":
-        """The detector stays as it is, also its batch normalizations: phrases train nothing in it."""
-        super().train(mode)
-        self.detector.eval().requires_grad_(False)
-        return self
 
     # ---- Images to detections ----
 

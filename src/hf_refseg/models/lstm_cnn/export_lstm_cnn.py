@@ -2,11 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from ...layers.photo_graph import PhotoGraph
+from ...layers.photo_graph import MaskGraph, PhotoGraph
 from ...layers.scanned_lstm import scan_words
-from ...layers.tf1_resize import enlarge_bilinear_tf1
 from .modeling_lstm_cnn import LstmCnnForReferringSegmentation
 
 
@@ -22,19 +20,7 @@ class ImageGraph(PhotoGraph):
             raise ValueError('a model of the stage "region" draws no masks; export one of a later stage')
 
 
-class ExpressionGraph(nn.Module):
-    """Masks of N expressions about the photo of [`ImageGraph`]'s features."""
-
-    output_names = ("logits",)
-
-    def __init__(self, model: LstmCnnForReferringSegmentation):
-        super().__init__()
-        self.model = model
-
-    def sides(self, name: str) -> tuple[int, ...]:
-        """Which sides of a feature differ from photo to photo: height and width."""
-        return (0, 1) if name == "canvas" else (2, 3)
-
+class ExpressionGraph(MaskGraph):
     def forward(
         self, fusion: torch.Tensor, canvas: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
@@ -46,7 +32,7 @@ class ExpressionGraph(nn.Module):
         grid_logits = model.classify(fusion, expression)[:, None]  # -> (N, 1, h, w)
         if model.deconvolution is not None:
             return model.deconvolution(grid_logits)[:, 0]  # (N, 1, h, w) -> (N, H, W)
-        return enlarge_bilinear_tf1(grid_logits, tuple(canvas.shape))[:, 0]
+        return self.enlarge(grid_logits, canvas)
 
 
 __all__ = ["ExpressionGraph", "ImageGraph"]

@@ -21,7 +21,6 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.arguments import check_sources, refuse_beside, refuse_unknown
 from ...layers.frozen_convolution import FrozenBatchNorm2d
 from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive, run_by_size
 from ...layers.image_index import packed_image_index
@@ -336,19 +335,17 @@ class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
             ValueError: neither images nor features are given; another number of labels than of images; only one of
                 `original_sizes` and `image_scales`.
         """
-        refuse_unknown(self, kwargs)
-        given = {"pixel_values": pixel_values, "pixel_mask": pixel_mask}
-        given |= {"original_sizes": original_sizes, "image_scales": image_scales}
-        check_sources({"image_features": image_features}, given)
+        image_features = self.images_of_call(
+            kwargs,
+            image_features,
+            labels,
+            {"score_threshold": score_threshold, "at_least_one": at_least_one or None},
+            pixel_values=pixel_values,
+            pixel_mask=pixel_mask,
+            original_sizes=original_sizes,
+            image_scales=image_scales,
+        )
         if labels is not None:
-            choosing = {"score_threshold": score_threshold, "at_least_one": at_least_one or None}
-            refuse_beside("in a training step (labels), which chooses nothing", choosing)
-        if image_features is None:
-            image_features = self.get_image_features(**given)
-        num_images = len(image_features.geometry.input_sizes)
-        if labels is not None:
-            if len(labels) != num_images:
-                raise ValueError(f"there are labels of {len(labels)} images, but {num_images} images")
             losses = self.compute_losses(image_features, labels)
             return MaskRcnnOutput(loss=sum(losses.values()), losses=losses, image_features=image_features)
         regions = self.detect(image_features, score_threshold, at_least_one)

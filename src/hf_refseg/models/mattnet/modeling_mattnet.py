@@ -26,6 +26,7 @@ from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
 from ..detectors import make_detector
+from ..over_detector import OverFrozenDetector
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
@@ -53,7 +54,7 @@ class MAttNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
             module.initialize()
 
 
-class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
+class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel):
     """Masks of what expressions mean, by choosing among regions."""
 
     def __init__(self, config: MAttNetConfig):
@@ -88,12 +89,6 @@ class MAttNetForReferringSegmentation(MAttNetPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Embedding):
         self.matching.language.encoder.embeddings = value
-
-    def train(self, mode: bool = True) -> "MAttNetForReferringSegmentation":
-        """The detector stays as it is, also its batch normalizations: in the paper nothing in it is trained."""
-        super().train(mode)
-        self.detector.eval().requires_grad_(False)
-        return self
 
     # ---- Images and words, each by itself ----
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...plotting import COLORS, as_fraction, frame_box, overlay
+from ...plotting import COLORS, as_fraction, draw_word_weights, frame_box, overlay
 from ...processing.images import ImageSource, load_image
 from .outputs_mattnet import MAttNetExplanation
 
@@ -38,9 +38,6 @@ def plot_explanation(
     from matplotlib.figure import Figure
 
     image = load_image(image)
-    weights = explanation.word_attentions[row].detach().float().cpu().numpy()  # (S, T)
-    if not words or weights.shape[1] < len(words):
-        raise ValueError(f"{weights.shape[1]} weights for {len(words)} words; ask the model for output_attentions=True")
     boxes = explanation.region_boxes[row].detach().float().cpu().numpy()  # (R, 4)
     chosen = int(explanation.chosen[row])
     neighbor = -1 if explanation.neighbors is None else int(explanation.neighbors[row])
@@ -64,15 +61,7 @@ def plot_explanation(
     region.set_title("where the subject module looks")
     for axis in (photo, region):
         axis.axis("off")
-    counts = explanation.module_weights[row].detach().float().cpu().tolist()
-    table.imshow(weights[:, : len(words)], cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    table.set_xticks(range(len(words)), words, rotation=35, ha="right")
-    table.set_yticks(
-        range(len(weights)), [f"{name}\n{weight:.2f}" for name, weight in zip(explanation.modules, counts, strict=True)]
-    )
-    for (line, column), weight in np.ndenumerate(weights[:, : len(words)]):
-        table.text(column, line, f"{weight:.2f}", ha="center", va="center", color="white" if weight > 0.5 else "black")
-    table.set_title("weight of each word, and of the module")
+    draw_word_weights(table, words, explanation, row)
     return figure
 
 

@@ -22,7 +22,6 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from ...layers.arguments import check_sources, refuse_beside, refuse_unknown
 from ...layers.box_averages import average_in_boxes
 from ...layers.image_geometry import ImageGeometry, run_by_size
 from ...layers.inputs import check_pixel_values
@@ -300,18 +299,17 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
             ValueError: neither images nor features are given; another number of labels than of images; labels for a
                 detector without a mask head; only one of `original_sizes` and `image_scales`.
         """
-        refuse_unknown(self, kwargs)
-        given = {"pixel_values": pixel_values, "pixel_mask": pixel_mask}
-        given |= {"original_sizes": original_sizes, "image_scales": image_scales}
-        check_sources({"image_features": image_features}, given)
+        image_features = self.images_of_call(
+            kwargs,
+            image_features,
+            labels,
+            {"score_threshold": score_threshold, "at_least_one": at_least_one or None},
+            pixel_values=pixel_values,
+            pixel_mask=pixel_mask,
+            original_sizes=original_sizes,
+            image_scales=image_scales,
+        )
         if labels is not None:
-            choosing = {"score_threshold": score_threshold, "at_least_one": at_least_one or None}
-            refuse_beside("in a training step (labels), which chooses nothing", choosing)
-        if image_features is None:
-            image_features = self.get_image_features(**given)
-        if labels is not None:
-            if len(labels) != len(image_features.images):
-                raise ValueError(f"there are labels of {len(labels)} images, but {len(image_features.images)} images")
             losses = self.compute_losses(image_features, labels)
             return NanoDetOutput(loss=sum(losses.values()), losses=losses, image_features=image_features)
         regions = self.detect(image_features, score_threshold, at_least_one)

@@ -7,8 +7,7 @@ from torch.export import Dim
 
 from ...layers.scanned_lstm import scan_both_ways
 from .modeling_region_matcher import RegionMatcherForReferringSegmentation
-from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures
-from .word_reader import MODULES
+from .outputs_region_matcher import RegionMatcherRegionFeatures
 
 FEATURES = tuple(RegionMatcherRegionFeatures.__dataclass_fields__)
 
@@ -72,23 +71,10 @@ class ExpressionGraph(nn.Module):
         *values, input_ids, attention_mask = features_and_words
         features = RegionMatcherRegionFeatures(**dict(zip(FEATURES, values, strict=True)))
         is_word = (input_ids != self.matching.config.pad_token_id) & attention_mask.bool()
-        matches = self.matching.match(features, self.read(input_ids, is_word), torch.zeros_like(input_ids[:, 0]))
+        text = self.matching.reader(input_ids, is_word, scan_both_ways)
+        matches = self.matching.match(features, text, torch.zeros_like(input_ids[:, 0]))
         everything = torch.cat([matches.scores, matches.nothing[:, None]], 1)  # (N, R) + (N, 1) -> (N, R + 1)
         return matches.scores, everything.softmax(1)[:, -1]
-
-    def read(self, input_ids: torch.Tensor, is_word: torch.Tensor) -> RegionMatcherTextFeatures:
-        """What [`WordReader`] answers: (N, T) ids, and (N, T) bool."""
-        reader = self.matching.reader
-        words = reader.vectors(input_ids) * is_word[..., None]  # (N, T) -> (N, T, E)
-        context, hidden = scan_both_ways(reader.forward_lstm, reader.backward_lstm, words, is_word)
-        both = torch.cat([words, context], 2)  # -> (N, T, E + 2H)
-        attentions, phrases = zip(*(attention(context, both, is_word) for attention in reader.attentions), strict=True)
-        return RegionMatcherTextFeatures(
-            phrases=torch.stack(phrases),  # S x (N, E + 2H) -> (S, N, E + 2H)
-            sentence=hidden,
-            module_weights=reader.weights(hidden).softmax(1) * len(MODULES),  # (N, 2H) -> (N, S)
-            word_attentions=torch.stack(attentions, 1),  # S x (N, T) -> (N, S, T)
-        )
 
 
 __all__ = ["ExpressionGraph", "ImageGraph"]

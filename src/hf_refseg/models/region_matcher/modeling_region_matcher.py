@@ -27,6 +27,7 @@ from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
 from ..detectors import make_detector
+from ..over_detector import OverFrozenDetector
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_region_matcher import RegionMatcherConfig
 from .losses_region_matcher import matching_losses
@@ -66,7 +67,7 @@ class RegionMatcherPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedMode
             init.constant_(module.kind_weight, 1.0)
 
 
-class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
+class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPreTrainedModel):
     """Masks of what expressions mean, by choosing among regions."""
 
     def __init__(self, config: RegionMatcherConfig):
@@ -81,12 +82,6 @@ class RegionMatcherForReferringSegmentation(RegionMatcherPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Embedding):
         self.matching.reader.vectors.learned = value
-
-    def train(self, mode: bool = True) -> "RegionMatcherForReferringSegmentation":
-        """The detector stays as it is, also its batch normalizations: nothing in it is trained."""
-        super().train(mode)
-        self.detector.eval().requires_grad_(False)
-        return self
 
     # ---- Images and words, each by itself ----
 

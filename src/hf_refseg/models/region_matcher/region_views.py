@@ -29,7 +29,7 @@ from ...processing.images import load_image
 logger = logging.get_logger(__name__)
 
 SAME_THING = 0.5  # IoU from which on a region is taken for an annotated object
-PACKED = ("counts", "descriptions", "boxes")  # tensors of a file of regions
+DESCRIBED = ("descriptions", "boxes")  # what is kept of the regions of a view
 LIGHT, SMALLEST = 0.3, 0.7  # of the views in other light: change of brightness and colors, and least side
 
 
@@ -143,7 +143,7 @@ class RegionViews(Sequence):
         if file is not None and Path(file).is_file():
             with safe_open(file, "pt") as kept:
                 if (kept.metadata() or {}).get("key") == key:
-                    return unpack({name: kept.get_tensor(name) for name in PACKED})
+                    return unpack({name: kept.get_tensor(name) for name in ("counts", *DESCRIBED)})
             logger.warning(f"{file} holds the regions of other photos or of another detector: they are found again")
         loader = DataLoader(pictures, batch_size=None, num_workers=num_workers)
         regions = [describe_view(model, inputs) for inputs in tqdm(loader, "regions of photos", leave=False)]
@@ -216,17 +216,14 @@ def view_of(image: Image.Image, view: int, rng: np.random.Generator) -> Image.Im
 def pack(regions: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The tensors of all views, one after the other, and how many regions each has."""
     counts = torch.tensor([len(of_view["boxes"]) for of_view in regions])
-    return {
-        "counts": counts,
-        **{name: torch.cat([view[name] for view in regions]) for name in ("descriptions", "boxes")},
-    }
+    return {"counts": counts, **{name: torch.cat([view[name] for view in regions]) for name in DESCRIBED}}
 
 
 def unpack(packed: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
     """What `pack` did, undone."""
     counts = packed["counts"].tolist()
-    columns = (packed[name].split(counts) for name in ("descriptions", "boxes"))
-    return [{"descriptions": d, "boxes": b} for d, b in zip(*columns, strict=True)]
+    columns = (packed[name].split(counts) for name in DESCRIBED)
+    return [dict(zip(DESCRIBED, of_view, strict=True)) for of_view in zip(*columns, strict=True)]
 
 
 class RegionViewCollator(RowDraws):

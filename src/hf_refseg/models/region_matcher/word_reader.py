@@ -8,7 +8,7 @@ model keeps understanding the fixed vectors too.
 N expressions of T words, V words in all, E channels of a vector, H of an LSTM's state, S modules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -69,10 +69,16 @@ class WordReader(nn.Module):
         self.attentions = nn.ModuleList(PhraseAttention(2 * config.hidden_size) for _ in MODULES)
         self.weights = nn.Linear(2 * config.hidden_size, len(MODULES))
 
-    def forward(self, input_ids: torch.Tensor, is_word: torch.Tensor) -> RegionMatcherTextFeatures:
-        """(N, T) ids, and (N, T) bool, False at padding."""
+    def forward(
+        self, input_ids: torch.Tensor, is_word: torch.Tensor, read: Callable = read_both_ways
+    ) -> RegionMatcherTextFeatures:
+        """
+        Args:
+            input_ids, is_word: (N, T) ids, and (N, T) bool, False at padding.
+            read: by what the LSTMs run over the words; an exported graph needs another loop.
+        """
         words = self.vectors(input_ids) * is_word[..., None]  # (N, T) -> (N, T, E)
-        context, hidden = read_both_ways(self.forward_lstm, self.backward_lstm, self.dropout(words), is_word)
+        context, hidden = read(self.forward_lstm, self.backward_lstm, self.dropout(words), is_word)
         both = torch.cat([words, context], 2)  # -> (N, T, E + 2H)
         attentions, phrases = zip(*(attention(context, both, is_word) for attention in self.attentions), strict=True)
         return RegionMatcherTextFeatures(

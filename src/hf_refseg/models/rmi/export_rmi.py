@@ -2,11 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from ...layers.photo_graph import PhotoGraph
+from ...layers.photo_graph import MaskGraph, PhotoGraph
 from ...layers.scanned_lstm import scan_steps, scan_words
-from ...layers.tf1_resize import enlarge_bilinear_tf1
 from .modeling_rmi import RmiForReferringSegmentation, safe_atanh
 
 
@@ -15,15 +13,7 @@ class ImageGraph(PhotoGraph):
         super().__init__(model, ("visual_gates",))
 
 
-class ExpressionGraph(nn.Module):
-    """Masks of N expressions about the photo of [`ImageGraph`]'s features."""
-
-    output_names = ("logits",)
-
-    def __init__(self, model: RmiForReferringSegmentation):
-        super().__init__()
-        self.model = model
-
+class ExpressionGraph(MaskGraph):
     def forward(
         self, visual_gates: torch.Tensor, canvas: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
@@ -31,11 +21,7 @@ class ExpressionGraph(nn.Module):
         keep = attention_mask.bool()
         _, word_gates = self.read_words(input_ids, keep)
         hidden = self.read_in_cells(visual_gates, keep, word_gates)
-        return self.draw(self.model.classifier(F.relu(safe_atanh(hidden))), canvas)
-
-    def sides(self, name: str) -> tuple[int, ...]:
-        """Which sides of a feature differ from photo to photo: height and width."""
-        return (0, 1) if name == "canvas" else (2, 3)
+        return self.enlarge(self.model.classifier(F.relu(safe_atanh(hidden))), canvas)
 
     def read_words(self, input_ids: torch.Tensor, keep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings (N, T, E) of the words, and what each adds to the gates of all cells (N, T, 4D)."""
@@ -64,10 +50,6 @@ class ExpressionGraph(nn.Module):
     def gates_of(self, word_gates: torch.Tensor) -> torch.Tensor:
         """What one word adds to the gates of the cells: (N, 4D) -> (N, 4D, 1, 1)."""
         return word_gates[:, :, None, None]
-
-    def draw(self, grid_logits: torch.Tensor, canvas: torch.Tensor) -> torch.Tensor:
-        """(N, 1, h, w) -> (N, H, W)."""
-        return enlarge_bilinear_tf1(grid_logits, tuple(canvas.shape))[:, 0]
 
 
 __all__ = ["ExpressionGraph", "ImageGraph"]
