@@ -1,5 +1,0 @@
-"""Stub: our own export test is in tests/models/model_tester.py."""
-
-
-class ExportTesterMixin:
-    pass

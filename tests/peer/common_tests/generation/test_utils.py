@@ -1,5 +1,0 @@
-"""Stub: none of our models generates text."""
-
-
-class GenerationTesterMixin:
-    pass
