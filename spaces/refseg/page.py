@@ -80,10 +80,12 @@ def marked(finding: Finding) -> str:
         return escape(finding.expression)
     words = "|".join(re.escape(word) for word in sorted(finding.unknown, key=len, reverse=True))
     pieces = re.split(rf"(?<!\w)({words})(?!\w)", finding.expression, flags=re.IGNORECASE)
-    return "".join(
-        f'<mark title="not in its vocabulary">{escape(piece)}</mark>' if index % 2 else escape(piece)
-        for index, piece in enumerate(pieces)
-    )
+    return "".join(mark(piece) if index % 2 else escape(piece) for index, piece in enumerate(pieces))
+
+
+def mark(word: str) -> str:
+    """A word that the system does not know."""
+    return f'<mark title="not in its vocabulary">{escape(word)}</mark>'
 
 
 def cut_outs(answer: Answer) -> str:

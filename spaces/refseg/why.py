@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from html import escape
 
-import matplotlib
 import numpy as np
-import torch
 from page import data_uri, marked
+from panels import heat, on_cells, panel, word_table
 from PIL import Image
 from segmenting import Answer, Finding
+from why_regions import draw_regions
 
 from hf_refseg.models.cac.spatial_filters import part_of_map
 from hf_refseg.models.hulanet.phrase_modules import COMBINED_NAMES
 from hf_refseg.models.hulanet.plotting_hulanet import map_panels
 from hf_refseg.plotting import map_on_image
-
-PANEL_WIDTH = 320  # pixels
 
 
 def why(answer: Answer) -> str:
@@ -55,16 +53,6 @@ def draw_words(answer: Answer, finding: Finding) -> str:
 def draw_modules(answer: Answer, finding: Finding) -> str:
     """MAttNet: which words each module listens to, how much it counts, and where the subject module looks."""
     explanation, row = answer.explanation, finding.row
-    weights = explanation.word_attentions[row].float().cpu().numpy()[:, : len(finding.words)]  # (S, T)
-    counts = explanation.module_weights[row].float().cpu().tolist()
-    head = "".join(f'<th scope="col">{escape(word)}</th>' for word in finding.words)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}<br><small>counts {count:.0%}</small></th>'
-        + "".join(f'<td style="--weight: {weight:.2f}">{weight:.2f}</td>' for weight in line)
-        + "</tr>"
-        for name, count, line in zip(explanation.modules, counts, weights, strict=True)
-    )
-    table = f'<div class="scroll"><table class="weights"><tr><td></td>{head}</tr>{rows}</table></div>'
     panels = []
     if explanation.grid_attention is not None:
         x1, y1, x2, y2 = (round(float(side)) for side in explanation.region_boxes[row, explanation.chosen[row]])
@@ -72,7 +60,7 @@ def draw_modules(answer: Answer, finding: Finding) -> str:
         grid = explanation.grid_attention[row].float().cpu().numpy()
         panels.append(panel(heat(crop, grid / grid.max()), "where the subject module looks", "Region that was chosen"))
     intro = "Each module scores every region by the words it listens to; their sum decides."
-    return f'<p>{intro}</p>{table}<div class="panels">{"".join(panels)}</div>'
+    return f'<p>{intro}</p>{word_table(explanation, finding)}<div class="panels">{"".join(panels)}</div>'
 
 
 def draw_responses(answer: Answer, finding: Finding) -> str:
@@ -142,45 +130,5 @@ EXPLAINED: dict[str, Callable[[Answer, Finding], str]] = {
     "mattnet": draw_modules,
     "cac": draw_responses,
     "hulanet": draw_maps,
+    "region_matcher": draw_regions,
 }
-
-
-def panel(picture: Image.Image, title: str, alt: str) -> str:
-    """One picture with what is written below it, as it is."""
-    return (
-        f'<figure class="panel"><img src="{data_uri(picture, "JPEG")}" alt="{escape(alt)}">'
-        f"<figcaption>{title}</figcaption></figure>"
-    )
-
-
-def heat(
-    photo: Image.Image, values: np.ndarray, colors: str = "inferno", where: np.ndarray | None = None
-) -> Image.Image:
-    """A map over the gray photo.
-
-    Args:
-        values: (h, w) in [0, 1], over the whole photo.
-        colors: a color map of matplotlib.
-        where: (h', w') in [0, 1], how much of the map is seen; None: all of it.
-    """
-    size = (PANEL_WIDTH, max(1, round(PANEL_WIDTH * photo.height / photo.width)))
-    gray = np.asarray(photo.convert("L").resize(size), np.float32)[..., None] / 255  # (H, W, 1)
-    painted = matplotlib.colormaps[colors](np.clip(resized(values, size), 0, 1))[..., :3]  # (H, W) -> (H, W, 3)
-    alpha = 0.65 if where is None else 0.65 * (resized(where, size) > 0.5)[..., None]
-    return Image.fromarray((255 * ((1 - alpha) * gray + alpha * painted)).round().astype(np.uint8))
-
-
-def resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-
-
-def on_cells(values: np.ndarray, cell: float, size: tuple[int, int]) -> np.ndarray:
-    """The part of a map that lies on a picture of `size` (width, height), whose cells start at its top left corner."""
-    height, width = values.shape
-    whole = torch.nn.functional.interpolate(
-        torch.from_numpy(values)[None, None].float(), scale_factor=8, mode="bilinear"
-    )
-    rows, columns = (
-        max(1, round(8 * min(side / cell, cells))) for side, cells in zip(size[::-1], (height, width), strict=True)
-    )
-    return whole[0, 0, :rows, :columns].numpy()
