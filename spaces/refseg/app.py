@@ -1,26 +1,27 @@
 """The Space: a photo and words in, masks and their reasons out. `python spaces/refseg/app.py` runs it here."""
 
-import functools
 import importlib.util
 import os
-from html import escape
+import tempfile
 from pathlib import Path
+
+os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "hf-refseg-photos"))  # Gradio reads it soon
 
 import about
 import gradio as gr
 import shapes
 from choices import choices, find_choice
+from errors import friendly
 from examples import EXAMPLES, example_answer
 from page import compared, cut_outs, stage
 from PIL import Image
-from segmenting import as_coco, read_photo, segment, split_expressions
+from segmenting import as_coco, segment, split_expressions
+from uploads import KEEP_FILES, delete_from_now_on, photo_input
 from why import why
 
 HERE = Path(__file__).parent
 SYSTEMS = [(one.label, one.name) for one in choices()]
 LARGEST_UPLOAD = "15mb"
-KEEP_FILES = int(os.environ.get("HF_REFSEG_KEEP_SECONDS", 900))
-LOOK_FOR_OLD_FILES = max(1, KEEP_FILES // 3)  # seconds between two looks
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.blue,
@@ -42,46 +43,6 @@ THEME = gr.themes.Base(
 )
 
 
-def told(error: Exception) -> gr.Error:
-    """An error as a message to the visitor, who may have written parts of it: text, never HTML."""
-    return gr.Error(escape(str(error), quote=False), title="That did not work", print_exception=False)
-
-
-def friendly(function):
-    """Bad input is told on the page."""
-
-    @functools.wraps(function)
-    def wrapper(*arguments, **options):
-        try:
-            return function(*arguments, **options)
-        except (ValueError, TypeError, OSError) as error:
-            raise told(error) from error
-
-    return wrapper
-
-
-def read_upload(payload) -> Image.Image | None:
-    """What was uploaded, read as the package reads pictures: every format, the right way up, with our messages."""
-    if payload is None:
-        return None
-    try:
-        return read_photo(payload.path or payload.url)
-    except FileNotFoundError as error:
-        kept = f"photos are deleted after {KEEP_FILES // 60} minutes"
-        raise told(ValueError(f"the photo is not here any more: {kept}. Give it again.")) from error
-    except (ValueError, TypeError, OSError) as error:
-        message = str(error).replace(str(payload.path), "The file")
-        raise told(ValueError(message.replace("raise PIL.Image.MAX_IMAGE_PIXELS", "crop it"))) from error
-
-
-def photo_input(value: Image.Image | None = None, **options) -> gr.Image:
-    """A field for a photo. Not a subclass of Gradio's: of each one Gradio writes a file beside its source."""
-    sources = ["upload", "clipboard", "webcam"]
-    field = gr.Image(value, sources=sources, format="png", buttons=["fullscreen"], **options)
-    field.preprocess = read_upload
-    return field
-
-
 def given(photo: Image.Image | None) -> Image.Image:
     if photo is None:
         raise ValueError("There is no photo yet. Upload one, paste one, take one, or choose an example.")
@@ -99,7 +60,7 @@ def show(photo, expressions, system, threshold, sharpen, progress=gr.Progress())
 
 
 @friendly
-def answer_as_coco(
+def segment_photo(
     photo: Image.Image, expressions: str, system: str = SYSTEMS[0][1], threshold: float = 0.5, sharpen: bool = False
 ) -> dict:
     """
@@ -160,7 +121,6 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Say it, see it: referring segmentation",
         analytics_enabled=False,
-        delete_cache=(LOOK_FOR_OLD_FILES, KEEP_FILES),
         fill_width=True,
     ) as demo:
         gr.HTML(about.HEADER, padding=False)
@@ -213,9 +173,10 @@ def build() -> gr.Blocks:
             triggers = [button.click, expressions.submit, system.input, threshold.release, sharpen.input]
             gr.on(triggers, show, wanted, answered, api_visibility="private", show_progress_on=[shown], **ONE_AT_A_TIME)
             gallery.select(show_example, None, [photo, expressions, *answered], api_visibility="private")
-            coco = gr.JSON(label="coco", visible=False)
-            endpoint = gr.Button(visible=False)
-            endpoint.click(answer_as_coco, wanted, coco, api_name="segment", **ONE_AT_A_TIME)
+            # for programs and assistants; fields of their own, since those of the page hold the first example
+            sent = [photo_input(label="photo", visible=False), gr.Textbox(label="expressions", visible=False)]
+            coco, endpoint = gr.JSON(label="coco", visible=False), gr.Button(visible=False)
+            endpoint.click(segment_photo, [*sent, *wanted[2:]], coco, api_name="segment", **ONE_AT_A_TIME)
 
         with gr.Tab("Shapes") as drawn:
             gr.HTML(about.SHAPES, padding=False)
@@ -266,7 +227,9 @@ def build() -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    build().launch(
+    page = build()
+    delete_from_now_on(page)
+    page.launch(
         theme=THEME,
         css_paths=HERE / "style.css",
         max_file_size=LARGEST_UPLOAD,

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from hf_refseg.checkpoints import DEFAULT_CHECKPOINT, checkpoint_names, checkpoint_path
 from hf_refseg.checkpoints.loading import load_model, load_processor
 from hf_refseg.evaluation.results import read_eval_results
@@ -36,9 +34,9 @@ class Choice:
     def megabytes(self) -> float:
         return (Path(checkpoint_path(self.name)) / "model.safetensors").stat().st_size / 1e6
 
-    def load(self):
-        """Processor and model, loaded at the first call; on the GPU where there is one."""
-        return load(self.name)
+    def load(self, device: str):
+        """Processor, and model on a device; loaded at the first call."""
+        return load(self.name, device)
 
 
 @cache
@@ -62,6 +60,5 @@ def find_choice(name: str) -> Choice:
 
 
 @cache
-def load(name: str):
-    model = load_model(name).eval()
-    return load_processor(name), model.to("cuda" if torch.cuda.is_available() else "cpu")
+def load(name: str, device: str):
+    return load_processor(name), load_model(name).eval().to(device)

@@ -7,7 +7,7 @@ import skimage.data
 from choices import choices
 from page import cut_outs, stage
 from PIL import Image
-from segmenting import segment
+from segmenting import segment_on
 from why import why
 
 
@@ -35,7 +35,7 @@ EXAMPLES = (
 
 @cache
 def example_answer(index: int) -> tuple[str, str, str]:
-    """Masks, cut-outs and reasons of the default system, as HTML; computed once."""
+    """Masks, cut-outs and reasons of the default system, as HTML; computed once, without a GPU."""
     example = EXAMPLES[index]
-    answer = segment(choices()[0], example.photo(), list(example.expressions))
+    answer = segment_on("cpu", choices()[0], example.photo(), list(example.expressions))
     return stage(answer), cut_outs(answer), why(answer)

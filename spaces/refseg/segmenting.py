@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from choices import Choice
 from PIL import Image
 
@@ -18,7 +19,7 @@ LONGEST_SIDE = 2000  # larger photos are made as small: no system looks at more,
 MOST_PIXELS = 50_000_000
 
 try:
-    from spaces import GPU  # Hugging Face's ZeroGPU: a GPU for as long as a call takes
+    from spaces import GPU  # Hugging Face's ZeroGPU: another process with a GPU, for as long as a call takes
 except ImportError:
 
     def GPU(function):
@@ -111,19 +112,33 @@ def split_expressions(text: str | None) -> list[str]:
 
 
 @GPU
-@torch.inference_mode()
 def segment(
     choice: Choice, photo: Image.Image, expressions: list[str], threshold: float = 0.5, sharpen: bool = False
 ) -> Answer:
+    """The answer of `segment_on`, on the GPU where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return segment_on(device, choice, photo, expressions, threshold, sharpen)
+
+
+@torch.inference_mode()
+def segment_on(
+    device: str,
+    choice: Choice,
+    photo: Image.Image,
+    expressions: list[str],
+    threshold: float = 0.5,
+    sharpen: bool = False,
+) -> Answer:
     """
     Args:
+        device: where the system computes, "cpu" or "cuda".
         choice: the system.
         photo: of `read_photo`.
         expressions: of `split_expressions`.
         threshold: the probability above which a pixel belongs to the mask.
         sharpen: fit the masks to the colors of the photo with a dense CRF.
     """
-    processor, model = choice.load()
+    processor, model = choice.load(device)
     start = time.perf_counter()
     findings = [read_expression(expression, processor) for expression in expressions]
     readable = [finding for finding in findings if finding.words]
@@ -138,7 +153,7 @@ def segment(
             refine="dense_crf" if sharpen else None,
             images=photo,
         )
-        explanation = outputs.explanation
+        explanation = send_to_device(outputs.explanation, "cpu")  # ZeroGPU sends the answer to another process
         structures = inputs.get("phrase_structure") or [None] * len(readable)
         for row, (finding, result, structure) in enumerate(zip(readable, results, structures, strict=True)):
             finding.mask, finding.score, finding.box = result["mask"].cpu().numpy(), result["score"], result["box"]

@@ -1,9 +1,9 @@
 """The Space as people meet it: in a browser, from a program, in a crowd, and under attack (`pytest -m browser`)."""
 
-import json
+import ast
+import base64
 import os
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -171,13 +171,50 @@ def test_a_program_asks(space, photo):
         assert (coco["images"][0]["width"], coco["images"][0]["height"]) == image.size
 
 
-def test_assistants_find_the_endpoint_as_a_tool(space):
+@pytest.fixture
+def assistant(space):
+    """Does something by the Model Context Protocol, as an assistant would: `assistant(lambda session: ...)`."""
     pytest.importorskip("mcp", reason="pip install 'gradio[mcp]'")
-    with urllib.request.urlopen(f"{space.url}/gradio_api/mcp/schema") as answer:
-        tools = {tool["name"]: tool for tool in json.load(answer)}
-    (tool,) = (tool for name, tool in tools.items() if name.endswith("segment"))
-    assert {"photo", "expressions", "system", "threshold", "sharpen"} <= set(tool["inputSchema"]["properties"])
-    assert "Segments what expressions refer to" in tool["description"]
+    import asyncio
+
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    def talk(do, url=space.url):
+        async def connect():
+            async with streamable_http_client(f"{url}/gradio_api/mcp/") as (receive, send, _):
+                async with ClientSession(receive, send) as session:
+                    await session.initialize()
+                    return await do(session)
+
+        return asyncio.run(connect())
+
+    return talk
+
+
+def as_text(photo: Path) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(photo.read_bytes()).decode()
+
+
+def test_assistants_find_the_endpoint_as_a_tool(assistant):
+    (tool,) = assistant(lambda session: session.list_tools()).tools
+    assert tool.name == "segment_photo"
+    assert "Segments what expressions refer to" in tool.description
+    assert list(tool.inputSchema["properties"]) == ["photo", "expressions", "system", "threshold", "sharpen"]
+    assert tool.inputSchema["properties"]["expressions"]["description"].startswith("what to find, one expression per")
+    assert "default" not in tool.inputSchema["properties"]["photo"]
+
+
+def test_assistants_get_masks_and_messages(assistant, photo):
+    asked = {"photo": as_text(photo), "expressions": "the cat\na zebra"}
+    answer = assistant(lambda session: session.call_tool("segment_photo", asked))
+    assert not answer.isError
+    coco = ast.literal_eval(answer.content[0].text)  # Gradio writes a dict as Python does
+    assert [one["name"] for one in coco["categories"]] == ["the cat", "a zebra"]
+    assert coco["annotations"][0]["segmentation"]["size"] == [300, 451]
+    refused = assistant(lambda session: session.call_tool("segment_photo", asked | {"expressions": "x" * 5000}))
+    assert refused.isError
+    assert "An expression has 5,000 characters" in refused.content[0].text
 
 
 @pytest.mark.parametrize(
@@ -244,14 +281,17 @@ def test_twenty_people_at_once(space, photo):
     assert space.megabytes("VmHWM") < 2000
 
 
-def test_uploads_are_deleted(photo):
-    """With a short time to keep: nothing that was uploaded is left."""
+def test_uploads_are_deleted(photo, assistant):
+    """With a short time to keep: nothing that was uploaded is left, by programs or by assistants."""
     from gradio_client import handle_file
 
+    asked = {"photo": as_text(photo), "expressions": "the cat"}
     with RunningSpace(environment={"HF_REFSEG_KEEP_SECONDS": "5"}) as space:
+        own = set(space.uploads.rglob("*.*"))
         space.client().predict(photo=handle_file(str(photo)), expressions="the cat", api_name="/segment")
-        assert list(space.uploads.rglob("cat.jpg"))
+        assistant(lambda session: session.call_tool("segment_photo", asked), space.url)
+        assert len(set(space.uploads.rglob("*.jpg")) - own) >= 2
         end = time.monotonic() + 60
-        while list(space.uploads.rglob("cat.jpg")) and time.monotonic() < end:
+        while set(space.uploads.rglob("*.*")) - own and time.monotonic() < end:
             time.sleep(1)
-        assert not list(space.uploads.rglob("cat.jpg"))
+        assert set(space.uploads.rglob("*.*")) == own

@@ -56,7 +56,7 @@ def test_similar_words_are_offered_for_unknown_ones(cat_answer):
 
 
 def test_words_that_are_not_read_are_told():
-    processor, _ = find_choice("refseg-photos-rmi").load()
+    processor, _ = find_choice("refseg-photos-rmi").load("cpu")
     assert read_expression("the cat " * 11, processor).unread == ["the", "cat"]
 
 
