@@ -1,5 +1,7 @@
 """Which values are a mask. Whatever could mean two things is refused, as it would give numbers that look right."""
 
+from numbers import Integral
+
 import numpy as np
 
 
@@ -8,6 +10,8 @@ def as_array(values, name: str) -> np.ndarray:
 
     Raises ValueError, which calls the values by their `name`, for what has no numbers to read.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, whose mask would be lost; say what its gaps are: values.filled(0)")
     try:
         if hasattr(values, "detach"):  # a tensor: numpy knows neither those of a GPU nor bfloat16
             values = values.detach().cpu()
@@ -66,6 +70,7 @@ def as_count(value, name: str) -> int:
 
     Raises ValueError for other numbers.
     """
-    if not isinstance(value, (int, float, np.number)) or not float(value).is_integer() or value < 0:
+    whole = isinstance(value, Integral) or (isinstance(value, (float, np.floating)) and float(value).is_integer())
+    if not whole or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name} is {value!r}; give a whole number of 0 or more")
     return int(value)

@@ -143,3 +143,20 @@ def test_real_annotations(shared_dir):
     number = sum(len(row["instances"]) for row in rows)
     assert number + rows.notes["crowds left out"] + rows.notes["objects without area left out"] == 2_025
     assert len(rows.categories) == 80
+
+
+@pytest.mark.parametrize("damage", [{"bbox": [1, 2, True, 4]}, {"segmentation": []}, {"category_id": 7}])
+def test_images_with_damaged_records_can_be_skipped_and_are_counted(content, tmp_path, damage):
+    content["annotations"][1] |= damage
+    folder = write(tmp_path, content)
+    with pytest.raises(ValueError, match="instances_train2014.json, annotation 12"):
+        load(folder, "train2014")
+    rows = load(folder, "train2014", skip_unreadable=True)
+    assert [row["image_id"] for row in rows] == [2, 5]
+    assert rows.notes["images whose records are damaged, left out"] == 1
+
+
+def test_an_outline_that_would_fill_the_memory_is_refused(content, tmp_path):
+    content["annotations"][0]["segmentation"] = [[0, 0, 99_000, 99_000] * 100]
+    with pytest.raises(ValueError, match="annotation 11: the outlines of its polygons are .* pixels long; 5,000,000"):
+        load(write(tmp_path, content), "train2014")

@@ -40,7 +40,7 @@ def test_bad_pictures_are_named(tmp_path):
         folder.open(ROW)
     file = tmp_path / ROW["file_name"]
     photo(file)
-    with pytest.raises(ValueError, match=r"is \(40, 30\), its annotations are for \(41, 30\)"):
+    with pytest.raises(ValueError, match=r"is \(40, 30\), the annotations of image_id 7 are for \(41, 30\)"):
         folder.open(ROW | {"width": 41})
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(ValueError, match="000000000007.jpg is damaged or truncated"):

@@ -3,7 +3,7 @@ import pytest
 from datasets.distributed import split_dataset_by_node
 from official_copies import LEFT, box_mask, write_grefcoco, write_refclef, write_refer, write_referit
 from photo_folder import ref, write_folder
-from PIL import Image
+from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
 from hf_refseg.data import ReferringSegmentationCollator, flip_row, load, row_features
@@ -29,10 +29,9 @@ def test_a_built_folder_with_pictures(built):
 
 
 def test_pictures_are_opened_only_when_a_row_is_asked_for(built, monkeypatch):
-    opened = []
+    rows, opened = load(built["refcoco"], split="val", partition="google", images=built["pictures"]), []
     real = Image.open
     monkeypatch.setattr(Image, "open", lambda *args, **kwargs: opened.append(args) or real(*args, **kwargs))
-    rows = load(built["refcoco"], split="val", partition="google", images=built["pictures"])
     rows.counts(), list(rows.sentences()), rows.without_pictures()[0]
     assert not opened
     assert rows[1]["image"].size == (40, 30) and len(opened) == 1
@@ -243,9 +242,9 @@ def test_pictures_that_do_not_fit_and_damaged_ones(tmp_path, caplog):
     Image.open(wider).resize((201, 120)).save(wider)
     cut.write_bytes(cut.read_bytes()[:100])
     with pytest.raises(
-        ValueError, match=r"2.png is \(201, 120\), its annotations are for \(200, 120\).*resize_pictures"
+        ValueError, match=r"2.png is \(201, 120\), the annotations of image_id 2 are for \(200, 120\).*resize_pictures"
     ):
-        load(folder, "val")[1]
+        load(folder, "val")
     rows = load(folder, "val", skip_unreadable=True)
     assert [row["image_id"] for row in rows] == [1]
     assert rows.notes == {"rows whose picture or mask cannot be read, left out": 2}
@@ -259,3 +258,30 @@ def test_pictures_that_do_not_fit_and_damaged_ones(tmp_path, caplog):
         load(folder, "val", skip_unreadable=True)
     with pytest.raises(ValueError, match="a stream is read row by row"):
         load("refshapes", "val", streaming=True, skip_unreadable=True)
+
+
+def test_pictures_are_compared_with_their_annotations_when_a_data_set_is_opened(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, "mine", [1, 2, 3, 4], [ref(number, "val") for number in (1, 2, 3, 4)])
+    photos = folder / "images"
+    (photos / "4.png").unlink()
+    Image.new("RGB", (200, 121)).save(photos / "3.png")
+    (photos / "2.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"2.png is not an image .*\(3 of 4 pictures are like this.\)"):
+        load(folder, "val")
+    assert len(load(folder, "val", num_samples=1)) == 1  # of what is read alone
+    assert len(load(folder, "val", images=False)) == 4
+    Image.new("RGB", (200, 120)).save(photos / "2.png")
+    with pytest.raises(ValueError, match=r"3.png is \(200, 121\), the annotations of image_id 3"):
+        load(folder, "val")
+    with pytest.raises(FileNotFoundError, match="4.png is missing"):
+        load(folder, "val", resize_pictures=True)
+    Image.new("RGB", (200, 120)).save(photos / "4.png")
+    loaded = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: loaded.append(image))
+    rows = load(folder, "val", resize_pictures=True)
+    assert not loaded  # the pixels of no picture were read
+    monkeypatch.undo()
+    turned = Image.new("RGB", (120, 200))
+    turned.getexif()[0x0112] = 6
+    turned.save(photos / "4.png", exif=turned.getexif())  # upright it has the annotated size
+    assert [row["image"].size for row in rows] == [(200, 120)] * 4

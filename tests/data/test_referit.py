@@ -5,7 +5,7 @@ import pytest
 from official_copies import LEFT, RIGHT, box_mask, write_referit
 from scipy.io import savemat
 
-from hf_refseg.data import load_referit
+from hf_refseg.data import load, load_referit
 
 
 @pytest.fixture
@@ -70,6 +70,33 @@ def test_expressions_without_a_word_are_left_out(raw):
     rows = load_referit(raw, "val")
     assert rows.notes["expressions without a word, left out"] == 2
     assert all(sentence not in ("  ", ".") for sentence in rows.sentences())
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("referit_query_val.json", {"103_1": None}),
+        ("referit_query_val.json", {"103": ["the man"]}),
+        ("referit_bbox.json", {"103_1": [1, 2, 3, True]}),
+        ("referit_bbox.json", {"103_1": None}),
+    ],
+)
+def test_damaged_records_can_be_skipped_and_are_counted(raw, name, entries, caplog):
+    change(raw, name, **entries)
+    rows = load(raw / "exp-referit", "val", skip_unreadable=True)
+    assert len(rows) == (4 if "103" in entries else 3)
+    assert rows.notes["regions whose records are damaged, left out"] == 1
+    assert "left out: " in caplog.text and "region '103" in caplog.text
+    assert "regions whose records are damaged, left out" not in rows.of_split("train").notes
+    with pytest.raises(ValueError, match="referit_query_val.json, region '103"):
+        load(raw / "exp-referit", "val")
+
+
+@pytest.mark.parametrize("size", [[0, 30], [40, -1], [40.5, 30], [90_000, 90_000]])
+def test_an_image_size_that_none_has(raw, size):
+    change(raw, "referit_imsize.json", **{"103.jpg": size})
+    with pytest.raises(ValueError, match="the size of 103.jpg in referit_imsize.json: its height and width are"):
+        load_referit(raw, "val", images=False)
 
 
 def test_a_region_of_two_splits(raw):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_refseg.data import load, rows_from_triples
+from hf_refseg.data import load, load_triples, rows_from_triples
 
 MASK = np.zeros((20, 30), bool)
 MASK[5:10, 3:9] = True
@@ -70,11 +70,23 @@ def test_files_that_are_wrong_are_named(folder):
     with pytest.raises(ValueError, match="left.png is no mask: it holds 0, 1, 2"):
         load(folder, "train")[0]
     Image.fromarray(MASK[:10]).save(folder / "masks" / "left.png")
-    with pytest.raises(ValueError, match="1.jpg is .30, 20., its annotations are for .30, 10."):
-        load(folder, "train")[0]
+    with pytest.raises(ValueError, match="1.jpg is .30, 20., the annotations of image_id 0 are for .30, 10."):
+        load(folder, "train")
     (folder / "masks" / "left.png").write_bytes(b"none")
+    with pytest.raises(ValueError, match="left.png is not an image"):
+        load(folder, "train")
     with pytest.raises(ValueError, match="left.png can't be read as a mask"):
-        load(folder, "train")[0]
+        load_triples(folder)[0]
+
+
+@pytest.mark.parametrize("damage", [{"mask": "masks/none.png"}, {"text": 5}, {"split": None}, {"file_name": ["a"]}])
+def test_damaged_lines_can_be_skipped_and_are_counted(folder, damage, caplog):
+    write(folder, line(), line(**damage))
+    rows = load(folder, "train", skip_unreadable=True)
+    assert len(rows) == 1 and rows.notes == {"lines of all splits that are damaged, left out": 1}
+    assert "metadata.jsonl, line 2" in caplog.text
+    with pytest.raises((ValueError, FileNotFoundError), match="metadata.jsonl, line 2"):
+        load(folder, "train")
 
 
 def test_triples_in_memory():

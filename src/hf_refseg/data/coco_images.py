@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .coco_instances import CocoInstances
+from .damaged_records import DamagedRecords
 from .image_sources import ImageFolder, find_image_folder
 from .leaks import image_identities, read_identities
 from .rows import FileRows
@@ -16,6 +17,7 @@ def load_coco_images(
     split: str,
     images: str | Path | bool | None = None,
     exclude_images: str | Path | None = None,
+    skip_unreadable: bool = False,
 ) -> "CocoImages":
     """Read COCO's annotations of one split.
 
@@ -25,6 +27,8 @@ def load_coco_images(
         images: folder of the pictures; by default `path/<split>` or `path/images`. False: rows without pictures.
         exclude_images: text file of images to leave out, written by `dataset_scripts/list_seen_images.py`. MAttNet's
             detector must not see the validation and test images of RefCOCO and RefCOCOg.
+        skip_unreadable: leave out images whose record, or that of one of their objects, is damaged, and count them in
+            `notes`; otherwise the first is an error.
 
     Raises:
         FileNotFoundError: the file or the folder of pictures is missing.
@@ -38,7 +42,7 @@ def load_coco_images(
         raise FileNotFoundError(f"{path} holds none of {', '.join(names)}; give COCO's folder, and the name of a split")
     pictures = None if images is False else find_image_folder(images, path, (split, "images"))
     exclude = frozenset() if exclude_images is None else frozenset(read_identities(exclude_images))
-    return CocoImages(file, pictures, split, exclude)
+    return CocoImages(file, pictures, split, exclude, skip_unreadable)
 
 
 class CocoImages(FileRows):
@@ -50,19 +54,27 @@ class CocoImages(FileRows):
         ValueError: an object lies in an image that the file does not list; no image is left.
     """
 
-    def __init__(self, file: Path, pictures: ImageFolder | None, split: str, exclude: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        file: Path,
+        pictures: ImageFolder | None,
+        split: str,
+        exclude: frozenset[str] = frozenset(),
+        skip_unreadable: bool = False,
+    ):
         super().__init__(pictures)
         self.file, self.split, self.source = file, split, "coco"
         self.coco = CocoInstances(file)
-        crowds, flat, single = 0, 0, {}
+        crowds, flat, single, damaged = 0, 0, {}, DamagedRecords(skip_unreadable)
         for image_id, ann_ids in self.coco.annotations_of_image.items():
-            self.coco.check_image(image_id, str(file))
-            kept = [ann_id for ann_id in ann_ids if not self.coco.annotations[ann_id].get("iscrowd")]
-            for ann_id in kept:
-                self.coco.check_annotation(ann_id, image_id, str(file))
-            single[image_id] = [ann_id for ann_id in kept if _has_area(self.coco.box(ann_id))]
-            crowds += len(ann_ids) - len(kept)
-            flat += len(kept) - len(single[image_id])
+            with damaged.left_out():
+                self.coco.check_image(image_id, str(file))
+                kept = [ann_id for ann_id in ann_ids if not self.coco.annotations[ann_id].get("iscrowd")]
+                for ann_id in kept:
+                    self.coco.check_annotation(ann_id, image_id, str(file))
+                single[image_id] = [ann_id for ann_id in kept if _has_area(self.coco.box(ann_id))]
+                crowds += len(ann_ids) - len(kept)
+                flat += len(kept) - len(single[image_id])
         kept = [image_id for image_id, ann_ids in single.items() if ann_ids]
         self._image_ids = [
             image_id
@@ -76,6 +88,7 @@ class CocoImages(FileRows):
             "crowds left out": crowds,
             "objects without area left out": flat,
             "images left out as excluded": excluded,
+            **({"images whose records are damaged, left out": damaged.count} if damaged.count else {}),
         }
         self._ann_ids = single
 

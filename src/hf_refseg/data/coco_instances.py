@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from pycocotools import mask as coco_mask
 
-from .official_files import as_id, by_id, check_numbers, read_json, require, shown
-from .run_lengths import MOST_PIXELS, check_rle
+from .official_files import as_id, by_id, check_numbers, check_size, read_json, require, shown
+from .run_lengths import check_rle
 from .schema import text_rle, union_masks
 
+# Of all polygons of a mask, in pixels: pycocotools takes memory for five points of each.
+LONGEST_OUTLINE = 5_000_000
 IMAGE_FIELDS = ("id", "file_name", "height", "width")
 ANNOTATION_FIELDS = ("id", "image_id", "category_id", "bbox", "segmentation")
 
@@ -111,11 +114,7 @@ class CocoInstances:
             raise ValueError(f"{where}: its image {image_id} is not in {self.file}.")
         image, here = self.images[image_id], f"{self.file}, image {image_id}"
         require(image, IMAGE_FIELDS, here)
-        sides = image["height"], image["width"]
-        if not all(isinstance(side, int | float) and side == side // 1 > 0 for side in sides):
-            raise ValueError(f"{here}: its height and width are {shown(sides)}, expected whole numbers above 0.")
-        if sides[0] * sides[1] > MOST_PIXELS:
-            raise ValueError(f"{here}: its height and width are {sides}, more than {MOST_PIXELS:,} pixels.")
+        check_size(image["height"], image["width"], here)
         if not isinstance(image["file_name"], str):
             raise ValueError(f"{here}: its file_name is {shown(image['file_name'])}, expected that of its picture.")
 
@@ -161,6 +160,7 @@ def check_segmentation(segmentation: list | dict, height: int, width: int, where
     """Raises ValueError that names `where` for what is no mask of an image of this size; pycocotools would crash."""
     if not segmentation:
         raise ValueError(f"{where}: its segmentation is empty.")
+    outline = 0.0
     for part in segmentation if isinstance(segmentation, list) else [segmentation]:
         if isinstance(part, dict):
             require(part, ("size", "counts"), f"{where}, its run lengths")
@@ -176,6 +176,17 @@ def check_segmentation(segmentation: list | dict, height: int, width: int, where
             raise ValueError(f"{where}: a polygon of {len(part)} numbers; 3 points or more, x and y each, are needed.")
         else:
             check_numbers(part, len(part), f"{where}, a polygon")
+            outline += _outline(part)
+    if outline > LONGEST_OUTLINE:
+        raise ValueError(
+            f"{where}: the outlines of its polygons are {outline:,.0f} pixels long; {LONGEST_OUTLINE:,} are the most."
+        )
+
+
+def _outline(polygon: list[float]) -> float:
+    """How many pixels long the closed line through the points [x, y, x, y, ...] is."""
+    points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
 def segmentation_rle(segmentation: list | dict, height: int, width: int) -> dict:

@@ -75,7 +75,7 @@ class ForeignRows(ReferringRows):
     def __init__(self, table, where: str, split: str, pictures: ImageFolder | None = None):
         self.table, self.where, self.split, self.pictures = table, where, split, pictures
         self.source = where
-        self.with_pictures = pictures is not None
+        self.with_pictures = self.pictures_are_files = pictures is not None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -85,6 +85,9 @@ class ForeignRows(ReferringRows):
 
     def picture(self, index: int) -> Image.Image:
         return self.pictures.open(self.image_record(index))
+
+    def check_picture(self, index: int) -> None:
+        self.pictures.check(self.image_record(index))
 
 
 class LmmsLabRows(ForeignRows):

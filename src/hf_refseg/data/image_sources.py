@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from ..processing.images import load_image
+from ..processing.images import image_size, load_image
 
 # The COCO id in the file names of the 2014 and 2017 releases, where a picture has the same id.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
@@ -70,6 +70,19 @@ class ImageFolder:
         self.open(row)
         return self.find(row).read_bytes()
 
+    def check(self, row: dict) -> None:
+        """Looks at the beginning of a row's picture file.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing, no picture, or does not have the annotated size.
+        """
+        file, size = self.find(row), (row["width"], row["height"])
+        found = image_size(file, upright=False)
+        if found[::-1] == size:
+            found = image_size(file)
+        if found != size and not (self.resize and _is_copy(found, size)):
+            raise _of_another_size(str(file), row, found)
+
     def open(self, row: dict) -> Image.Image:
         """A row's picture in RGB.
 
@@ -102,6 +115,13 @@ class ImageTable:
     def __repr__(self) -> str:
         return f"ImageTable({self.name!r}, {len(self.table)} pictures)"
 
+    def check(self, row: dict) -> None:
+        """Raises FileNotFoundError if the table lacks a row's picture; of what size it is was checked at building."""
+        if row["image_id"] not in self.number_of:
+            raise FileNotFoundError(
+                f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
+            )
+
     def open(self, row: dict) -> Image.Image:
         """A row's picture in RGB.
 
@@ -109,11 +129,8 @@ class ImageTable:
             FileNotFoundError: the table lacks it.
             ValueError: it can't be read, or does not have the annotated size.
         """
-        number = self.number_of.get(row["image_id"])
-        if number is None:
-            raise FileNotFoundError(
-                f"{self.name} lacks the picture of image_id {row['image_id']}; build it --with-images again."
-            )
+        self.check(row)
+        number = self.number_of[row["image_id"]]
         where = f"{self.name}, image_id {row['image_id']}"
         return annotated_picture(self.table[number]["image"], row, where, self.resize)
 
@@ -158,9 +175,13 @@ def annotated_picture(source: Path | bytes | dict, row: dict, name: str, resize:
     if picture.size != size and resize and _is_copy(picture.size, size):
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     if picture.size != size:
-        raise ValueError(
-            f"{name} is {picture.size}, its annotations are for {size} (W, H): masks would not fit; use the original "
-            "picture, not a resized copy, or load the data set with resize_pictures=True or skip_unreadable=True "
-            "(--resize-pictures, --skip-unreadable)."
-        )
+        raise _of_another_size(name, row, picture.size)
     return picture
+
+
+def _of_another_size(name: str, row: dict, size: tuple[int, int]) -> ValueError:
+    return ValueError(
+        f"{name} is {size}, the annotations of image_id {row['image_id']} are for {row['width'], row['height']} (W, "
+        "H): masks would not fit; use the original picture, not a resized copy, or load the data set with "
+        "resize_pictures=True or skip_unreadable=True (--resize-pictures, --skip-unreadable)."
+    )

@@ -18,9 +18,9 @@ ROOT_VARIABLE = "HF_REFSEG_DATA"
 OPTIONS_OF_LAYOUT = {
     "refer": ("images", "partition", "skip_unreadable"),
     "grefcoco": ("images", "partition", "skip_unreadable"),
-    "referit": ("images",),
-    "phrasecut": ("images",),
-    "coco": ("images", "exclude_images"),
+    "referit": ("images", "skip_unreadable"),
+    "phrasecut": ("images", "skip_unreadable"),
+    "coco": ("images", "exclude_images", "skip_unreadable"),
 }
 BUILT_OPTIONS = ("images", "partition", "streaming", "shuffle_buffer")
 SHAPES_OPTIONS = (
@@ -70,8 +70,8 @@ def load(
         shuffle_buffer: of a built data set's stream: shuffle its shards, and its rows in a buffer of this many, before
             pictures are opened; `set_epoch` of the stream shuffles anew.
         num_samples: only the first rows, at most this many; of RefShapes, exactly this many.
-        skip_unreadable: read every picture and mask now, and leave out the rows whose cannot be read, and the refs of
-            RefCOCO's layout whose records are damaged; `rows.notes` says how many. Otherwise such a record or row is
+        skip_unreadable: read every picture and mask now, and leave out the rows whose cannot be read, and the
+            records of official files that are damaged; `rows.notes` says how many. Otherwise such a record or row is
             an error.
         resize_pictures: make pictures that have another size than annotated the annotated size, which is an error
             otherwise: their masks do not fit. For data sets some of whose pictures are a pixel off, or are copies of
@@ -109,7 +109,9 @@ def load(
         raise ValueError("a stream is read row by row: skip_unreadable and resize_pictures need rows with an index")
     rows = rows.with_resized_pictures() if resize_pictures else rows
     rows = rows if count is None else rows.take(count)
-    return rows.readable() if skip_unreadable else rows
+    if rows.is_stream:
+        return rows
+    return rows.readable() if skip_unreadable else rows.with_checked_pictures()
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ def _in_folder(folder: Path) -> Source:
         what = f"{folder}, which holds official files ({layout}),"
         return Source(what, OPTIONS_OF_LAYOUT[layout], partial(READERS[layout], folder))
     if (folder / METADATA).is_file():
-        return Source(f"{folder}, a folder of pictures and masks,", (), partial(load_triples, folder))
+        what = f"{folder}, a folder of pictures and masks,"
+        return Source(what, ("skip_unreadable",), partial(load_triples, folder))
     if is_saved(folder):
         return Source(f"{folder}, a folder of datasets,", ("images",), partial(open_saved, folder))
     raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..pickles import UNREADABLE, PlainKeysUnpickler, copy_plain
+from .run_lengths import MOST_PIXELS
 
 CHUNK_BYTES = 1 << 20
 # No record of an official file comes near this size. Without a limit, a broken file would be read into memory whole.
@@ -223,9 +224,18 @@ def check_numbers(value, count: int, where: str) -> None:
     if not (
         isinstance(value, list)
         and len(value) == count
-        and all(isinstance(number, (int, float)) and -FARTHEST <= number <= FARTHEST for number in value)
+        and all(type(number) in (int, float) and -FARTHEST <= number <= FARTHEST for number in value)  # no bool
     ):
         raise ValueError(f"{where}: it is {shown(value)}, expected {count} numbers of at most {FARTHEST:,} pixels.")
+
+
+def check_size(height, width, where: str) -> None:
+    """Raises ValueError that names `where` for what is no size of a picture."""
+    sides = height, width
+    if not all(type(side) in (int, float) and side == side // 1 > 0 for side in sides):
+        raise ValueError(f"{where}: its height and width are {shown(sides)}, expected whole numbers above 0.")
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{where}: its height and width are {sides}, more than {MOST_PIXELS:,} pixels.")
 
 
 def as_id(value):

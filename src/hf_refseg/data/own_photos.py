@@ -41,7 +41,7 @@ def load_own_photos(folder: str | Path, val_share: float = 0.2, seed: int = 0) -
         FileNotFoundError: there is no such folder, or a file is missing that another one names.
         ValueError: it is in none of these layouts, a file is damaged, or there are fewer than four photos.
     """
-    splits = open_splits(Path(folder))
+    splits = {split: rows.with_checked_pictures() for split, rows in open_splits(Path(folder)).items()}
     val = next((splits[name] for name in spellings("val") if name in splits), None)
     train = splits.get("train")
     if train is None:

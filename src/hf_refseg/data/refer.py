@@ -9,22 +9,20 @@ RefCLEF. gRefCOCO's `grefs(unc).json` has several annotations, or none, per ref:
 """
 
 import copy
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from .coco_instances import CocoInstances, segmentation_rle
+from .damaged_records import DamagedRecords
 from .image_sources import ImageFolder, find_image_folder
 from .official_files import as_id, by_id, read_json, read_pickled_list, require, shown
-from .rows import SHOWN, Counts, FileRows
+from .rows import Counts, FileRows
 from .schema import has_words
 from .splits import spellings
 
 __all__ = ["OFFICIAL_IMAGES", "ReferFolder", "load_refer_folder", "segmentation_rle"]
-
-logger = logging.getLogger(__name__)
 
 # Where the REFER API keeps the pictures of a data set folder without pictures of its own.
 OFFICIAL_IMAGES = ("images", "../images/mscoco/images/train2014", "../images/saiapr_tc-12")
@@ -85,21 +83,14 @@ class ReferFolder(FileRows):
         self.refs_file = self.file = refs_file
         listed = _read_refs(refs_file)
         self.coco = CocoInstances(instances_file)
-        refs, left_out = [], []
+        refs, self._damaged = [], DamagedRecords(skip_unreadable)
         for number, ref in enumerate(listed):
-            try:
+            with self._damaged.left_out():
                 require(ref, REF_FIELDS, f"{refs_file}, ref number {number}")
                 if not isinstance(ref["ref_id"], (int, float, str)):
                     raise ValueError(f"{refs_file}, ref number {number}: its ref_id is {shown(ref['ref_id'])}.")
                 self._check(ref)
                 refs.append(ref)
-            except ValueError as error:
-                if not skip_unreadable:
-                    raise
-                left_out.append(error)
-        for error in left_out[:SHOWN]:
-            logger.warning("left out: %s", error)
-        self.num_left_out = len(left_out)
         by_id(refs, f"{refs_file}, refs", "ref_id")
         self.splits = dict(Counter(ref["split"] for ref in refs))
         partition = re.fullmatch(r"g?refs\((.*)\)", refs_file.stem)
@@ -133,7 +124,7 @@ class ReferFolder(FileRows):
             "sentences without a word, left out": len(sentences) - len(worded(sentences)),
             # gRefCOCO's official file has such refs, which its authors' API passes over.
             "refs without a sentence, left out": len(self._listed_refs) - len(self.refs),
-            "refs of all splits whose records are damaged, left out": self.num_left_out,
+            "refs of all splits whose records are damaged, left out": self._damaged.count,
         }
         return {what: number for what, number in oddities.items() if number}
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .damaged_records import DamagedRecords
 from .image_sources import ImageFolder, find_image_folder
 from .matlab_files import read_matrix
-from .official_files import check_numbers, read_json, shown
+from .official_files import check_numbers, check_size, read_json, shown
 from .rows import FileRows
 from .schema import encode_mask, has_words
 from .splits import find_split
@@ -33,7 +34,10 @@ ID_STRIDE = 1000
 
 
 def load_referit(
-    path: str | Path, split: str | None = None, images: str | Path | bool | None = None
+    path: str | Path,
+    split: str | None = None,
+    images: str | Path | bool | None = None,
+    skip_unreadable: bool = False,
 ) -> "ReferItFolder":
     """Read ReferIt in the files that text_objseg and RMI use.
 
@@ -41,6 +45,8 @@ def load_referit(
         path: the folder, see the top of this file.
         split: "train", "val", "test" or "trainval" (text_objseg trains on it); None: all.
         images: folder of the pictures; by default `images` beside the masks. False: rows without pictures.
+        skip_unreadable: leave out regions whose records are damaged, and count them in `notes`; otherwise the first is
+            an error.
 
     Raises:
         FileNotFoundError: a file or the folder of pictures is missing.
@@ -51,7 +57,7 @@ def load_referit(
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give the one with referit_query_train.json.")
     pictures = None if images is False else find_image_folder(images, path, [f"{place}/images" for place in PLACES])
-    return ReferItFolder(path, split, pictures)
+    return ReferItFolder(path, split, pictures, skip_unreadable)
 
 
 class ReferItFolder(FileRows):
@@ -60,9 +66,15 @@ class ReferItFolder(FileRows):
     source = "referit"
     splits = SPLITS
 
-    def __init__(self, path: Path, split: str | None = None, pictures: ImageFolder | None = None):
+    def __init__(
+        self,
+        path: Path,
+        split: str | None = None,
+        pictures: ImageFolder | None = None,
+        skip_unreadable: bool = False,
+    ):
         super().__init__(pictures)
-        self.path = path
+        self.path, self.skip_unreadable = path, skip_unreadable
         self.boxes = read_json(self._file("referit_bbox.json"), dict, keys_are_ids=True)
         self.sizes = read_json(self._file("referit_imsize.json"), dict, keys_are_ids=True)
         self.crops = read_json(self._file("referit_imcrop.json"), dict, keys_are_ids=True)
@@ -82,6 +94,7 @@ class ReferItFolder(FileRows):
     def _choose(self, split: str | None) -> None:
         split = None if split is None else find_split(split, (*SPLITS, "trainval"), "ReferIt")
         self.split, self.regions, self._wordless = split, [], 0  # of (split, region, expressions)
+        self._damaged = DamagedRecords(self.skip_unreadable)
         self.file = self._file(f"referit_query_{'train' if split in (None, 'trainval') else split}.json")
         listed: set[str] = set()
         for part in {None: SPLITS, "trainval": SPLITS[:2]}.get(split, (split,)):
@@ -93,6 +106,7 @@ class ReferItFolder(FileRows):
         oddities = {
             "regions without an expression, left out": silent,
             "expressions without a word, left out": self._wordless,
+            "regions whose records are damaged, left out": self._damaged.count,
         }
         self.notes = {what: number for what, number in oddities.items() if number}
 
@@ -100,22 +114,14 @@ class ReferItFolder(FileRows):
         """Appends the regions of a split; returns its images, including those without expressions."""
         file = self._file(f"referit_query_{split}.json")
         queries = read_json(file, dict, keys_are_ids=True)
+        images = set()
         for region, expressions in queries.items():
-            where = f"{file}, region {region!r}"
-            image = f"{_image_of(region, where)}.jpg"
-            if region not in self.boxes:
-                raise ValueError(f"{where} has no box in referit_bbox.json.")
-            if image not in self.sizes:
-                raise ValueError(f"{where}: {image} has no size in referit_imsize.json.")
-            check_numbers(self.boxes[region], 4, f"{where}, its box in referit_bbox.json")
-            check_numbers(self.sizes[image], 2, f"{where}, the size of {image} in referit_imsize.json")
-            if not isinstance(expressions, list) or not expressions or not all(isinstance(e, str) for e in expressions):
-                raise ValueError(f"{where} has {shown(expressions)}, expected a list of expressions.")
-            worded = [expression for expression in expressions if has_words(expression)]
-            self._wordless += len(expressions) - len(worded)
-            if worded:
-                self.regions.append((split, region, worded))
-        images = {region.split("_")[0] for region in queries}
+            with self._damaged.left_out():
+                images.add(self._check(region, expressions, f"{file}, region {region!r}"))
+                worded = [expression for expression in expressions if has_words(expression)]
+                self._wordless += len(expressions) - len(worded)
+                if worded:
+                    self.regions.append((split, region, worded))
         listing = self._find(f"referit_{split}_imlist.txt")
         if listing is None:
             return images
@@ -126,6 +132,21 @@ class ReferItFolder(FileRows):
                 "they are of different splits or releases."
             )
         return listed
+
+    def _check(self, region: str, expressions, where: str) -> str:
+        """The image of a region; raises ValueError for a damaged record."""
+        image = _image_of(region, where)
+        if region not in self.boxes:
+            raise ValueError(f"{where} has no box in referit_bbox.json.")
+        if f"{image}.jpg" not in self.sizes:
+            raise ValueError(f"{where}: {image}.jpg has no size in referit_imsize.json.")
+        check_numbers(self.boxes[region], 4, f"{where}, its box in referit_bbox.json")
+        size, here = self.sizes[f"{image}.jpg"], f"{where}, the size of {image}.jpg in referit_imsize.json"
+        check_numbers(size, 2, here)
+        check_size(*size[::-1], here)
+        if not isinstance(expressions, list) or not expressions or not all(isinstance(e, str) for e in expressions):
+            raise ValueError(f"{where} has {shown(expressions)}, expected a list of expressions.")
+        return image
 
     def _find(self, name: str) -> Path | None:
         return next((self.path / place / name for place in PLACES if (self.path / place / name).is_file()), None)
@@ -147,7 +168,7 @@ class ReferItFolder(FileRows):
 
     def image_record(self, index: int) -> dict:
         image = self.regions[index][1].split("_")[0]
-        width, height = self.sizes[f"{image}.jpg"]
+        width, height = map(int, self.sizes[f"{image}.jpg"])
         return {"image_id": int(image), "file_name": f"{image}.jpg", "height": height, "width": width}
 
     def instances_of(self, index: int) -> list[dict]:

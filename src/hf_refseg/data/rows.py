@@ -39,6 +39,7 @@ class ReferringRows(Sequence):
         is_stream: False here: there is a length and an index.
         with_pictures: whether a row has the field `image`.
         with_objects: whether every row has the field `instances`, see `with_instances`.
+        pictures_are_files: whether `check_picture` can look at a picture without reading it.
         source: the field `source` of the rows.
         split: the name of the split in the data set, None for all of them.
         notes: what was left out or is unusual in the files, {what: how often}. Cards and reports show it.
@@ -47,6 +48,7 @@ class ReferringRows(Sequence):
     is_stream = False
     with_pictures = True
     with_objects = False
+    pictures_are_files = False
     source: str
     split: str | None = None
     notes: Mapping[str, int] = {}
@@ -147,6 +149,34 @@ class ReferringRows(Sequence):
         if count < 0:
             raise ValueError(f"take({count}): give a number of rows, 0 or more")
         return self.select(range(min(count, len(self))))
+
+    def check_picture(self, index: int) -> None:
+        """Looks at the beginning of the file of a row's picture; index in [0, len).
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing, no picture, or has not the annotated size.
+        """
+        raise NotImplementedError
+
+    def with_checked_pictures(self) -> "ReferringRows":
+        """These rows, after a look at the beginning of every picture's file.
+
+        Raises:
+            FileNotFoundError, ValueError: pictures are missing or have not the annotated size; it names the first, and
+                says how many there are.
+        """
+        if not (self.with_pictures and self.pictures_are_files):
+            return self
+        first_of_image: dict[int, int] = {}
+        for index, image_id in enumerate(self.image_ids()):
+            first_of_image.setdefault(image_id, index)
+        numbers = tqdm(first_of_image.values(), "sizes of pictures", leave=False, delay=2)
+        errors = [error for error in (_error_of(self.check_picture, index) for index in numbers) if error is not None]
+        if errors:
+            others = f" ({len(errors)} of {len(first_of_image):,} pictures are like this.)" if len(errors) > 1 else ""
+            kind = FileNotFoundError if isinstance(errors[0], FileNotFoundError) else ValueError
+            raise kind(f"{errors[0]}{others}") from errors[0]
+        return self
 
     def readable(self) -> "ReferringRows":
         """The rows whose picture and mask can be read, or these rows where all can. Reads every picture once.
@@ -253,6 +283,7 @@ class FileRows(ReferringRows):
         splits: the official names of the splits in the files.
     """
 
+    pictures_are_files = True
     file: Path
     splits: Mapping[str, int] | Sequence[str] = ()
 
@@ -262,6 +293,9 @@ class FileRows(ReferringRows):
 
     def picture(self, index: int) -> Image.Image:
         return self.pictures.open(self.image_record(index))
+
+    def check_picture(self, index: int) -> None:
+        self.pictures.check(self.image_record(index))
 
     def with_resized_pictures(self) -> "FileRows":
         rows = copy.copy(self)
@@ -288,7 +322,7 @@ class SelectedRows(ReferringRows):
 
     def __init__(self, rows: ReferringRows, indices: Sequence[int]):
         self.rows, self.indices = rows, indices
-        for name in ("source", "split", "notes", "with_pictures", "with_objects"):
+        for name in ("source", "split", "notes", "with_pictures", "with_objects", "pictures_are_files"):
             setattr(self, name, getattr(rows, name))
 
     def __len__(self) -> int:
@@ -299,6 +333,9 @@ class SelectedRows(ReferringRows):
 
     def picture(self, index: int) -> Image.Image:
         return self.rows.picture(self.indices[index])
+
+    def check_picture(self, index: int) -> None:
+        self.rows.check_picture(self.indices[index])
 
     def complete_row(self, index: int) -> dict:
         return self.rows.complete_row(self.indices[index])

@@ -41,6 +41,7 @@ class DatasetRows(ReferringRows):
         files = dataset.select_columns("image").cast_column("image", ImageFeature(decode=False)) if own else None
         self.images = files if pictures is None else None
         self.with_pictures = self.images is not None or pictures is not None
+        self.pictures_are_files = pictures is not None
         self._use(self.whole)
         check_sentences(self.whole, name)
         first = self.table[0]
@@ -64,6 +65,9 @@ class DatasetRows(ReferringRows):
         record = self.image_record(index)
         where = f"{self.name}, image_id {record['image_id']}"
         return annotated_picture(self.images[index]["image"], record, where, self.resize)
+
+    def check_picture(self, index: int) -> None:
+        self.pictures.check(self.image_record(index))
 
     def with_resized_pictures(self) -> "DatasetRows":
         rows = copy.copy(self)

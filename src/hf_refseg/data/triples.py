@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from ..mask_values import foreground
-from ..processing.images import load_image
+from ..processing.images import image_size, load_image
+from .damaged_records import DamagedRecords
 from .image_sources import ImageFolder
 from .official_files import require, shown
 from .rows import FileRows, HeldRows
@@ -30,18 +31,20 @@ FIELDS = ("file_name", "mask", "text")
 ID_STRIDE = 1000  # sentence ids of row i start at i * ID_STRIDE
 
 
-def load_triples(folder: str | Path, split: str | None = None) -> "TripleFolder":
+def load_triples(folder: str | Path, split: str | None = None, skip_unreadable: bool = False) -> "TripleFolder":
     """Rows of a folder with `metadata.jsonl`; see the top of this file.
 
     Args:
         folder: the folder.
         split: "train" ...; None: all lines.
+        skip_unreadable: leave out lines that are damaged, or whose files are missing, and count them in `notes`;
+            otherwise the first is an error.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a line that is not of this form, naming it; an unknown split.
     """
-    return TripleFolder(Path(folder), split)
+    return TripleFolder(Path(folder), split, skip_unreadable)
 
 
 def rows_from_triples(triples: Iterable[tuple], split: str = "train", source: str = "triples") -> HeldRows:
@@ -99,10 +102,14 @@ class TripleFolder(FileRows):
 
     listing = METADATA  # what lists the masks
 
-    def __init__(self, folder: Path, split: str | None = None):
+    def __init__(self, folder: Path, split: str | None = None, skip_unreadable: bool = False):
         super().__init__(ImageFolder(folder))
         self.folder, self.file, self.source = folder, folder / self.listing, folder.name
-        self._lines = [self._checked(number, line) for number, line in enumerate(self._read(), 1) if line.strip()]
+        self._lines, self._damaged = [], DamagedRecords(skip_unreadable)
+        for number, line in enumerate(self._read(), 1):
+            with self._damaged.left_out():
+                if line.strip():
+                    self._lines.append(self._checked(number, line))
         self.splits = dict(Counter(line["split"] for line in self._lines))
         names = dict.fromkeys(line["file_name"] for line in self._lines)
         self._image_id = {name: number for number, name in enumerate(names)}
@@ -150,6 +157,7 @@ class TripleFolder(FileRows):
             "sentences without a word, left out": sum(len(line["sentences"]) for line in listed)
             - sum(len(line["sentences"]) for line in worded),
             "masks without a sentence, left out": len(listed) - len(self.lines),
+            "lines of all splits that are damaged, left out": self._damaged.count,
         }
         self.notes = {what: number for what, number in oddities.items() if number}
         if not self.lines:
@@ -167,6 +175,11 @@ class TripleFolder(FileRows):
     def image_record(self, index: int) -> dict:
         height, width = self._mask(index).shape
         return {**self._name(index), "height": height, "width": width}
+
+    def check_picture(self, index: int) -> None:
+        mask = self.folder / self.lines[index]["mask"]
+        width, height = image_size(mask, upright=False)
+        self.pictures.check({**self._name(index), "height": height, "width": width})
 
     def file_name_of(self, index: int) -> str:
         return self.lines[index]["file_name"]  # without reading the mask, which has the size

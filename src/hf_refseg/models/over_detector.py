@@ -1,6 +1,15 @@
-"""What systems over a detector have in common, their module `detector`."""
+"""What systems over a detector have in common: which detectors they take, and their module `detector`."""
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def require_detector(config: PreTrainedConfig, *model_types: str) -> None:
+    """Raises ValueError for the configuration of a detector that is of none of these types."""
+    if config.model_type not in model_types:
+        raise ValueError(
+            f"detector_config is of {config.model_type!r}, but a {' or '.join(model_types)} is needed; what other "
+            "detectors find can be given as region_boxes and region_masks"
+        )
 
 
 class OverDetector:
@@ -20,4 +29,4 @@ class OverFrozenDetector(OverDetector):
         return self
 
 
-__all__ = ["OverDetector", "OverFrozenDetector"]
+__all__ = ["OverDetector", "OverFrozenDetector", "require_detector"]

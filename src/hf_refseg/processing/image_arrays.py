@@ -15,6 +15,8 @@ def readable_array(array: np.ndarray | torch.Tensor, name: str) -> np.ndarray:
         array = array.detach().cpu()
         short = array.is_floating_point() and array.dtype != torch.float64  # of some of these numpy has no type
         array = (array.float() if short else array).resolve_conj().resolve_neg().numpy()
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, whose mask would be lost; say what its gaps are: array.filled(0)")
     if 0 in array.shape:
         raise ValueError(f"{name} has no pixels: its shape is {array.shape}")
     return array

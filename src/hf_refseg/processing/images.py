@@ -15,7 +15,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from .image_arrays import channels_last, readable_array, to_uint8
-from .orientation import orientation_of, turn_back, turn_upright
+from .orientation import SIDEWAYS, orientation_of, turn_back, turn_upright
 
 ImageSource = str | os.PathLike | bytes | bytearray | Mapping | Image.Image | np.ndarray | torch.Tensor
 MIN_IS_WHITE = (262, 0)  # the TIFF tag PhotometricInterpretation, and the value that says that 0 is white
@@ -73,6 +73,17 @@ def load_image(
     )
 
 
+def image_size(file: str | os.PathLike, upright: bool = True) -> tuple[int, int]:
+    """(width, height) of an image file, from its beginning alone unless a PNG has to be turned upright.
+
+    Raises FileNotFoundError, and ValueError for what is no image.
+    """
+    with open(file, "rb") as content:
+        image = _open(content, str(file))
+        turned = upright and orientation_of(image, str(file)) in SIDEWAYS
+        return image.size[::-1] if turned else image.size
+
+
 def _from_text(text: str, name: str, upright: bool) -> Image.Image:
     """Of a path; of a `data:` URI or base64 where there is no such file."""
     if text.startswith(("http://", "https://")):
@@ -106,6 +117,10 @@ def _is_image_file(data: bytes) -> bool:
 
 
 def _from_file(file, name: str, upright: bool) -> Image.Image:
+    return _to_rgb(_open(file, name), name, upright)
+
+
+def _open(file, name: str) -> Image.Image:
     try:
         image = Image.open(file)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -116,7 +131,7 @@ def _from_file(file, name: str, upright: bool) -> Image.Image:
         raise _damaged(name, error) from error
     if image.format == "EPS":
         raise ValueError(f"{name} is a program in PostScript, which is not run; convert it to PNG")
-    return _to_rgb(image, name, upright)
+    return image
 
 
 def _damaged(name: str, error: Exception) -> ValueError:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from official_copies import LEFT, RIGHT, box_mask, write_phrasecut
 
-from hf_refseg.data import load_phrasecut
+from hf_refseg.data import load, load_phrasecut
 from hf_refseg.data.phrasecut import name_counts, read_skipped
 
 
@@ -83,12 +83,43 @@ def test_lacking_fields_are_named(raw):
         load_phrasecut(raw, "val", images=False)
 
 
-@pytest.mark.parametrize("polygon", [[[1, 2], [float("nan"), 4], [5, 6]], [[1, 2], [3], [5, 6]], [[1]]])
-def test_a_polygon_that_is_none(raw, polygon):
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        *([[1, 2], [float("nan"), 4], [5, 6]], [[1, 2], [3], [5, 6]], [[1]], [["1", "2"], [3, 4]]),
+        *([[1, 2, 3], [4, 5, 6]], [[1e9, 2], [3, 4]], {"x": 1, "y": 2}, [[10**30, 1], [2, 3]]),
+    ],
+)
+def test_a_polygon_that_is_none_is_found_at_opening(raw, polygon):
     change(raw, "refer_val.json", Polygons=[[polygon]])
-    rows = load_phrasecut(raw, "val", images=False)
     with pytest.raises(ValueError, match="refer_val.json, task 2003__501: a polygon can't be drawn"):
-        rows[0]
+        load_phrasecut(raw, "val", images=False)
+
+
+def test_a_polygon_that_would_take_minutes_is_refused(raw):
+    change(raw, "refer_val.json", Polygons=[[[[i % 7, i % 11] for i in range(100_000)]]])
+    with pytest.raises(ValueError, match="task 2003__501: its polygons have 100,000 points; 50,000 are the most"):
+        load_phrasecut(raw, "val", images=False)
+
+
+@pytest.mark.parametrize("entries", [{"image_id": 9}, {"task_id": 5}, {"Polygons": [[[["a"]]]]}])
+def test_damaged_tasks_can_be_skipped_and_are_counted(raw, entries, caplog):
+    whole = [row["task_id"] for row in load_phrasecut(raw, "val", images=False)]
+    change(raw, "refer_val.json", 1, **entries)
+    rows = load(raw, "val", images=False, skip_unreadable=True)
+    assert [row["task_id"] for row in rows] == [whole[0], *whole[2:]]
+    assert rows.notes == {"tasks whose records are damaged, left out": 1}
+    assert "left out: " in caplog.text and "refer_val.json, task " in caplog.text
+    assert len(rows.of_split("train")) == 4
+    with pytest.raises(ValueError, match="refer_val.json, task"):
+        load(raw, "val", images=False)
+
+
+@pytest.mark.parametrize("size", [{"width": 0}, {"height": -3}, {"width": 10.5}, {"width": 90_000, "height": 90_000}])
+def test_an_image_size_that_none_has(raw, size):
+    change(raw, "image_data_split.json", **size)
+    with pytest.raises(ValueError, match="image_data_split.json, image 2001: its height and width are"):
+        load_phrasecut(raw, "val", images=False)
 
 
 def test_a_task_whose_polygons_cover_nothing_keeps_its_empty_mask(raw):

@@ -11,6 +11,39 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..official_files import FARTHEST, shown
+
+# Of one phrase; annotators drew a few thousand at most. Pillow takes minutes for a polygon of a million.
+MOST_POINTS = 50_000
+
+
+def count_points(instances: Sequence[Sequence[Sequence[Sequence[float]]]], where: str) -> list[int]:
+    """How many points each polygon of all instances of a phrase has.
+
+    Raises:
+        ValueError: they can't be drawn: a point that is not two numbers, or that no picture reaches to, or too many;
+            it names `where`.
+    """
+    try:
+        polygons = [polygon for instance in instances for polygon in instance]
+        counts = [len(polygon) for polygon in polygons]
+    except TypeError as error:
+        raise ValueError(f"{where}: its Polygons are no lists of instances, polygons and points: {error}") from error
+    if sum(counts) > MOST_POINTS:
+        raise ValueError(f"{where}: its polygons have {sum(counts):,} points; {MOST_POINTS:,} are the most.")
+    for polygon, count in zip(polygons, counts, strict=True):
+        try:
+            points = np.asarray(polygon)
+        except ValueError:  # points of different lengths
+            points = np.empty(0, object)
+        numbers = points.dtype.kind in "if" and points.shape == (count, 2) and bool((abs(points) <= FARTHEST).all())
+        if count and not numbers:
+            raise ValueError(
+                f"{where}: a polygon can't be drawn: it is {shown(polygon)}, expected points [x, y], numbers of at "
+                f"most {FARTHEST:,} pixels."
+            )
+    return counts
+
 
 def polygons_to_mask(polygons: Sequence[Sequence[Sequence[float]]], height: int, width: int) -> np.ndarray:
     """Union of polygons of [x, y] points: (H, W) bool.

@@ -18,12 +18,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..damaged_records import DamagedRecords
 from ..image_sources import ImageFolder, find_image_folder
-from ..official_files import by_id, check_numbers, iterate_json_list, read_json, require
+from ..official_files import by_id, check_numbers, check_size, iterate_json_list, read_json, require
 from ..rows import Counts, FileRows
 from ..schema import encode_mask, has_words, union_masks
 from ..splits import find_split
-from .polygons import polygons_to_mask
+from .polygons import count_points, polygons_to_mask
 
 SPLITS = ("train", "val", "test", "miniv")
 TASK_FIELDS = ("task_id", "image_id", "ann_ids", "phrase", "instance_boxes", "Polygons", "phrase_structure")
@@ -33,13 +34,17 @@ IMAGE_FIELDS = ("image_id", "width", "height", "split")
 IMAGE_FILES = ("image_data_split.json", "image_data_split3000.json")
 
 
-def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | None = None) -> "PhraseCutFolder":
+def load_phrasecut(
+    path: str | Path, split: str, images: str | Path | bool | None = None, skip_unreadable: bool = False
+) -> "PhraseCutFolder":
     """Read one split of VGPhraseCut.
 
     Args:
         path: the folder of the official files (VGPhraseCut_v0).
         split: "train", "val" (without miniv), "test" or "miniv".
         images: folder of Visual Genome's pictures; by default `path/images`. False: rows without pictures.
+        skip_unreadable: leave out tasks whose records are damaged, and count them in `notes`; otherwise the first is
+            an error.
 
     Raises:
         FileNotFoundError: a file or the folder of pictures is missing.
@@ -50,7 +55,8 @@ def load_phrasecut(path: str | Path, split: str, images: str | Path | bool | Non
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give the one with refer_train.json.")
     split = find_split(split, SPLITS, "VGPhraseCut")
-    return PhraseCutFolder(path, split, None if images is False else find_image_folder(images, path, ["images"]))
+    pictures = None if images is False else find_image_folder(images, path, ["images"])
+    return PhraseCutFolder(path, split, pictures, skip_unreadable)
 
 
 class PhraseCutFolder(FileRows):
@@ -63,9 +69,9 @@ class PhraseCutFolder(FileRows):
     source = "phrasecut"
     splits = SPLITS
 
-    def __init__(self, path: Path, split: str, pictures: ImageFolder | None = None):
+    def __init__(self, path: Path, split: str, pictures: ImageFolder | None = None, skip_unreadable: bool = False):
         super().__init__(pictures)
-        self.path, self.split = path, split
+        self.path, self.split, self.skip_unreadable = path, split, skip_unreadable
         self.file = path / f"refer_{split}.json"
         # Read first: indexing the tasks may take a minute, and this finds faults at once.
         self.info = _read_image_info(path)
@@ -75,32 +81,28 @@ class PhraseCutFolder(FileRows):
         """Passes over the file once: stores where each record is, and makes every check that needs no mask."""
         self.start, self.end, self._image_ids = array("q"), array("q"), array("q")
         task_ids: set[str] = set()
-        faults = Counter()
+        faults, damaged = Counter(), DamagedRecords(self.skip_unreadable)
         bar = tqdm(unit="phrase", desc=f"index of {self.file.name}", leave=False, mininterval=1.0)
-        for start, end, task in iterate_json_list(self.file):
-            self._check(task, task_ids)
-            task_ids.add(task["task_id"])
-            if not has_words(task["phrase"]):
-                faults["phrases without a word, left out"] += 1
-                continue
-            try:
-                points = [len(polygon) for instance in task["Polygons"] for polygon in instance]
-            except TypeError as error:
-                raise ValueError(
-                    f"{self.file}, task {task['task_id']}: its Polygons are no lists of instances, polygons and "
-                    f"points: {error}"
-                ) from error
-            faults["polygons of one point, not drawn"] += sum(number < 2 for number in points)
-            faults["polygons of two points, drawn as lines"] += points.count(2)
-            self.start.append(start)
-            self.end.append(end)
-            self._image_ids.append(task["image_id"])
+        for number, (start, end, task) in enumerate(iterate_json_list(self.file)):
             bar.update()
+            with damaged.left_out():
+                points = self._check(task, number, task_ids)
+                task_ids.add(task["task_id"])
+                if not has_words(task["phrase"]):
+                    faults["phrases without a word, left out"] += 1
+                    continue
+                faults["polygons of one point, not drawn"] += sum(count < 2 for count in points)
+                faults["polygons of two points, drawn as lines"] += points.count(2)
+                self.start.append(start)
+                self.end.append(end)
+                self._image_ids.append(task["image_id"])
         bar.close()
+        faults["tasks whose records are damaged, left out"] = damaged.count
         self.notes = {what: number for what, number in faults.items() if number}
 
-    def _check(self, task: dict, seen: set[str]) -> None:
-        require(task, TASK_FIELDS, f"{self.file}, record number {len(seen)}")
+    def _check(self, task: dict, number: int, seen: set[str]) -> list[int]:
+        """How many points each polygon of a task has; raises ValueError for a damaged record."""
+        require(task, TASK_FIELDS, f"{self.file}, record number {number}")
         where = f"{self.file}, task {task['task_id']}"
         for field, kind in KINDS.items():
             if not isinstance(task[field], kind):
@@ -126,10 +128,12 @@ class PhraseCutFolder(FileRows):
             raise ValueError(
                 f"{where} has {len(task['Polygons'])} lists of polygons for {len(task['instance_boxes'])} boxes."
             )
+        return count_points(task["Polygons"], where)
 
     def of_split(self, split: str) -> "PhraseCutFolder":
         """The rows of another split, which has a file of its own."""
-        return PhraseCutFolder(self.path, find_split(split, SPLITS, "VGPhraseCut"), self.pictures)
+        split = find_split(split, SPLITS, "VGPhraseCut")
+        return PhraseCutFolder(self.path, split, self.pictures, self.skip_unreadable)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -191,8 +195,8 @@ class PhraseCutFolder(FileRows):
         return {
             "image_id": image["image_id"],
             "file_name": f"{image['image_id']}.jpg",
-            "height": image["height"],
-            "width": image["width"],
+            "height": int(image["height"]),
+            "width": int(image["width"]),
             # 0 means "not in COCO" too.
             "coco_id": image.get("coco_id") or None,
         }
@@ -201,13 +205,10 @@ class PhraseCutFolder(FileRows):
         task, record = self.task(index), self.image_record(index)
         structure = task["phrase_structure"]
         height, width = record["height"], record["width"]
-        try:
-            masks = [encode_mask(polygons_to_mask(polygons, height, width)) for polygons in task["Polygons"]]
-            polygons = [
-                [[[float(x), float(y)] for x, y in polygon] for polygon in polygons] for polygons in task["Polygons"]
-            ]
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"{self.file}, task {task['task_id']}: a polygon can't be drawn: {error}") from error
+        masks = [encode_mask(polygons_to_mask(polygons, height, width)) for polygons in task["Polygons"]]
+        polygons = [
+            [[[float(x), float(y)] for x, y in polygon] for polygon in polygons] for polygons in task["Polygons"]
+        ]
         sentence = {"sent_id": index, "sent": task["phrase"], "tokens": task["phrase"].split()}
         return {
             **record,
@@ -237,7 +238,7 @@ def _read_image_info(path: Path) -> dict[int, dict]:
     images = by_id(read_json(file, list), f"{file}, images", "image_id")
     for image_id, image in images.items():
         require(image, IMAGE_FIELDS, f"{file}, image {image_id}")
-        check_numbers([image["width"], image["height"]], 2, f"{file}, image {image_id}, its width and height")
+        check_size(image["height"], image["width"], f"{file}, image {image_id}")
     return images
 
 

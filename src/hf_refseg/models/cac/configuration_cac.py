@@ -9,6 +9,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from ..over_detector import require_detector
 
 FILTERS = ("whole", "up", "down", "left", "right", "horizontal", "vertical")
 LOSSES = ("roi", "response", "caption")
@@ -92,6 +93,7 @@ class CacConfig(CheckedSizes, PreTrainedConfig):
 
     def validate_architecture(self):
         super().validate_architecture()
+        require_detector(self.detector_config, MaskRcnnConfig.model_type)
         for name, known in (("filters", FILTERS), ("losses", LOSSES)):
             values = list(getattr(self, name))
             if not values or values != [value for value in known if value in values]:

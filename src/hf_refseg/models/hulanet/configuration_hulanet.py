@@ -9,6 +9,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from ..over_detector import require_detector
 
 MODULES = ("category", "attribute", "relationship")
 
@@ -94,6 +95,7 @@ class HulaNetConfig(CheckedSizes, PreTrainedConfig):
 
     def validate_architecture(self):
         super().validate_architecture()
+        require_detector(self.detector_config, MaskRcnnConfig.model_type)
         if list(self.modules) != [name for name in MODULES if name in self.modules] or "category" not in self.modules:
             raise ValueError(
                 f"modules={list(self.modules)}; give 'category' and any of {list(MODULES[1:])}, in this order"

@@ -9,6 +9,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..checked_sizes import CheckedSizes
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
+from ..over_detector import require_detector
 
 MODULES = ("subject", "location", "relationship")
 
@@ -89,6 +90,7 @@ class MAttNetConfig(CheckedSizes, PreTrainedConfig):
         super().validate_architecture()
         if list(self.modules) != [name for name in MODULES if name in self.modules]:
             raise ValueError(f"modules={list(self.modules)}: give some of {list(MODULES)}, each once, in this order")
+        require_detector(self.detector_config, MaskRcnnConfig.model_type, "refseg_nanodet")
         if not self.modules:
             raise ValueError(f"modules is empty: an expression is matched by at least one of {list(MODULES)}")
         for name, ours, of_detector in (

@@ -7,6 +7,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 
 from ..checked_sizes import CheckedSizes
 from ..nanodet.configuration_nanodet import NanoDetConfig
+from ..over_detector import require_detector
 
 
 @strict
@@ -66,6 +67,7 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
 
     def validate_architecture(self):
         super().validate_architecture()
+        require_detector(self.detector_config, "refseg_mask_rcnn", NanoDetConfig.model_type)
         for name in ("hidden_size", "matching_size", "pair_size", "word_size", "mask_size", "max_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1")
