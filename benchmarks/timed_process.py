@@ -13,6 +13,7 @@ It needs only the standard library of any Python 3, so that the interpreter of a
 
 import importlib.util
 import json
+import math
 import os
 import resource
 import sys
@@ -38,8 +39,13 @@ def count_gflop(run):
     def product(_, first, second, out_shape=None, **kwargs):  # shapes (B, M, K) and (B, K, N)
         return 2 * first[0] * first[1] * first[2] * second[2]
 
-    # torch counts a product that is added to a tensor, but not one that is added in place
-    with FlopCounterMode(display=False, custom_mapping={ops.aten.baddbmm_: product}) as counter:
+    def convolution(_, *shapes, out_shape=None, **kwargs):  # of the kernel (D, C, k, k), after what is added, if any
+        kernel = shapes[1] if len(shapes) > 10 else shapes[0]
+        return 2 * math.prod(out_shape) * math.prod(kernel[1:])
+
+    # torch counts neither a product that is added in place nor a convolution whose kernel is packed
+    uncounted = {ops.aten.baddbmm_: product, ops.mkldnn._convolution_pointwise: convolution}
+    with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         run()
     return counter.get_total_flops() / 1e9
 

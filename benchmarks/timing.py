@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from timed_process import clock
 from tqdm import tqdm
@@ -69,12 +70,19 @@ class TimedProcess:
         file: Python file that defines `prepare(row)` (see timed_process.py).
         row: what to prepare; `threads` in it is how many threads the numeric libraries use.
         python: the interpreter; this one by default.
+        environment: variables beside those that this process has.
 
     Raises:
         RuntimeError: the process has ended; the message shows the last lines of what it wrote.
     """
 
-    def __init__(self, file: Path | str, row: dict, python: str = sys.executable):
+    def __init__(
+        self,
+        file: Path | str,
+        row: dict,
+        python: str = sys.executable,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ):
         self.file = file
         self.errors = tempfile.TemporaryFile("w+")
         libraries = ("OMP", "MKL", "OPENBLAS")
@@ -84,7 +92,11 @@ class TimedProcess:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env={**os.environ, **{f"{library}_NUM_THREADS": str(row["threads"]) for library in libraries}},
+            env={
+                **os.environ,
+                **{f"{library}_NUM_THREADS": str(row["threads"]) for library in libraries},
+                **environment,
+            },
         )
 
     def __enter__(self):

@@ -10,6 +10,7 @@ Letters of this file: B pictures, N probability maps per picture, L labels, H, W
 
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -75,29 +76,17 @@ class DenseCrf:
         self.image_shape = tuple(images.shape)
         batch = images[None] if images.ndim == 3 else images  # (3, H, W) -> (B, 3, H, W)
         num_images, _, height, width = batch.shape
-        # where every pixel is: column, row and picture
-        picture, row, column = torch.meshgrid(
-            *(torch.arange(length, device=images.device) for length in (num_images, height, width)), indexing="ij"
-        )
-        positions = torch.stack([column.flatten(), row.flatten()]).float()  # (B, H, W) each -> (2, P)
-        colors = batch.transpose(0, 1).flatten(1).float()  # (B, 3, H, W) -> (3, P)
-        # The C++ program works on four pixels at a time and fills up the last four with black ones in the first corner.
-        # They have no weight, but dark pixels see farther through their vertices, by up to 0.04 in a probability.
-        num_ghosts = num_images if height * width % 4 else 0  # one of each picture is enough, G in all
-        picture = torch.cat([picture.flatten(), picture[:num_ghosts, 0, 0]])  # (B, H, W) -> (P + G,)
-        p, kernels = self.parameters, []
+        p, self.kernels = self.parameters, []
         if p.gaussian_weight:
-            kernels.append((p.gaussian_weight, positions / positions.new_tensor(p.gaussian_sxy)))
+            kernel = gaussian_kernel(num_images, height, width, p.gaussian_sxy, images.device)
+            self.kernels.append((p.gaussian_weight, *kernel))
         if p.bilateral_weight:
+            positions, picture = place_pixels(num_images, height, width, images.device)
+            colors = batch.transpose(0, 1).flatten(1).float()  # (B, 3, H, W) -> (3, P)
+            # Divided by tensors, for a GPU would multiply by the inverse of a number.
             widths = positions.new_tensor([p.bilateral_sxy] * 2 + [p.bilateral_srgb] * 3)
-            kernels.append((p.bilateral_weight, torch.cat([positions, colors]) / widths[:, None]))  # (5, P)
-        self.kernels = []
-        for weight, features in kernels:
-            features = F.pad(features, (0, num_ghosts))  # (d, P) -> (d, P + G)
-            lattice = PermutohedralLattice(features, picture if num_images > 1 else None, num_ghosts)
-            # of each pixel, what it is divided by before and after, so that no pixel's neighbors count for more
-            norm = lattice.filter(features.new_ones(num_images * height * width, 1)).add_(1e-20).rsqrt_()  # (P, 1)
-            self.kernels.append((weight, lattice, norm))
+            features = torch.cat([positions, colors]) / widths[:, None]  # (2, P) + (3, P) -> (5, P)
+            self.kernels.append((p.bilateral_weight, *build_kernel(features, picture, height * width % 4 > 0)))
 
     @torch.no_grad()
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
@@ -148,6 +137,51 @@ class DenseCrf:
                 message = lattice.filter(difference.flatten(1) * norm) * norm  # (P, N, L - 1) -> (P, N * (L - 1))
                 logits = logits.add(message.view_as(unary), alpha=weight)  # -> (P, N, L - 1)
         return logits
+
+
+def place_pixels(
+    num_images: int, height: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Column and row (2, P) float32 of every pixel, and its picture (P,), None where there is one."""
+    picture, row, column = torch.meshgrid(
+        *(torch.arange(length, device=device) for length in (num_images, height, width)), indexing="ij"
+    )
+    positions = torch.stack([column.flatten(), row.flatten()]).float()  # (B, H, W) each -> (2, P)
+    return positions, picture.flatten() if num_images > 1 else None
+
+
+def build_kernel(
+    features: torch.Tensor, picture: torch.Tensor | None, has_ghosts: bool
+) -> tuple[PermutohedralLattice, torch.Tensor]:
+    """
+    The lattice of a kernel, and what each pixel is divided by before and after a filtering, (P, 1), so that no pixel's
+    neighbors count for more.
+
+    Args:
+        features: (d, P) what the kernel compares, in standard deviations.
+        picture: (P,) or None, as of `place_pixels`.
+        has_ghosts: the C++ program works on four pixels at a time and fills up the last four with black ones in the
+            first corner. They have no weight, but dark pixels see farther through their vertices, by up to 0.04 in a
+            probability. One of each picture is enough, G in all.
+    """
+    num_pixels, num_ghosts = features.shape[1], 0
+    if has_ghosts and picture is None:
+        num_ghosts = 1
+    elif has_ghosts:
+        ghosts = picture.unique()
+        picture, num_ghosts = torch.cat([picture, ghosts]), len(ghosts)  # (P,) -> (P + G,)
+    lattice = PermutohedralLattice(F.pad(features, (0, num_ghosts)), picture, num_ghosts)  # (d, P) -> (d, P + G)
+    return lattice, lattice.filter(features.new_ones(num_pixels, 1)).add_(1e-20).rsqrt_()  # (P, 1)
+
+
+@lru_cache(maxsize=1)
+def gaussian_kernel(
+    num_images: int, height: int, width: int, sxy: float, device: torch.device
+) -> tuple[PermutohedralLattice, torch.Tensor]:
+    """The kernel of positions alone, which pictures of one size share: the last one is kept, 5 MB for 320 x 320."""
+    with torch.inference_mode(False), torch.no_grad():  # it may be used elsewhere than where it was built
+        positions, picture = place_pixels(num_images, height, width, device)
+        return build_kernel(positions / positions.new_tensor(sxy), picture, height * width % 4 > 0)
 
 
 def check_images(images: torch.Tensor) -> None:

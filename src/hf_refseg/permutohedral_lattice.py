@@ -70,8 +70,8 @@ class PermutohedralLattice:
 
 
 def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
-    """Barycentric weights (d + 1, P) and vertex keys (d + 1, P) int64 of every point's simplex; row r holds the vertex
-    of remainder r.
+    """Barycentric weights (d + 1, P) and vertex keys (d + 1, P) of every point's simplex, int32 or int64; row r holds
+    the vertex of remainder r.
 
     A vertex of remainder r has d + 1 coordinates (d + 1) * q_i + r that sum to zero. Its key has the digits r, group,
     q_d, ..., q_1 (q_0 follows from the others): `radix` is the value of one r, `strides` (d + 1,) those of one q_i.
@@ -106,8 +106,7 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
     weights[0] = descending[d] + (1 - descending[0])
     torch.sub(descending[:d].flip(0), descending[1:].flip(0), out=weights[1:])
 
-    nearest = nearest[1:].long()  # (d + 1, P) -> (d, P)
-    low, high = (limit.tolist() for limit in nearest.aminmax(dim=1))
+    low, high = (limit.long().tolist() for limit in nearest[1:].aminmax(dim=1))  # (d + 1, P) -> d numbers
     strides, size = [0], 1
     for least, most in zip(low, high, strict=True):  # room for r > 0, which lowers q by one, and a neighbor each way
         strides.append(size)
@@ -118,11 +117,12 @@ def _enclosing_simplices(features: torch.Tensor, group: torch.Tensor | None):
             f"{num_points} points spread over {radix * (d + 1):.1e} lattice cells, more than 64 bits can number; the "
             "standard deviations of the kernel are too small: give larger ones"
         )
-    keys = torch.empty(d + 1, num_points, dtype=torch.long, device=features.device)
+    dtype = torch.int32 if radix * (d + 1) < 2**31 else torch.int64  # 32 bits are sorted in half the time
+    keys = torch.empty(d + 1, num_points, dtype=dtype, device=features.device)
     keys[0] = -sum((least - 2) * stride for least, stride in zip(low, strides[1:], strict=True))
     if group is not None:
         keys[0].add_(group, alpha=size)
-    for coordinate, stride in zip(nearest, strides[1:], strict=True):
+    for coordinate, stride in zip(nearest[1:].to(dtype), strides[1:], strict=True):
         keys[0].add_(coordinate, alpha=stride)
     # from one remainder to the next, the one coordinate goes down whose offset is the smallest left
     down = keys.new_tensor(strides)[:, None].expand(d + 1, num_points)
@@ -159,12 +159,14 @@ def _row_finder(keys: torch.Tensor, rows: torch.Tensor):
     take three times as long.
     """
     num_vertices = len(keys)
-    mask = 2 ** (8 * num_vertices).bit_length() - 1
+    num_bits = (8 * num_vertices).bit_length()
+    mask = 2**num_bits - 1
+    factor, shift = (0x61C88647, max(31 - num_bits, 0)) if keys.dtype == torch.int32 else (0x9E3779B97F4A7C1, 24)
 
     def slots_of(keys: torch.Tensor) -> torch.Tensor:
-        return keys.mul(0x9E3779B97F4A7C1).bitwise_right_shift_(24).bitwise_and_(mask)
+        return keys.mul(factor).bitwise_right_shift_(shift).bitwise_and_(mask)
 
-    slots = slots_of(keys)
+    slots = slots_of(keys).long()
     table = rows.new_full((mask + 1,), num_vertices).scatter_(0, slots, rows)  # of those in one slot, any one
     shared = slots[table.index_select(0, slots) != rows]
     table[shared] = num_vertices + 1

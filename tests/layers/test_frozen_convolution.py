@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from hf_refseg.layers.frozen_convolution import NormalizedConvolution, sample
+from hf_refseg.layers.frozen_convolution import NormalizedConvolution
 
 
 @pytest.fixture
@@ -58,11 +58,23 @@ def test_no_change_of_the_weights_is_missed(module, change, layout):
 def test_the_kernel_is_kept_while_nothing_changes(module):
     with torch.no_grad():
         module(torch.randn(1, 3, 6, 6))
-        kept = module._folded
+        kept = module._kept.kernel
         module(torch.randn(1, 3, 8, 8))
-    assert module._folded is kept
+    assert kept is not None and module._kept.kernel is kept
 
 
-def test_a_sample_is_spread_over_the_tensor():
-    values = torch.arange(1000.0)
-    assert sample(values, 10) == sum(range(0, 1000, 100)) and sample(torch.ones(3)) == 3
+def test_what_is_added_and_rectified_is_the_same_with_gradients(module):
+    maps, added = torch.randn(2, 3, 6, 6), torch.randn(2, 5, 6, 6)
+    with torch.no_grad():
+        found = module(maps, added, relu=True)
+    torch.testing.assert_close(found, module(maps, added.clone(), relu=True).detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, (module(maps) + added).relu().detach(), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_bias_can_wait(module):
+    maps = torch.randn(1, 3, 6, 6)
+    without, bias = module.without_bias(maps)
+    torch.testing.assert_close(without + bias[:, None, None], module(maps), rtol=1e-5, atol=1e-5)
+    trained = NormalizedConvolution(3, 5, 3, frozen=False).eval()
+    assert trained.without_bias(maps) is None

@@ -3,7 +3,6 @@
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from hf_refseg.layers.spatial_coordinates import box_coordinates
 from hf_refseg.models.lstm_cnn import convert_lstm_cnn
@@ -20,7 +19,6 @@ def watch(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         return lambda module, args, output: seen.__setitem__(name, output.detach().clone())
 
     stages = model.backbone.stages
-    # The convolution's output is turned into its ReLU in place, so the clone is rectified here.
     stages[0].convolutions[1].register_forward_hook(remember("conv1_2"))
     stages[2].convolutions[2].register_forward_hook(remember("conv3_3"))
     stages[4].register_forward_hook(remember("pool5"))
@@ -69,18 +67,18 @@ def run(case: GoldenCase) -> Checks:
     features = fused_features(seen, model.config.visual_size)
     if is_region:
         checks.check("fc8", seen["fc8"].flatten(1))
-        checks.check("fc7", F.relu(seen["fc7"]).flatten(1))
+        checks.check("fc7", seen["fc7"].flatten(1))
         checks.check("pool5_s", nhwc(seen["pool5"])[..., ::8])
         checks.check("feat_all", features.flatten(1))
         checks.check("mlp_l1", seen["hidden"].flatten(1))
         checks.check("scores", outputs.scores[:, None])
     else:
         checks.check("fc8", nhwc(seen["fc8"])[..., ::4])
-        checks.check("fc7_s", nhwc(F.relu(seen["fc7"]))[..., ::16])
-        checks.check("fc6_s", nhwc(F.relu(seen["fc6"]))[..., ::16])
+        checks.check("fc7_s", nhwc(seen["fc7"])[..., ::16])
+        checks.check("fc6_s", nhwc(seen["fc6"])[..., ::16])
         checks.check("pool5_s", nhwc(seen["pool5"])[..., ::8])
-        checks.check("conv3_3_s", nhwc(F.relu(seen["conv3_3"]))[:, ::8, ::8, ::16])
-        checks.check("conv1_2_s", nhwc(F.relu(seen["conv1_2"]))[:, ::16, ::16, ::8])
+        checks.check("conv3_3_s", nhwc(seen["conv3_3"])[:, ::8, ::8, ::16])
+        checks.check("conv1_2_s", nhwc(seen["conv1_2"])[:, ::16, ::16, ::8])
         checks.check("feat_all_s", features[..., ::7])
         checks.check("feat_all_at_0_0", features[:, 0, 0])
         checks.check("mlp_l1", nhwc(seen["hidden"])[..., ::5])

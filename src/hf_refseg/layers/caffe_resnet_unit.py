@@ -1,7 +1,6 @@
 """The residual unit of the Caffe-style ResNet (He et al. 2016): of the trunk, and of the head of C4 detectors."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from .frozen_convolution import NormalizedConvolution
@@ -20,15 +19,13 @@ class CaffeResNetUnit(RecomputedLayer):
         self.shortcut = NormalizedConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.recomputed(lambda maps: self.join(self.reduce(maps), self.shortcut(maps)), maps)
+        return self.recomputed(lambda maps: self.join(self.reduce(maps, relu=True), self.shortcut(maps)), maps)
 
     def join(self, reduced: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
-        """All after the first 1x1 convolution: (B, D / 4, H / stride, W / stride) and (B, D, ...) -> (B, D, ...)."""
-        residual = F.relu(reduced, inplace=True)
-        residual = F.relu(self.convolve(residual), inplace=True)
-        residual = self.expand(residual)  # (B, D / 4, ...) -> (B, D, ...)
-        residual += shortcut
-        return F.relu(residual, inplace=True)
+        """All after the first 1x1 convolution and its ReLU: (B, D / 4, H / stride, W / stride) and (B, D, ...) ->
+        (B, D, ...)."""
+        residual = self.convolve(reduced, relu=True)
+        return self.expand(residual, added=shortcut, relu=True)  # (B, D / 4, ...) -> (B, D, ...)
 
 
 def residual_stage(

@@ -16,6 +16,7 @@ from hf_refseg.models.mask_rcnn.boxes import (
     overlaps,
     shift_anchors,
     suppress,
+    suppress_until,
 )
 
 
@@ -158,3 +159,14 @@ def test_boxes_without_area_and_no_boxes():
     assert set(suppress(inclusive_to_exclusive(boxes), scores, 0.3).tolist()) >= {0, 2}
     assert suppress(boxes[:0], scores[:0], 0.3).shape == (0,)
     assert overlaps(boxes[:0], boxes).shape == (0, 4)
+
+
+@pytest.mark.parametrize("number", [1, 3, 20, 1000])
+@pytest.mark.parametrize("threshold", [0.05, 0.7])
+def test_the_first_that_stay_are_found_without_the_others(number, threshold):
+    boxes = torch.cat([random_boxes(200), random_boxes(1).repeat(300, 1)])  # many on one place: few stay of the first
+    scores = torch.cat([torch.rand(200, generator=torch.Generator().manual_seed(1)), torch.full((300,), 2.0)])
+    scores, order = scores.sort(descending=True, stable=True)
+    boxes = inclusive_to_exclusive(boxes[order])
+    assert torch.equal(suppress_until(boxes, scores, threshold, number), suppress(boxes, scores, threshold)[:number])
+    assert len(suppress_until(boxes[:0], scores[:0], threshold, number)) == 0

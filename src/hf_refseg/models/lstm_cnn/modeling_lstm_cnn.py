@@ -20,6 +20,7 @@ from transformers.utils import can_return_tuple
 from ...layers.arguments import check_call, refuse_beside, refuse_unknown
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values
+from ...layers.packed_convolution import lay_out_for_inference
 from ...layers.spatial_coordinates import NUM_COORDINATES, box_coordinates, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...layers.word_lstm import WordLstm
@@ -153,7 +154,7 @@ class LstmCnnForReferringSegmentation(LstmCnnPreTrainedModel):
         """
         refuse_unknown(self, kwargs)
         check_pixel_values(pixel_values)
-        pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
+        pixel_values = lay_out_for_inference(pixel_values.to(self.visual_projection.weight.dtype))
         maps = self.backbone(pixel_values).feature_maps[-1]  # (B, 3, H, W) -> (B, C, h, w)
         visual = F.normalize(self.visual_projection(maps), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w); Sec. 3.1
         batch, _, height, width = visual.shape

@@ -97,3 +97,21 @@ def suppress(boxes: torch.Tensor, scores: torch.Tensor, threshold: float, or_equ
         # torchvision compares with >. The next smaller number makes that >=.
         threshold = float(np.nextafter(np.float32(threshold), np.float32(0)))
     return nms(boxes, scores, threshold)
+
+
+def suppress_until(boxes: torch.Tensor, scores: torch.Tensor, threshold: float, number: int) -> torch.Tensor:
+    """
+    The first `number` indices that `suppress` returns, or all that there are.
+
+    Whether a box stays depends on better ones alone, and the work grows with the square of the boxes: so the best few
+    are tried first, and more of them while too few stay.
+
+    Args:
+        boxes, scores: as of `suppress`, best first.
+    """
+    tried = 4 * number
+    while True:
+        kept = suppress(boxes[:tried], scores[:tried], threshold)[:number]
+        if len(kept) == number or tried >= len(boxes):
+            return kept
+        tried *= 2

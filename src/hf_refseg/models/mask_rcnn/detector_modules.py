@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...layers.caffe_resnet_unit import residual_stage
+from ...layers.packed_convolution import ReluConvolution
 from .configuration_mask_rcnn import MaskRcnnConfig
 
 
@@ -21,13 +22,13 @@ class RegionProposalNetwork(nn.Module):
     def __init__(self, config: MaskRcnnConfig, channels: int):
         super().__init__()
         self.num_anchors = len(config.anchor_ratios) * len(config.anchor_scales)
-        self.convolution = nn.Conv2d(channels, config.rpn_hidden_size, 3, padding=1)
+        self.convolution = ReluConvolution(channels, config.rpn_hidden_size, 3, padding=1)
         self.class_logits = nn.Conv2d(config.rpn_hidden_size, 2 * self.num_anchors, 1)
         self.box_deltas = nn.Conv2d(config.rpn_hidden_size, 4 * self.num_anchors, 1)
 
     def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, C, h, w) -> (B, h, w, A, 2) logits of background and object, (B, h, w, A, 4) deltas."""
-        maps = F.relu(self.convolution(maps))
+        maps = self.convolution(maps)  # (B, C, h, w) -> (B, D', h, w)
         # channel a is the background of anchor a, channel A + a its object
         logits = self.class_logits(maps).unflatten(1, (2, -1)).permute(0, 3, 4, 2, 1)  # -> (B, h, w, A, 2)
         deltas = self.box_deltas(maps).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)  # -> (B, h, w, A, 4)
@@ -59,13 +60,13 @@ class RegionHead(nn.Module):
         work goes, and the numbers stay.
         """
         first, *others = self.stage
-        layers = [layer.folded(maps) for layer in (first.reduce, first.shortcut)]
         cells = maps[:, 0].numel()  # (B, C, h, w) -> B * h * w
-        if None in layers or num_points < cells:
+        parts = [None] if num_points < cells else [layer.without_bias(maps) for layer in (first.reduce, first.shortcut)]
+        if None in parts:
             return self(crop(maps))
         # the bias waits until after the crop, which has zeros outside of the map
-        parts = [crop(F.conv2d(maps, kernel)) + bias[:, None, None] for kernel, bias in layers]  # -> (R, D', S, S)
-        features = first.join(*parts)
+        reduced, shortcut = (crop(part) + bias[:, None, None] for part, bias in parts)  # -> (R, D', S, S)
+        features = first.join(F.relu(reduced, inplace=True), shortcut)
         for unit in others:
             features = unit(features)
         return features

@@ -31,7 +31,15 @@ from ...saving import SavesItsCode
 from ..backbones import load_backbone
 from ..region_detector import RegionDetector
 from ..whole_checkpoint import WholeCheckpoint
-from .boxes import clip_boxes, clip_boxes_outwards, decode_boxes, make_anchors, shift_anchors, suppress
+from .boxes import (
+    clip_boxes,
+    clip_boxes_outwards,
+    decode_boxes,
+    make_anchors,
+    shift_anchors,
+    suppress,
+    suppress_until,
+)
 from .configuration_mask_rcnn import MaskRcnnConfig
 from .detector_modules import MaskBranch, RegionHead, RegionProposalNetwork
 from .outputs_mask_rcnn import MaskRcnnImageFeatures, MaskRcnnOutput, Proposals, ProposalScores
@@ -164,7 +172,7 @@ class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
         boxes = clip_boxes(boxes, torch.tensor(input_size, device=boxes.device))
         scores, order = logits.float().softmax(-1)[:, 1].sort(descending=True, stable=True)
         boxes, scores = boxes[order[:before]], scores[:before]
-        kept = suppress(inclusive_to_exclusive(boxes), scores, config.rpn_nms_threshold)[:after]
+        kept = suppress_until(inclusive_to_exclusive(boxes), scores, config.rpn_nms_threshold, after)
         return boxes[kept], scores[kept]
 
     def propose(self, features: MaskRcnnImageFeatures) -> Proposals:

@@ -23,6 +23,7 @@ from transformers.utils import can_return_tuple
 from ...layers.arguments import check_call, refuse_unknown
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_expressions, check_labels, check_pixel_values, values_are_readable
+from ...layers.packed_convolution import lay_out_for_inference
 from ...layers.recomputed_layer import RecomputedLayer
 from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from ...layers.tf1_resize import resize_bilinear_tf1
@@ -190,7 +191,8 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
     def encode_image(self, pixel_values: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         """The backbone's feature maps, and the visual feature of each cell: (B, 3, H, W) -> (B, V, h, w)."""
         check_pixel_values(pixel_values)
-        maps = self.backbone(pixel_values.to(self.visual_projection.weight.dtype)).feature_maps  # each (B, C, h, w)
+        pixel_values = pixel_values.to(self.visual_projection.weight.dtype)
+        maps = self.backbone(lay_out_for_inference(pixel_values)).feature_maps  # (B, 3, H, W) -> each (B, C, h, w)
         return maps, F.normalize(self.visual_projection(maps[-1]), dim=1, eps=1e-6)  # (B, C, h, w) -> (B, V, h, w)
 
     def get_visual_gates(self, visual: torch.Tensor) -> torch.Tensor:
@@ -198,7 +200,7 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         batch, _, height, width = visual.shape
         position = spatial_coordinates(height, width, visual.device, visual.dtype).expand(batch, -1, -1, -1)
         cells = torch.cat([visual, position], 1)  # (B, V, h, w) + (B, 8, h, w) -> (B, V + 8, h, w)
-        return self.multimodal_lstm.visual_gates(cells)  # (B, V + 8, h, w) -> (B, 4D, h, w)
+        return self.multimodal_lstm.visual_gates(cells).contiguous()  # -> (B, 4D, h, w), fast to cut in four
 
     def words_in_cells(
         self, image_features: RmiImageFeatures, text_features: RmiTextFeatures, image_index: torch.Tensor
@@ -272,10 +274,8 @@ class RmiForReferringSegmentation(RmiPreTrainedModel):
         grid_logits, word_maps = [], []
         for rows in order.split(len(order) if torch.is_grad_enabled() else 1):
             images = image_index[rows] if len(rows) > 1 else slice(image_index[rows], image_index[rows] + 1)  # no copy
-            # Contiguous, for in the layout of a channels-last backbone the gates are slow to cut in four.
-            visual_gates = image_features.visual_gates[images].contiguous()  # (B, 4D, h, w) -> (n, 4D, h, w)
             states, maps = [], []
-            for hidden in self.multimodal_lstm.read_packed(visual_gates, words, rows):
+            for hidden in self.multimodal_lstm.read_packed(image_features.visual_gates[images], words, rows):
                 states.append(hidden)
                 if output_attentions:
                     mean = safe_atanh(hidden).mean(1)  # (n', D, h, w) -> (n', h, w)

@@ -9,6 +9,7 @@ from transformers.backbone_utils import BackboneMixin, filter_output_hidden_stat
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import can_return_tuple
 
+from ...layers.packed_convolution import ReluConvolution
 from ...layers.recomputed_layer import RecomputedLayer
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_vgg_fcn import VggFcnConfig
@@ -20,7 +21,7 @@ class VggFcnStage(RecomputedLayer):
     def __init__(self, in_channels: int, out_channels: int, depth: int):
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(in_channels if i == 0 else out_channels, out_channels, 3, padding=1) for i in range(depth)
+            ReluConvolution(in_channels if i == 0 else out_channels, out_channels, 3, padding=1) for i in range(depth)
         )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -28,7 +29,7 @@ class VggFcnStage(RecomputedLayer):
 
     def convolve(self, maps: torch.Tensor) -> torch.Tensor:
         for convolution in self.convolutions:
-            maps = F.relu(convolution(maps), inplace=True)  # (B, C, H, W) -> (B, D, H, W)
+            maps = convolution(maps)  # (B, C, H, W) -> (B, D, H, W)
         return F.max_pool2d(maps, 2, ceil_mode=True)  # (B, D, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))
 
 
@@ -59,8 +60,8 @@ class VggFcnBackbone(BackboneMixin, VggFcnPreTrainedModel):
         self.stages = nn.ModuleList(
             VggFcnStage(channels[i], channels[i + 1], depth) for i, depth in enumerate(config.depths)
         )
-        self.fc6 = nn.Conv2d(channels[-1], config.fc_size, config.fc6_kernel, padding=config.fc6_padding)
-        self.fc7 = nn.Conv2d(config.fc_size, config.fc_size, 1)
+        self.fc6 = ReluConvolution(channels[-1], config.fc_size, config.fc6_kernel, padding=config.fc6_padding)
+        self.fc7 = ReluConvolution(config.fc_size, config.fc_size, 1)
         self.post_init()
 
     @can_return_tuple
@@ -83,8 +84,8 @@ class VggFcnBackbone(BackboneMixin, VggFcnPreTrainedModel):
         for stage in self.stages:
             maps = stage(maps)  # (B, C, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))
             hidden_states += (maps,)
-        maps = F.relu(self.fc6(maps), inplace=True)  # (B, 512, h, w) -> (B, 4096, h, w); (B, 4096, 1, 1) unpadded
-        hidden_states += (F.relu(self.fc7(maps), inplace=True),)
+        maps = self.fc6(maps)  # (B, 512, h, w) -> (B, 4096, h, w); (B, 4096, 1, 1) unpadded
+        hidden_states += (self.fc7(maps),)
         feature_maps = tuple(
             state for name, state in zip(self.stage_names, hidden_states, strict=True) if name in self.out_features
         )

@@ -1,0 +1,169 @@
+"""
+Convolutions for inference on a CPU, whose kernels are packed once.
+
+`F.conv2d` brings the kernel into the order of oneDNN at every call, and adds and rectifies in further passes over the
+maps. The operator of oneDNN behind it takes a packed kernel and does all of that in one pass. PyTorch calls it for
+frozen models, but does not document it: this file is the only one that does, after one try, and falls back on
+`F.conv2d`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+
+class PackedKernel:
+    """
+    Kernel and bias of one convolution as inference wants them, kept until one of the tensors they are made of changes.
+
+    Copies and pickles of a module leave what is kept out.
+
+    Args:
+        stride, padding, dilation: of the convolution, the same along both axes.
+    """
+
+    def __init__(self, stride: int, padding: int, dilation: int):
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.forget()
+
+    def __reduce__(self):
+        return PackedKernel, (self.stride, self.padding, self.dilation)
+
+    def forget(self) -> None:
+        """Drop what is kept, so that it is not alive beside weights that were moved."""
+        self.key, self.sources, self.kernel, self.bias, self.is_packed = None, [], None, None, False
+
+    def refresh(
+        self,
+        maps: torch.Tensor,
+        sources: Sequence[torch.Tensor],
+        make: Callable[[], tuple[torch.Tensor, torch.Tensor]],
+    ) -> None:
+        """
+        Prepare kernel and bias anew if the weights have changed.
+
+        Args:
+            maps: (B, C, H, W) that will be convolved; a kernel that was packed for one size is right for all of them.
+            sources: the tensors that kernel and bias are made of, the weight first.
+            make: returns kernel (D, C, k, k) and bias (D,).
+        """
+        pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
+        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
+        key = pack, sample(sources[0]), *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
+        if key != self.key:
+            self.forget()
+            # The sources are kept too: as long as they live, no other tensor can have their address.
+            self.key, self.sources = key, [tensor.detach() for tensor in sources]
+            # What is made inside of inference mode could not be used in training later.
+            with torch.inference_mode(False), torch.no_grad():
+                self.kernel, self.bias = make()
+                if pack:
+                    self.pack(list(maps.shape))
+
+    def pack(self, size: list[int]) -> None:
+        """Bring the kernel into the order that oneDNN wants for maps of a size (B, C, H, W)."""
+        geometry = [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
+        self.kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *geometry, 1, size)
+        self.is_packed = True
+
+    def convolve(
+        self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
+    ) -> torch.Tensor:
+        """relu(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H', W')."""
+        bias = self.bias if bias else None
+        if not self.is_packed:
+            maps = F.conv2d(maps, self.kernel, bias, self.stride, self.padding, self.dilation)
+            return add_and_rectify(maps, added, relu)
+        geometry = [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
+        convolution, activation = torch.ops.mkldnn._convolution_pointwise, "relu" if relu else "none"
+        if added is None:
+            return convolution(maps, self.kernel, bias, *geometry, 1, activation, [], None)
+        activation = "relu" if relu else None
+        return convolution(maps, added, self.kernel, bias, *geometry, 1, "add", 1, activation, [], None)
+
+
+def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, relu: bool) -> torch.Tensor:
+    """relu(maps + added), each where wanted, in place: (B, D, H, W) -> (B, D, H, W)."""
+    if added is not None:
+        maps += added
+    return F.relu(maps, inplace=True) if relu else maps
+
+
+@functools.cache
+def packing_works() -> bool:
+    """Whether this build of PyTorch has the operator, and it computes what we expect; tried once."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    with torch.inference_mode(False), torch.no_grad():
+        maps = torch.linspace(-1, 1, 400).view(1, 4, 10, 10).contiguous(memory_format=torch.channels_last)
+        kernel, bias = torch.linspace(-1, 1, 144).view(4, 4, 3, 3), torch.linspace(-1, 1, 4)
+        tried = PackedKernel(stride=1, padding=2, dilation=2)
+        tried.kernel, tried.bias = kernel, bias
+        expected = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
+        try:
+            tried.pack(list(maps.shape))
+            found = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
+        except (AttributeError, RuntimeError) as error:
+            logger.info(f"kernels of convolutions can't be packed by this PyTorch, it takes F.conv2d instead: {error}")
+            return False
+        return all(torch.allclose(*pair, atol=1e-5) for pair in zip(found, expected, strict=True))
+
+
+def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether a convolution of `maps` may use a kernel that was prepared earlier: on a CPU, outside of training."""
+    if weight.device.type != "cpu" or maps.device.type != "cpu":
+        return False  # elsewhere it costs nothing, and sharded weights change without a new version
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
+        return False
+    if torch._C._functorch.is_functorch_wrapped_tensor(maps):  # torch.func has to see the convolution
+        return False
+    if weight.is_inference():  # such tensors carry no version, so a change could not be noticed
+        logger.warning_once(
+            "the model was made inside of torch.inference_mode(), where a change of its weights can't be noticed: its "
+            "convolutions are prepared anew for every image, which takes up to a fifth longer. Make it outside, and "
+            "call it inside."
+        )
+        return False
+    return not (torch.is_grad_enabled() and (weight.requires_grad or maps.requires_grad))
+
+
+def lay_out_for_inference(pixel_values: torch.Tensor) -> torch.Tensor:
+    """Images (B, C, H, W) for inference on a CPU: channels last in memory, as packed kernels read them."""
+    if pixel_values.device.type == "cpu" and not torch.is_grad_enabled():
+        return pixel_values.contiguous(memory_format=torch.channels_last)
+    return pixel_values
+
+
+def sample(tensor: torch.Tensor, number: int = 64) -> float:
+    """A sum of so many elements, spread over a dense tensor: what a step of training changes, it changes too."""
+    number = min(number, tensor.numel())
+    return tensor.detach().as_strided((number,), (tensor.numel() // number,)).double().sum().item()
+
+
+class ReluConvolution(nn.Conv2d):
+    """
+    Convolution with bias and stride 1, then ReLU: (B, C, H, W) -> (B, D, H', W').
+
+    Where no gradient is wanted, the packed kernel is kept beside the weight, which then takes its memory twice.
+    (`F.conv2d` takes as much, for the time of the call.)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, padding: int = 0):
+        super().__init__(in_channels, out_channels, kernel, padding=padding)
+        self._kept = PackedKernel(stride=1, padding=padding, dilation=1)
+
+    def _apply(self, fn, recurse: bool = True):
+        self._kept.forget()
+        return super()._apply(fn, recurse)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if not may_keep_kernel(maps, self.weight):
+            return F.relu(super().forward(maps), inplace=True)
+        self._kept.refresh(maps, [self.weight, self.bias], lambda: (self.weight.detach(), self.bias.detach()))
+        return self._kept.convolve(maps, relu=True)

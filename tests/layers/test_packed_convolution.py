@@ -1,0 +1,162 @@
+"""Convolutions with packed kernels give the numbers of F.conv2d, with the weights as they are now."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hf_refseg.layers import packed_convolution
+from hf_refseg.layers.packed_convolution import PackedKernel, ReluConvolution, lay_out_for_inference, sample
+
+
+@pytest.fixture
+def convolution() -> ReluConvolution:
+    torch.manual_seed(0)
+    return ReluConvolution(8, 16, 3, padding=1)
+
+
+@pytest.fixture
+def without_packing(monkeypatch):
+    monkeypatch.setattr(packed_convolution, "packing_works", lambda: False)
+
+
+def expected_of(convolution: ReluConvolution, maps: torch.Tensor) -> torch.Tensor:
+    return F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1)).detach()
+
+
+def test_it_is_tried_before_it_is_used(monkeypatch):
+    packed_convolution.packing_works.cache_clear()
+    if torch.backends.mkldnn.is_available():
+        assert packed_convolution.packing_works()
+    packed_convolution.packing_works.cache_clear()
+    convolve = PackedKernel.convolve
+
+    def wrong(self, maps, *arguments, **options):
+        return convolve(self, maps, *arguments, **options) + (0.1 if self.is_packed else 0)
+
+    monkeypatch.setattr(PackedKernel, "convolve", wrong)
+    assert not packed_convolution.packing_works(), "an operator that computes something else is not used"
+    monkeypatch.setattr(PackedKernel, "pack", lambda self, size: torch.ops.mkldnn.no_such_operator())
+    packed_convolution.packing_works.cache_clear()
+    assert not packed_convolution.packing_works()
+    packed_convolution.packing_works.cache_clear()
+
+
+@pytest.mark.parametrize("stride, padding, dilation", [(1, 1, 1), (2, 0, 1), (2, 1, 1), (1, 4, 4)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("relu", [False, True])
+@torch.no_grad()
+def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, layout, relu):
+    torch.manual_seed(0)
+    weight, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
+    kept = PackedKernel(stride, padding, dilation)
+    for size in ((1, 8, 17, 20), (3, 8, 40, 12)):  # packed for the first, right for the second
+        maps = torch.randn(size).contiguous(memory_format=layout)
+        kept.refresh(maps, [weight, bias], lambda: (weight, bias))
+        assert kept.is_packed == packed_convolution.packing_works()
+        plain = F.conv2d(maps, weight, bias, stride, padding, dilation)
+        added = torch.randn_like(plain)
+        given = added.clone()
+        for found, expected in (
+            (kept.convolve(maps, relu=relu), plain),
+            (kept.convolve(maps, added, relu), plain + added),
+            (kept.convolve(maps, relu=relu, bias=False), plain - bias[:, None, None]),
+        ):
+            torch.testing.assert_close(found, F.relu(expected) if relu else expected, rtol=1e-5, atol=2e-5)
+        assert torch.equal(added, given), "what is added may be in use elsewhere"
+
+
+@torch.no_grad()
+def test_without_the_operator_the_numbers_are_the_same(convolution, without_packing):
+    maps = torch.randn(1, 8, 9, 9)
+    assert torch.equal(convolution(maps), expected_of(convolution, maps)) and not convolution._kept.is_packed
+    kept, added = convolution._kept, torch.randn(1, 16, 9, 9)
+    expected = F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1) + added)
+    torch.testing.assert_close(kept.convolve(maps, added, relu=True), expected)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_a_changed_weight_is_seen_in_every_mode(convolution, context):
+    maps = torch.randn(2, 8, 6, 6)
+    convolution.requires_grad_(False)
+    for factor in (1, 2, 3):
+        with torch.no_grad():
+            convolution.bias.add_(factor)
+        with context():
+            torch.testing.assert_close(convolution(maps), expected_of(convolution, maps), rtol=1e-5, atol=1e-5)
+
+
+def test_training_does_not_see_the_packed_kernel(convolution):
+    maps = torch.randn(2, 8, 6, 6, requires_grad=True)
+    with torch.no_grad():
+        convolution(maps)
+    convolution(maps).sum().backward()
+    gradients = [maps.grad, convolution.weight.grad, convolution.bias.grad]
+    found = torch.autograd.grad(
+        F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1)).sum(), [maps, *convolution.parameters()]
+    )
+    for gradient, expected in zip(gradients, found, strict=True):
+        torch.testing.assert_close(gradient, expected)
+
+
+def test_a_kernel_kept_in_inference_mode_does_not_stop_training(convolution):
+    maps = torch.randn(1, 8, 6, 6)
+    with torch.inference_mode():
+        convolution(maps)
+    convolution(maps).sum().backward()
+    assert convolution.weight.grad is not None
+
+
+def test_copies_moves_and_other_types_leave_the_kernel_behind(convolution):
+    maps = torch.randn(1, 8, 6, 6)
+    with torch.no_grad():
+        convolution(maps)
+        assert convolution._kept.kernel is not None
+        for other in (copy.deepcopy(convolution), pickle.loads(pickle.dumps(convolution))):
+            assert other._kept.kernel is None
+            torch.testing.assert_close(other(maps), expected_of(convolution, maps), rtol=1e-5, atol=1e-5)
+        convolution.to(torch.bfloat16)
+        assert convolution._kept.kernel is None
+        assert convolution(maps.bfloat16()).dtype == torch.bfloat16 and not convolution._kept.is_packed
+
+
+def test_names_of_parameters_are_those_of_a_convolution(convolution):
+    assert list(convolution.state_dict()) == ["weight", "bias"]
+
+
+@torch.no_grad()
+def test_other_programs_see_the_plain_convolution(convolution):
+    """Autocast, torch.func and torch.export each want to see the convolution itself."""
+    maps = torch.randn(1, 8, 6, 6)
+    convolution(maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolution(maps).dtype == torch.bfloat16
+    torch.testing.assert_close(torch.func.vmap(convolution)(maps[None])[0], expected_of(convolution, maps))
+    graph = torch.export.export(convolution, (maps,)).graph
+    assert not any("mkldnn" in str(node.target) for node in graph.nodes)
+
+
+def test_a_model_of_inference_mode_says_that_it_is_slow(monkeypatch):
+    said = []
+    monkeypatch.setattr(packed_convolution.logger, "warning_once", said.append)
+    with torch.inference_mode():
+        convolution, maps = ReluConvolution(8, 16, 3, padding=1), torch.randn(1, 8, 6, 6)
+        convolution(maps)
+        assert "inference_mode" in said[0]
+        convolution.bias[3] += 1  # carries no version
+        torch.testing.assert_close(convolution(maps), expected_of(convolution, maps))
+
+
+def test_channels_are_last_for_inference_alone():
+    pixels = torch.randn(1, 3, 5, 6)
+    assert lay_out_for_inference(pixels) is pixels
+    with torch.no_grad():
+        laid_out = lay_out_for_inference(pixels)
+    assert torch.equal(laid_out, pixels) and laid_out.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_sample_is_spread_over_the_tensor():
+    values = torch.arange(1000.0)
+    assert sample(values, 10) == sum(range(0, 1000, 100)) and sample(torch.ones(3)) == 3
