@@ -1,6 +1,11 @@
 """What systems over a detector have in common: which detectors they take, and their module `detector`."""
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING
+
+from transformers import PreTrainedConfig
+
+if TYPE_CHECKING:  # configurations import this file while transformers' models are being imported
+    from transformers import PreTrainedModel
 
 
 def require_detector(config: PreTrainedConfig, *model_types: str) -> None:
@@ -15,7 +20,7 @@ def require_detector(config: PreTrainedConfig, *model_types: str) -> None:
 class OverDetector:
     """Mixin of a model class whose images are those of its detector."""
 
-    def images_by(self) -> PreTrainedModel:
+    def images_by(self) -> "PreTrainedModel":
         return self.detector
 
 
