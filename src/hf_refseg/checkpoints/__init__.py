@@ -1,5 +1,6 @@
 """Trained weights that ship inside the package, and their names."""
 
+import os
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -24,7 +25,8 @@ def checkpoint_path(name: str = DEFAULT_CHECKPOINT) -> str:
 
 
 def resolve_checkpoint(name_or_path: str) -> str:
-    """The folder of a shipped checkpoint's bare name; a folder or a Hub id is returned as it is."""
+    """The folder of a shipped checkpoint's bare name; a folder (~ is the user's) or a Hub id as it is."""
+    name_or_path = os.path.expanduser(name_or_path)
     if not Path(name_or_path).exists() and name_or_path in checkpoint_names():
         return checkpoint_path(name_or_path)
     return name_or_path

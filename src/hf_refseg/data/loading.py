@@ -133,7 +133,8 @@ class Source:
 
 def _find(name_or_path: str | Path, given: dict) -> Source:
     """The data set of a name or folder; a name of ours comes before a folder of that name only for RefShapes."""
-    name, path = str(name_or_path), Path(name_or_path)
+    path = Path(name_or_path).expanduser()
+    name = str(path)
     if path.is_dir():
         return _in_folder(path)
     family, _, dialect = name.partition("/")

@@ -22,3 +22,12 @@ class CheckedSizes:
                 raise ValueError(f"{field.name} is {value}; give 0 to {LARGEST:,}")
             if field.name == "depths" and sum(numbers) > MOST_LAYERS:
                 raise ValueError(f"depths are {value}; give {MOST_LAYERS:,} blocks at most in all")
+
+
+def require_detector(config: PreTrainedConfig, *model_types: str) -> None:
+    """Raises ValueError for the configuration of a detector that is of none of these types."""
+    if config.model_type not in model_types:
+        raise ValueError(
+            f"detector_config is of {config.model_type!r}, but a {' or '.join(model_types)} is needed; what other "
+            "detectors find can be given as region_boxes and region_masks"
+        )

@@ -9,8 +9,9 @@ CHANNELS = (1, 3, 4)
 def readable_array(array: np.ndarray | torch.Tensor, name: str) -> np.ndarray:
     """numpy of what is an array in memory; raises ValueError for tensors that have no pixels to read."""
     if isinstance(array, torch.Tensor):
-        if array.layout != torch.strided or array.is_meta or array.is_quantized:
-            kind = "on the meta device" if array.is_meta else "quantized" if array.is_quantized else str(array.layout)
+        if array.layout != torch.strided or array.is_meta or array.is_quantized or array.is_nested:
+            kinds = {"on the meta device": array.is_meta, "quantized": array.is_quantized, "nested": array.is_nested}
+            kind = next((kind for kind, is_so in kinds.items() if is_so), str(array.layout))
             raise ValueError(f"{name} is a tensor that is {kind}; give a dense one that has values")
         array = array.detach().cpu()
         short = array.is_floating_point() and array.dtype != torch.float64  # of some of these numpy has no type

@@ -80,14 +80,15 @@ def image_size(file: str | os.PathLike, upright: bool = True) -> tuple[int, int]
     """
     with open(file, "rb") as content:
         image = _open(content, str(file))
-        turned = upright and orientation_of(image, str(file)) in SIDEWAYS
-        return image.size[::-1] if turned else image.size
+        size = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size  # Pillow turns TIFF
+        return size[::-1] if upright and orientation_of(image, str(file)) in SIDEWAYS else size
 
 
 def _from_text(text: str, name: str, upright: bool) -> Image.Image:
     """Of a path; of a `data:` URI or base64 where there is no such file."""
-    if text.startswith(("http://", "https://")):
+    if text.lower().startswith(("http://", "https://")):
         raise ValueError(f"{text} is a network address, which is not fetched: download it and give the file's path")
+    text = os.path.expanduser(text)
     if os.path.isdir(text):
         raise IsADirectoryError(f"{text} is a folder; give the path of one image file")
     if os.path.exists(text):
@@ -102,7 +103,7 @@ def _from_text(text: str, name: str, upright: bool) -> Image.Image:
         data = b""
     if kind or _is_image_file(data):
         return _from_file(io.BytesIO(data), name, upright)
-    raise FileNotFoundError(f"there is no image file {text if len(text) < 200 else reprlib.repr(text)}")
+    raise FileNotFoundError(f"there is no image file {text if 0 < len(text) < 200 else reprlib.repr(text)}")
 
 
 def _is_image_file(data: bytes) -> bool:

@@ -7,9 +7,8 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from ..checked_sizes import CheckedSizes
+from ..checked_sizes import CheckedSizes, require_detector
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
-from ..over_detector import require_detector
 
 FILTERS = ("whole", "up", "down", "left", "right", "horizontal", "vertical")
 LOSSES = ("roi", "response", "caption")

@@ -5,9 +5,8 @@ from transformers import PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from ..checked_sizes import CheckedSizes
+from ..checked_sizes import CheckedSizes, require_detector
 from ..nanodet.configuration_nanodet import NanoDetConfig
-from ..over_detector import require_detector
 
 
 @strict
