@@ -61,7 +61,7 @@ async function show(blob) {
   tell("Looking at the photo ...");
   try {
     const { ms } = await call("encode", { pixels });
-    $("cpu").textContent = `${Math.round(ms)} ms for this photo, on this device.`;
+    $("cpu").textContent = `This photo took ${(ms / 1000).toFixed(1)} s, on this device.`;
     await ask();
   } catch (error) {
     tell(`That did not work: ${error.message}`, true);
@@ -129,7 +129,7 @@ function label(answer, number) {
   const found = answer.share > 0, [swatch, name, said] = ["i", "strong", "span"].map((tag) => document.createElement(tag));
   swatch.style.background = `rgb(${COLORS[number % COLORS.length]})`;
   name.textContent = answer.text;
-  said.textContent = !answer.mask ? "none of its words is known" : found ? `${Math.round(100 * answer.share)}% of the photo, score ${answer.score.toFixed(2)}` : "nothing found";
+  said.textContent = !answer.mask ? "none of its words is known" : found ? `${Math.round(100 * answer.share)}% of the photo, score ${answer.score.toFixed(2)}` : "not in this photo";
   button.type = "button";
   button.append(swatch, name, said);
   for (const [event, focus] of [["pointerenter", number], ["focus", number], ["pointerleave", null], ["blur", null]]) {
@@ -138,7 +138,7 @@ function label(answer, number) {
   item.append(button);
   if (answer.unknown.length) {
     const note = document.createElement("small");
-    note.textContent = `unknown: ${answer.unknown.join(", ")}`;
+    note.textContent = `not known: ${answer.unknown.join(", ")}`;
     item.append(note);
   }
   return item;

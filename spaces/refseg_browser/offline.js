@@ -1,10 +1,10 @@
 // After the first visit everything is kept in the browser, so that the page works without a network.
 
-const VERSION = "refseg-1";
+const VERSION = "refseg-2";
 const FILES = [
   "./", "index.html", "style.css", "app.js", "worker.js", "picture.js", "tokenizer.js", "sample.jpg",
   "model/image.onnx", "model/expression.onnx", "model/tokenizer.json", "model/tokenizer_config.json",
-  "model/processor_config.json", "vendor/onnxruntime-web/ort.wasm.min.mjs",
+  "model/processor_config.json", "model/graphs.json", "vendor/onnxruntime-web/ort.wasm.min.mjs",
   "vendor/onnxruntime-web/ort-wasm-simd-threaded.mjs", "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz",
 ];
 

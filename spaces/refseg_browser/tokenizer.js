@@ -44,14 +44,14 @@ export class Tokenizer {
     return this.words(text).slice(0, this.longest).map((word) => this.ids.get(word) ?? this.unknown);
   }
 
-  /** Ids and attention mask of several texts, padded on the left to the longest: (N, T) each. */
+  /** Ids and attention mask of several texts, padded on the right to the longest: (N, T) each. */
   batch(texts) {
     const rows = texts.map((text) => this.encode(text));
     const length = Math.max(...rows.map((row) => row.length));
     const ids = new BigInt64Array(rows.length * length).fill(BigInt(this.padding));
     const mask = new BigInt64Array(rows.length * length);
     rows.forEach((row, number) => {
-      const start = (number + 1) * length - row.length;
+      const start = number * length;
       row.forEach((id, index) => ids.fill(BigInt(id), start + index, start + index + 1));
       mask.fill(1n, start, start + row.length);
     });

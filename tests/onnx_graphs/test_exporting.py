@@ -13,6 +13,7 @@ from hf_refseg.onnx_graphs.running import OnnxModel
 from hf_refseg.onnx_graphs.weights import store_weights
 from hf_refseg.systems import SYSTEMS
 from tests.hub.tiny_checkpoints import write_checkpoints, write_photo
+from tests.tiny import tiny_nanodet, tiny_region_matcher
 
 onnx = pytest.importorskip("onnx", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
@@ -105,34 +106,42 @@ def test_weights_may_take_less_room(exported, tmp_path, weights, most):
 
 
 @pytest.mark.slow
-def test_regions_are_matched_alike(tmp_path):
-    """The matching of a region system over given regions, for any number of regions, words and expressions."""
+def test_the_region_matcher_answers_alike_with_its_detector_in_the_graph(tmp_path):
+    """For photos of any size, also in one batch, and any number of words and expressions."""
+    detector = tiny_nanodet(pre_nms_top_n=60, max_detections=9)
+    model = tiny_region_matcher(vocab_size=30, num_trained_words=5, detector_config=detector.config)
+    model.detector.load_state_dict(detector.state_dict())
     folder = write_checkpoints(tmp_path / "plain", "region_matcher")["region_matcher"]
-    model = AutoModel.from_pretrained(folder).eval()
+    model.save_pretrained(folder)
     ours = OnnxModel(export_onnx(folder, tmp_path / "graphs"), threads=1)
-    generator = torch.Generator().manual_seed(0)
-    for regions in (2, 5, 40):
-        corners = 100 * torch.rand(1, regions, 2, generator=generator)
-        given = {
-            "region_descriptions": torch.rand(1, regions, model.matching.description_size, generator=generator),
-            "region_boxes": torch.cat([corners, corners + 40], 2),
-            "original_sizes": torch.tensor([[150, 160]]),
+    generator, names = torch.Generator().manual_seed(0), ours.description["outputs"]
+    for height, width in ((51, 70), (128, 64)):
+        photo = {
+            "pixel_values": torch.rand(1, 3, height, width, generator=generator),
+            "original_sizes": torch.tensor([[2 * height, 2 * width]]),
+            "image_scales": torch.tensor([0.5]),
         }
-        exists = torch.ones(1, regions, dtype=torch.bool)
-        with torch.no_grad():
-            matching = model.matching.encode_regions(
-                given["region_descriptions"], given["region_boxes"], exists, given["original_sizes"]
-            )
-        features = ours.get_image_features(**given)
-        for number, length in ((1, 1), (1, 20), (3, 6), (10, 12)):
-            words = words_of(number, length, model.config.vocab_size, generator)
-            with torch.no_grad():
-                text = model.matching.encode_words(**words)
-                expected = model.matching.match(matching, text, torch.zeros(number, dtype=torch.long))
-            answered = ours(image_features=features, **words)
-            torch.testing.assert_close(answered.region_scores, expected.scores, rtol=0, atol=1e-4)
-            assert answered.no_target_scores.shape == (number,)
-    assert ours.image_runs == 3
+        features = ours.get_image_features(**photo)
+        for number in range(1, 11):
+            for length in (1, 7, 20) if number > 1 else range(1, 21):
+                words = words_of(number, length, model.config.vocab_size, generator)
+                with torch.no_grad():
+                    expected = model(**photo, **words)
+                answered = ours(image_features=features, **words)
+                answered.logits = answered.logits[:, :height, :width]
+                answered.region_scores = answered.region_scores[:, : expected.region_scores.shape[1]]
+                for name in names:
+                    torch.testing.assert_close(answered[name], expected[name], rtol=0, atol=1e-4)
+    assert ours.image_runs == 2
+    processor, photos = AutoProcessor.from_pretrained(folder), [np.zeros((40, 64, 3), np.uint8), tmp_path / "photo.png"]
+    write_photo(photos[1])
+    inputs = processor(images=photos, text=[["the red dog"], ["a cat on the left", "dog"]])
+    for found, expected in zip(
+        processor.post_process_referring_segmentation(ours(**inputs), inputs["original_sizes"]),
+        processor.post_process_referring_segmentation(model(**inputs), inputs["original_sizes"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found["mask"], expected["mask"])
 
 
 def test_refusals_teach(tmp_path):

@@ -40,5 +40,7 @@ def resolve_image_index(
 
 def packed_image_index(counts: Sequence[int], device: torch.device) -> torch.Tensor:
     """The image of each of M rows, where image i has `counts[i]` of them and those of the first come first: (M,)."""
+    if len(counts) == 1:
+        return torch.zeros(counts[0], dtype=torch.long, device=device)
     images, repeats = torch.arange(len(counts), device=device), torch.tensor(counts, device=device)
     return images.repeat_interleave(repeats, output_size=sum(counts))

@@ -1,8 +1,38 @@
 """The bidirectional LSTM over words of Yu et al.'s systems: MAttNet, and CAC after it. HULANet reads words alike."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+def read_both_ways(
+    forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The states of an LSTM from the first word to the last and of one from the last to the first.
+
+    Args:
+        words: (N, T, V).
+        is_word: (N, T) bool, False at what is skipped, wherever it lies.
+
+    Returns:
+        context (N, T, 2H), the states of both at each word, zero where there is none; hidden (N, 2H), the state of each
+        after the last word it reads.
+    """
+    last = (is_word.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
+    has_words = is_word.any(1)[:, None]  # (N, T) -> (N, 1)
+    skipped = (~is_word).int()
+    reading = skipped.argsort(dim=1, stable=True)  # (N, T), positions of the words, then of the padding
+    reverse = words.shape[1] - 1 - skipped.flip(1).argsort(dim=1, stable=True)  # (N, T), the last word first
+    contexts, hidden = [], []
+    for lstm, order in ((forward_lstm, reading), (backward_lstm, reverse)):
+        states, _ = lstm(words.take_along_dim(order[..., None], 1))  # (N, T, V) -> (N, T, H), in its order
+        hidden.append(states.take_along_dim(last[:, None, None], 1)[:, 0] * has_words)  # (N, T, H) -> (N, H)
+        contexts.append(states.take_along_dim(order.argsort(dim=1)[..., None], 1))  # back to the words' places
+    context = torch.cat(contexts, 2) * is_word[..., None]  # 2 x (N, T, H) -> (N, T, 2H)
+    return context, torch.cat(hidden, 1)
 
 
 class LanguageEncoder(nn.Module):
@@ -37,12 +67,13 @@ class LanguageEncoder(nn.Module):
         self.backward_lstm = nn.LSTM(word_size, hidden_size, batch_first=True)
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, read: Callable = read_both_ways
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
         Args:
             input_ids: (N, T).
             attention_mask: (N, T) bool, False at padding.
+            read: by what the LSTMs run over the words, as `read_both_ways` does; an exported graph needs another loop.
 
         Returns:
             context (N, T, 2H), the states of both LSTMs at each word, zero at padding; hidden (N, 2H), the state of
@@ -50,33 +81,5 @@ class LanguageEncoder(nn.Module):
         """
         words = self.dropout(self.embeddings(input_ids))  # (N, T) -> (N, T, E)
         embedded = F.relu(self.projection(words)) * attention_mask[..., None]  # (N, T, E) -> (N, T, V)
-        context, hidden = read_both_ways(self.forward_lstm, self.backward_lstm, embedded, attention_mask)
+        context, hidden = read(self.forward_lstm, self.backward_lstm, embedded, attention_mask)
         return context, hidden, embedded
-
-
-def read_both_ways(
-    forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    The states of an LSTM from the first word to the last and of one from the last to the first.
-
-    Args:
-        words: (N, T, V).
-        is_word: (N, T) bool, False at what is skipped, wherever it lies.
-
-    Returns:
-        context (N, T, 2H), the states of both at each word, zero where there is none; hidden (N, 2H), the state of each
-        after the last word it reads.
-    """
-    last = (is_word.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
-    has_words = is_word.any(1)[:, None]  # (N, T) -> (N, 1)
-    skipped = (~is_word).int()
-    reading = skipped.argsort(dim=1, stable=True)  # (N, T), positions of the words, then of the padding
-    reverse = words.shape[1] - 1 - skipped.flip(1).argsort(dim=1, stable=True)  # (N, T), the last word first
-    contexts, hidden = [], []
-    for lstm, order in ((forward_lstm, reading), (backward_lstm, reverse)):
-        states, _ = lstm(words.take_along_dim(order[..., None], 1))  # (N, T, V) -> (N, T, H), in its order
-        hidden.append(states.take_along_dim(last[:, None, None], 1)[:, 0] * has_words)  # (N, T, H) -> (N, H)
-        contexts.append(states.take_along_dim(order.argsort(dim=1)[..., None], 1))  # back to the words' places
-    context = torch.cat(contexts, 2) * is_word[..., None]  # 2 x (N, T, H) -> (N, T, 2H)
-    return context, torch.cat(hidden, 1)

@@ -18,6 +18,8 @@ class PhotoGraph(nn.Module):
         feature_names: the fields of these features that expressions are read over.
     """
 
+    side_multiple = 1  # the processor's photos are taken as they are
+
     def __init__(self, model: nn.Module, feature_names: tuple[str, ...]):
         super().__init__()
         self.model, self.feature_names = model, (*feature_names, "canvas")

@@ -27,9 +27,9 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
     Write a new folder with the graph of a photo, the graph of expressions, and the processor.
 
     `image.onnx` makes features of one photo, `expression.onnx` answers N expressions of T words about them, for any N
-    and T. A dense system's take `pixel_values` (1, 3, H, W) and give `logits` (N, H, W); a region system's take regions
-    that were described outside of them, and give `region_scores` (N, R). `graphs.json` names inputs and outputs, and
-    the shapes of the inputs where the graph of a photo takes no others.
+    and T. A dense system's take `pixel_values` (1, 3, H, W) and give `logits` (N, H, W). So do the region matcher's,
+    which hold its detector, and give the other fields of an answer too. `graphs.json` names inputs and outputs, says of
+    what the sides of the photo are multiples, and the shapes of the inputs where the graph of a photo takes no others.
 
     Args:
         checkpoint: shipped name, folder or Hub id.
@@ -73,6 +73,7 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
         description = {
             "model_type": system.model_type,
             "inputs": list(seen),
+            "side_multiple": image.side_multiple,
             "input_shapes": {name: list(value.shape) for name, value in seen.items()} if fixed else None,
             "features": list(features),
             "outputs": list(expression.output_names),

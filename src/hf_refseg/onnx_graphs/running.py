@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ..layers.image_index import resolve_image_index
 from ..outputs import ReferringSegmentationOutput
@@ -44,18 +46,19 @@ class OnnxModel:
         Everything about B photos that needs no words: B dicts, the inputs of the other graph.
 
         Args:
-            inputs: what the processor returned, of which `pixel_values` (B, 3, H, W) is read; of a region system
-                `region_descriptions` (B, R, D), `region_boxes` (B, R, 4) and `original_sizes` (B, 2).
+            inputs: what the processor returned; those are read that `graphs.json` names.
 
         Raises ValueError where one of them is missing.
         """
+        if "pixel_mask" in self.description["inputs"] and inputs.get("pixel_values") is not None:
+            inputs = with_pixel_mask(**inputs)
         missing = [name for name in self.description["inputs"] if inputs.get(name) is None]
         if missing:
             raise ValueError(f"the graph of a photo needs {', '.join(missing)}")
         arrays = {name: inputs[name].numpy(force=True) for name in self.description["inputs"]}
         features = []
         for image in range(len(next(iter(arrays.values())))):
-            one = {name: array[image : image + 1] for name, array in arrays.items()}
+            one = fit_sides({name: array[image : image + 1] for name, array in arrays.items()}, self.description)
             values = self.image_graph.run(self.description["features"], one)
             features.append(dict(zip(self.description["features"], values, strict=True)))
             self.image_runs += 1
@@ -77,8 +80,8 @@ class OnnxModel:
             inputs: as of [`get_image_features`].
 
         Returns:
-            `logits` (N, H, W) of a dense system; `region_scores` (N, R), `no_target_scores` (N,) and `chosen` (N,) of a
-            region system, whose photos need as many regions each.
+            `logits` (N, H, W), and of a system that chooses among regions the other fields of its answers. Masks of
+            such a system may reach beyond the network's input, at the right and bottom.
 
         Raises ValueError: no expressions, neither photos nor features, or no way to tell which photo is meant.
         """
@@ -93,9 +96,7 @@ class OnnxModel:
             if len(index)
         ]
         order = torch.cat(rows).argsort()
-        outputs = {name: torch.cat([one[name] for one in answers])[order] for name in self.description["outputs"]}
-        if "region_scores" in outputs:
-            outputs["chosen"] = outputs["region_scores"].argmax(1)  # (N, R) -> (N,)
+        outputs = {name: join([one[name] for one in answers])[order] for name in self.description["outputs"]}
         return ReferringSegmentationOutput(
             **outputs, image_index=image_index, original_sizes=inputs.get("original_sizes")
         )
@@ -105,6 +106,36 @@ class OnnxModel:
         words = {"input_ids": input_ids.numpy(force=True), "attention_mask": attention_mask.numpy(force=True)}
         values = self.expression_graph.run(self.description["outputs"], features | words)
         return dict(zip(self.description["outputs"], map(torch.from_numpy, values), strict=True))
+
+
+def with_pixel_mask(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = None, **inputs) -> dict:
+    """The processor's inputs, which have a mask only where the photos of a batch differ in size."""
+    pixel_mask = torch.ones_like(pixel_values[:, 0], dtype=torch.long) if pixel_mask is None else pixel_mask
+    return {"pixel_values": pixel_values, "pixel_mask": pixel_mask, **inputs}
+
+
+def fit_sides(inputs: dict[str, np.ndarray], description: dict) -> dict[str, np.ndarray]:
+    """The inputs of one photo, its sides padded with zeros to multiples of what the graph's description says, instead
+    of to those of the largest photo of its batch, which would leak into it at a convolution."""
+    multiple = description["side_multiple"]
+    if multiple == 1:
+        return inputs
+    height, width = (int(inputs["pixel_mask"][0].max(axis).sum()) for axis in (1, 0))
+    padding = [(0, -height % multiple), (0, -width % multiple)]
+    fitted = {
+        name: np.pad(array[..., :height, :width], [(0, 0)] * (array.ndim - 2) + padding)
+        for name, array in inputs.items()
+        if name in ("pixel_values", "pixel_mask")
+    }
+    return inputs | fitted
+
+
+def join(answers: list[torch.Tensor]) -> torch.Tensor:
+    """(n, ...) about each photo -> (N, ...); masks grow at the right and bottom to the size of the largest."""
+    if answers[0].ndim == 3:
+        height, width = (max(one.shape[dim] for one in answers) for dim in (1, 2))
+        answers = [F.pad(one, (0, width - one.shape[2], 0, height - one.shape[1]), value=one.min()) for one in answers]
+    return torch.cat(answers)
 
 
 def open_graph(path: Path, threads: int | None):

@@ -160,7 +160,7 @@ def test_rows_of_a_training_batch_are_those_of_every_pair_computed_anew(matching
     shared = match_pairs(matching, arguments, region_index, words)
     features = copies.encode_regions(**arguments, rows=region_index)  # four rows, plain batch normalization
     phrases = copies.encode_words(words).phrases
-    module_scores, _, _ = copies._score(features.take(torch.arange(4)[:, None]), phrases)
+    module_scores, _, _ = copies.score(features.take(torch.arange(4)[:, None]), phrases)
     torch.testing.assert_close(shared.module_scores, module_scores[:, 0])
     for scores, logits in ((shared.module_scores, shared.attribute_logits), (module_scores, features.attribute_logits)):
         (scores.square().sum() + logits.square().sum()).backward()

@@ -1,8 +1,10 @@
 """The colors of regions."""
 
+import pytest
 import torch
+import torch.nn.functional as F
 
-from hf_refseg.models.region_matcher.region_colors import STRIDE, color_shares, region_colors
+from hf_refseg.models.region_matcher.region_colors import STRIDE, color_shares, padded_color_shares, region_colors
 
 MEANS, SCALES = [120.0, 110.0, 100.0], [60.0, 50.0, 40.0]
 
@@ -29,3 +31,12 @@ def test_halves_of_a_region_have_their_own_colors():
     whole, upper, lower = colors[0]
     assert abs(whole[red] - 0.5) < 0.1 and upper[red] > 0.85 and lower[blue] > 0.85
     assert (colors[1, :, red] > 0.95).all()
+
+
+@pytest.mark.parametrize("size", [(29, 41), (30, 42), (31, 43), (32, 44)])
+def test_padding_changes_no_colors(size):
+    pixels, box = torch.rand(3, *size), torch.tensor([[3.0, 2, size[1], size[0]]])
+    expected = region_colors(color_shares(pixels, MEANS, SCALES, 3), box)
+    padded = F.pad(pixels, (0, 64 - size[1], 0, 64 - size[0]))
+    shares = padded_color_shares(padded, torch.tensor(size), MEANS, SCALES, 3)
+    torch.testing.assert_close(region_colors(shares, box), expected)

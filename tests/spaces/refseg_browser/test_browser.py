@@ -18,7 +18,7 @@ from PIL import Image
 from ..page_checks import Console, low_contrast, nameless, pixels_too_wide
 
 FOLDER = Path(__file__).resolve().parents[3] / "spaces" / "refseg_browser"
-CHECKPOINT = "refseg-photos-rmi"
+CHECKPOINT = "refseg-photos"
 PATIENCE = 300_000  # ms; the machine may be busy
 PHOTOS = {"chelsea": "the cat", "astronaut": "the woman", "coffee": "the cup", "rocket": "the tall light"}
 MOST_LINES, MOST_BYTES = 600, 12_000_000

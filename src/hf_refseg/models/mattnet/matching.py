@@ -126,7 +126,7 @@ class MAttNetMatching(nn.Module):
             some = slice(start, start + step)
             # the regions of a single image serve all expressions as they are
             taken = features.take(None if num_images == 1 else rows[image_index[some]])
-            parts.append(self._score(taken, text.phrases[:, some]))
+            parts.append(self.score(taken, text.phrases[:, some]))
         module_scores, grids, chosen = (
             None if part[0] is None else torch.cat(part) for part in zip(*parts, strict=True)
         )
@@ -159,7 +159,7 @@ class MAttNetMatching(nn.Module):
         """
         rows, pair_rows, counts = region_index.unique(return_inverse=True, return_counts=True)
         features = self.encode_regions(regions, crops, head_maps, image_sizes, rows, counts)
-        module_scores, _, chosen = self._score(features.take(pair_rows[:, None]), text.phrases)  # of (P, 1) regions
+        module_scores, _, chosen = self.score(features.take(pair_rows[:, None]), text.phrases)  # of (P, 1) regions
         logits = features.attribute_logits
         return MAttNetMatches(
             scores=torch.einsum("prs,ps->p", module_scores, text.module_weights).float(),
@@ -168,7 +168,7 @@ class MAttNetMatching(nn.Module):
             attribute_logits=None if logits is None else logits[pair_rows],  # (M', A) -> (P, A)
         )
 
-    def _score(self, regions: MAttNetRegionFeatures, phrases: torch.Tensor):
+    def score(self, regions: MAttNetRegionFeatures, phrases: torch.Tensor):
         """Cosines (N, R, S), and, where there is such a module, attention over cells and chosen neighbors."""
         answers = {
             name: module.score(regions, phrase)
@@ -180,7 +180,7 @@ class MAttNetMatching(nn.Module):
 
 def check_maps(config: MAttNetConfig, regions: Regions, crops: torch.Tensor, head_maps: torch.Tensor) -> None:
     """Raises ValueError unless there are as many maps as regions, of the sizes that the configuration says."""
-    num_regions, side = len(regions.boxes), config.grid_size
+    num_regions, side = regions.boxes.shape[0], config.grid_size
     for name, maps, channels in (("crops", crops, config.region_size), ("head_maps", head_maps, config.head_size)):
         expected = (num_regions, channels, side, side)
         if maps.shape != expected:

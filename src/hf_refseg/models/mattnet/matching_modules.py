@@ -9,11 +9,13 @@ M regions, N expressions, R regions of an image; T words, K neighbors, G cells o
 of a region's crop and of the detector's head over it, V = C4 + D visual channels, E of a phrase, D of an embedding.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...layers.language_encoder import LanguageEncoder
+from ...layers.language_encoder import LanguageEncoder, read_both_ways
 from ...layers.normalize_scale import NormalizeScale
 from ...layers.phrase_attention import PhraseAttention
 from .configuration_mattnet import MAttNetConfig
@@ -42,9 +44,11 @@ class MAttNetLanguage(nn.Module):
         self.weights = nn.Linear(2 * config.hidden_size, len(config.modules))
         self.phrases = nn.ModuleDict({name: PhraseAttention(2 * config.hidden_size) for name in config.modules})
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> MAttNetTextFeatures:
-        """Words (N, T) to the phrase of each module and its weight."""
-        context, hidden, embedded = self.encoder(input_ids, attention_mask)
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, read: Callable = read_both_ways
+    ) -> MAttNetTextFeatures:
+        """Words (N, T) to the phrase of each module and its weight; `read` as of [`LanguageEncoder`]."""
+        context, hidden, embedded = self.encoder(input_ids, attention_mask, read)
         attended = [attend(context, embedded, attention_mask) for attend in self.phrases.values()]
         word_attentions = torch.stack([attention for attention, _ in attended], 1)  # S x (N, T) -> (N, S, T)
         phrases = torch.stack([phrase for _, phrase in attended])  # S x (N, E) -> (S, N, E)
@@ -146,7 +150,7 @@ class SubjectModule(nn.Module):
 
     def attend(self, projection: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         """Visual part (N, R, G, D) and phrase's part (N, D) of the hidden layer to attention (N, R, G), Eq. 3."""
-        step = len(query)
+        step = query.shape[0]
         if query.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             step = max(1, CACHED_NUMBERS // max(1, projection[0].numel()))
         hidden = (
@@ -160,7 +164,7 @@ class SubjectModule(nn.Module):
         """Phrases (N, E) on regions (N or 1, R, ...): cosines (N, R) and attention over the cells (N, R, G)."""
         query = self.phrase_normalizer(phrase)
         query = F.linear(query, self.attention_hidden.weight[:, -query.shape[-1] :], self.attention_hidden.bias)
-        attention = self.attend(regions.attention_projection.expand(len(query), -1, -1, -1), query)
+        attention = self.attend(regions.attention_projection.expand(query.shape[0], -1, -1, -1), query)
         pooled = torch.einsum("nrg,nrgv->nrv", attention, regions.visual)  # Eq. 4: -> (N, R, V)
         language = self.language_embedding(phrase)  # (N, E) -> (N, D)
         return torch.einsum("nrd,nd->nr", self.visual_embedding(pooled), language), attention
@@ -225,7 +229,7 @@ class RelationshipModule(nn.Module):
         cosines = (regions.relationship * language[:, None]).sum(-1)  # (N|1, R, K, D) -> (N, R, K)
         # A missing neighbor scores 0, not -inf: it wins where all others speak against the phrase.
         best, index = (cosines * (regions.neighbors >= 0)).max(-1)  # Eq. 8: (N, R, K) -> (N, R)
-        chosen = regions.neighbors.expand(len(phrase), -1, -1).take_along_dim(index[..., None], -1)[..., 0]
+        chosen = regions.neighbors.expand(phrase.shape[0], -1, -1).gather(-1, index[..., None])[..., 0]
         return best, chosen
 
 

@@ -9,6 +9,7 @@ returned in float32.
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from ...layers.regions import Regions
 
@@ -66,7 +67,7 @@ def neighbors(boxes: torch.Tensor, categories: torch.Tensor, num_neighbors: int,
     Returns:
         (R, K) indices of regions, -1 where there are no more.
     """
-    num_regions = len(boxes)
+    num_regions = boxes.shape[0]
     low, size = corner_and_size(boxes)
     centers = low + size / 2  # (R, 2)
     distances = (centers[:, None] - centers).square().sum(-1)  # (R, 2) -> (R, R)
@@ -76,10 +77,11 @@ def neighbors(boxes: torch.Tensor, categories: torch.Tensor, num_neighbors: int,
     group = same.int() if kinds != "same" else (~same).int()  # 0: taken first
     itself = torch.eye(num_regions, dtype=torch.bool, device=boxes.device)
     last_group = int(kinds == "different_then_same")
-    group = group.masked_fill(itself | (group > last_group), 2).take_along_dim(order, -1)
-    picked = group.argsort(dim=-1, stable=True)[:, :num_neighbors]  # (R, R) -> (R, min(K, R))
-    found = torch.where(group.take_along_dim(picked, -1) < 2, order.take_along_dim(picked, -1), -1)
-    return torch.nn.functional.pad(found, (0, max(0, num_neighbors - num_regions)), value=-1)  # -> (R, K)
+    group = group.masked_fill(itself | (group > last_group), 2).gather(-1, order)
+    # with K behind that are never taken, for an image of fewer regions
+    group, order = F.pad(group, (0, num_neighbors), value=2), F.pad(order, (0, num_neighbors))  # -> (R, R + K)
+    picked = group.argsort(dim=-1, stable=True)[:, :num_neighbors]  # (R, R + K) -> (R, K)
+    return torch.where(group.gather(-1, picked) < 2, order.gather(-1, picked), -1)
 
 
 def relative_locations(boxes: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

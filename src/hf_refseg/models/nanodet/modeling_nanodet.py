@@ -91,11 +91,11 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
         """
         check_pixel_values(pixel_values)
         geometry = ImageGeometry.of(pixel_values, pixel_mask, original_sizes, image_scales)
-        images = run_by_size(self._image_maps, pixel_values.to(self.dtype), geometry.input_sizes)
+        images = run_by_size(self.encode_images, pixel_values.to(self.dtype), geometry.input_sizes)
         return NanoDetImageFeatures(images=tuple(images), geometry=geometry)
 
-    def _image_maps(self, pixel_values: torch.Tensor) -> list[ImageMaps]:
-        """(B, 3, H, W) of images of one size -> their B maps."""
+    def encode_images(self, pixel_values: torch.Tensor) -> list[ImageMaps]:
+        """(B, 3, H, W) of images of one size, without padding -> their B maps."""
         missing = [-side % SIDE_MULTIPLE for side in pixel_values.shape[-2:]]
         pixel_values = F.pad(pixel_values, (0, missing[1], 0, missing[0]))  # (B, 3, H, W) -> (B, 3, H', W')
         if pixel_values.device.type == "cpu" or pixel_values.is_cuda:
@@ -167,8 +167,6 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
 
         The points whose boxes overlap a region most vote: each with its score, times the overlap.
         """
-        from torchvision.ops import box_iou
-
         points = self.propose(features)
         scores = []
         for boxes, of_points, class_scores in zip(
@@ -177,11 +175,16 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
             points.class_scores.split(points.counts),
             strict=True,
         ):
-            overlaps = box_iou(boxes, of_points)  # (R, P)
-            weights, voters = overlaps.topk(min(self.config.num_voters, len(of_points)), dim=1)  # (R, voters)
-            votes = class_scores[voters] * weights[:, :, None]  # (P, K) -> (R, voters, K)
-            scores.append(votes.amax(1))  # -> (R, K)
+            scores.append(self.ask_points(boxes, of_points, class_scores))
         return torch.cat(scores)
+
+    def ask_points(self, boxes: torch.Tensor, of_points: torch.Tensor, class_scores: torch.Tensor) -> torch.Tensor:
+        """The vote of `score_categories` in one image: regions (R, 4), points (P, 4) and (P, K) -> (R, K)."""
+        from torchvision.ops import box_iou
+
+        overlaps = box_iou(boxes, of_points)  # (R, P)
+        weights, voters = overlaps.topk(min(self.config.num_voters, of_points.shape[0]), dim=1)  # (R, voters)
+        return (class_scores[voters] * weights[:, :, None]).amax(1)  # (P, K) -> (R, voters, K) -> (R, K)
 
     def pool(self, features: NanoDetImageFeatures, regions: Regions) -> torch.Tensor:
         """Averages in regions of the trunk's maps, the first stage and three levels of the pyramid: (M, F)."""

@@ -83,6 +83,11 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
     def set_input_embeddings(self, value: nn.Embedding):
         self.matching.reader.vectors.learned = value
 
+    @property
+    def color_settings(self) -> tuple:
+        """What `color_shares` needs beside pixels."""
+        return self.config.pixel_means, self.config.pixel_scales, self.config.color_levels
+
     # ---- Images and words, each by itself ----
 
     def get_image_features(
@@ -135,14 +140,11 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             descriptions (M, D): class scores, the detector's features, and colors, one after the other; and the class
             scores by themselves (M, K).
         """
-        config, scales = self.config, seen.geometry.image_scales[regions.image_index, None]
+        scales = seen.geometry.image_scales[regions.image_index, None]
         class_scores, features = self.detector.summarize(seen, regions)
         boxes = regions.split(regions.boxes.float() * scales)
         colors = [
-            region_colors(
-                color_shares(image[:, :height, :width], config.pixel_means, config.pixel_scales, config.color_levels),
-                of_image,
-            )
+            region_colors(color_shares(image[:, :height, :width], *self.color_settings), of_image)
             for image, (height, width), of_image in zip(pixel_values, seen.geometry.input_sizes, boxes, strict=True)
         ]
         return torch.cat([class_scores, features.float(), torch.cat(colors)], 1), class_scores
@@ -179,7 +181,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         return RegionChoice(
             answers=answers,
             best=best[:, 0],
-            expected=expected.take_along_dim(best, 1)[:, 0],
+            expected=expected.gather(1, best)[:, 0],
             probabilities=probabilities,
             nothing=nothing_probability,
         )
@@ -198,11 +200,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             masks.
         """
         regions, geometry = features.regions, features.geometry
-        shown = answers | torch.zeros_like(answers).scatter(1, best[:, None], True)  # (N, R)
         boxes = regions.pad(regions.boxes.float())[image_index]  # (M, 4) -> (B, R, 4) -> (N, R, 4)
-        low = boxes[..., :2].masked_fill(~shown[..., None], torch.inf).amin(1)  # -> (N, 2)
-        high = boxes[..., 2:].masked_fill(~shown[..., None], -torch.inf).amax(1)
-        answer_boxes = torch.cat([low, high], 1)
+        answer_boxes = self.frame_answers(boxes, answers, best)
         if regions.masks is not None:
             masks = tuple(
                 (regions.masks[image] & of_image[: len(regions.masks[image]), None, None]).any(0)
@@ -214,6 +213,14 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         probabilities = geometry.paste(masks, answer_boxes, image_index)  # (N, A, A) -> (N, H, W)
         return {"pred_boxes": answer_boxes, "logits": finite_logits(probabilities), "region_masks": masks}
 
+    @staticmethod
+    def frame_answers(boxes: torch.Tensor, answers: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+        """The box around the regions (N, R, 4) of each answer (N, R), or of the likeliest (N,) without any: (N, 4)."""
+        shown = answers | torch.zeros_like(answers).scatter(1, best[:, None], True)  # (N, R)
+        low = boxes[..., :2].masked_fill(~shown[..., None], torch.inf).amin(1)  # (N, R, 4) -> (N, 2)
+        high = boxes[..., 2:].masked_fill(~shown[..., None], -torch.inf).amax(1)
+        return torch.cat([low, high], 1)
+
     def join_masks(
         self,
         features: RegionMatcherImageFeatures,
@@ -222,7 +229,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         answer_boxes: torch.Tensor,
     ) -> torch.Tensor:
         """The masks of all regions of each answer (N, R) in its box (N, 4), one over the other: (N, A, A)."""
-        regions, side = features.regions, self.config.mask_size
+        regions = features.regions
         if values_are_readable(answers):
             expressions, index = answers.nonzero(as_tuple=True)  # -> 2 x (P,)
         else:  # of all pairs, those that are no answers count nothing
@@ -230,13 +237,17 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             expressions, index = every.unbind(1)
         last = features.matching.exists.sum(1)[image_index[expressions]] - 1
         rows = regions.rows(image_index[expressions], index.minimum(last))
-        small = self.draw(features, rows)  # -> (P, S, S)
-        frames = answer_boxes[expressions]  # (N, 4) -> (P, 4)
-        cells = side / (frames[:, 2:] - frames[:, :2]).clamp(min=1e-6)  # per pixel
-        boxes = (regions.boxes[rows].float() - frames[:, :2].repeat(1, 2)) * cells.repeat(1, 2)
-        drawn = paste_probabilities(small, boxes, (side, side)) * answers[expressions, index][:, None, None]
-        masks = torch.zeros(len(answers), side, side, device=answers.device)
+        small = self.draw(features, rows) * answers[expressions, index][:, None, None]  # -> (P, S, S)
+        drawn = self.draw_in_frames(small, regions.boxes[rows].float(), answer_boxes[expressions])
+        masks = drawn.new_zeros(len(answers), *drawn.shape[1:])
         return masks.scatter_reduce(0, expressions[:, None, None].expand_as(drawn), drawn, "amax")
+
+    def draw_in_frames(self, small: torch.Tensor, boxes: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Masks (P, S, S) that fill boxes (P, 4), as masks that fill the frames (P, 4) of answers: (P, A, A)."""
+        side = self.config.mask_size
+        cells = side / (frames[:, 2:] - frames[:, :2]).clamp(min=1e-6)  # per pixel
+        boxes = (boxes - frames[:, :2].repeat(1, 2)) * cells.repeat(1, 2)
+        return paste_probabilities(small, boxes, (side, side))
 
     def draw(self, features: RegionMatcherImageFeatures, rows: torch.Tensor) -> torch.Tensor:
         """
@@ -250,9 +261,13 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             counts = tuple(regions.image_index[drawn].bincount(minlength=len(counts)).tolist())
         some = Regions(regions.boxes[drawn], counts, regions.labels[drawn])
         _, head_maps = self.detector.describe(features.detector_features, some, features.class_scores[drawn])
-        masks, threshold = self.detector.draw(head_maps, some.labels), self.config.mask_threshold
+        return self.center(self.detector.draw(head_maps, some.labels))[places]
+
+    def center(self, masks: torch.Tensor) -> torch.Tensor:
+        """A detector's probabilities, of any shape, so that `config.mask_threshold` becomes one half."""
+        threshold = self.config.mask_threshold
         inside, outside = masks * (1 - threshold), (1 - masks) * threshold
-        return (inside / (inside + outside))[places]
+        return inside / (inside + outside)
 
     @can_return_tuple
     def forward(

@@ -27,11 +27,40 @@ def color_shares(pixels: torch.Tensor, means: Sequence[float], scales: Sequence[
         means, scales: by which they were normalized from 0 to 255.
         levels: L.
     """
-    means, scales = (torch.tensor(list(values), device=pixels.device)[:, None, None] for values in (means, scales))
     # the pixels around every fourth one, which is the center of a cell
-    pixels = F.avg_pool2d(pixels[None].float(), 5, STRIDE, padding=2, count_include_pad=False)[0]
-    values = ((pixels * scales + means) / 255).clamp(0, 1) * (levels - 1)  # (3, h, w)
-    places = torch.arange(levels, device=pixels.device)[:, None, None, None]
+    cells = F.avg_pool2d(pixels[None].float(), 5, STRIDE, padding=2, count_include_pad=False)[0]
+    return shares_of_cells(cells, means, scales, levels)
+
+
+def padded_color_shares(
+    pixels: torch.Tensor, size: torch.Tensor, means: Sequence[float], scales: Sequence[float], levels: int
+) -> torch.Tensor:
+    """
+    The same of an image with zeros at its right and bottom, for exported graphs, which can't cut them off. On them the
+    colors of the image's last cells go on.
+
+    Args:
+        size: (2,) height and width of the image.
+    """
+    height, width = pixels.shape[1:]
+    down, across = (
+        torch.arange(side, device=pixels.device) < limit for side, limit in ((height, size[0]), (width, size[1]))
+    )
+    inside = (down[:, None] & across)[None, None].to(pixels)
+    # in both the same zeros count, so that the quotient is the mean of the image's own pixels
+    sums, counts = (F.avg_pool2d(values, 5, STRIDE, padding=2) for values in (pixels[None], inside))
+    cells = (sums / counts.clamp(min=1e-6))[0]
+    last = (size - 1) // STRIDE
+    for dim, limit in ((1, last[0]), (2, last[1])):
+        cells = cells.index_select(dim, torch.arange(cells.shape[dim], device=pixels.device).minimum(limit))
+    return shares_of_cells(cells, means, scales, levels)
+
+
+def shares_of_cells(cells: torch.Tensor, means: Sequence[float], scales: Sequence[float], levels: int) -> torch.Tensor:
+    """`color_shares` of the mean pixels of cells (3, h, w)."""
+    means, scales = (torch.tensor(list(values), device=cells.device)[:, None, None] for values in (means, scales))
+    values = ((cells * scales + means) / 255).clamp(0, 1) * (levels - 1)  # (3, h, w)
+    places = torch.arange(levels, device=cells.device)[:, None, None, None]
     red, green, blue = (1 - (values - places).abs()).clamp(min=0).unbind(1)  # (L, 3, h, w) -> 3 x (L, h, w)
     shares = red[:, None, None] * green[None, :, None] * blue[None, None]  # -> (L, L, L, h, w)
     return shares.flatten(0, 2)  # -> (L^3, h, w)
@@ -49,4 +78,4 @@ def region_colors(shares: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, 1)
 
 
-__all__ = ["PARTS", "color_shares", "region_colors"]
+__all__ = ["PARTS", "color_shares", "padded_color_shares", "region_colors"]
