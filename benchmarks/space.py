@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -130,34 +131,50 @@ def crowd(url: str, photo: Path, clients: int, seconds: float) -> dict:
     }
 
 
+def megabytes_of(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
 def measure(folder: Path, clients: int, seconds: float) -> dict:
-    """All figures of one start."""
+    """All figures of one start; times beside CPU times, since a busy machine doubles the former."""
     import skimage
     from gradio_client import handle_file
 
     photo = Path(skimage.__file__).parent / "data" / "chelsea.png"
-    figures = {"load_average": os.getloadavg()[0]}
+    installed = Path(sysconfig.get_path("purelib"))
+    figures = {
+        "load_average": os.getloadavg()[0],
+        "space_mb": megabytes_of(folder),
+        "installed_mb": megabytes_of(installed),
+    }
     with RunningSpace(folder) as space:
-        figures |= {"start_s": space.seconds_to_start, "start_cpu_s": space.cpu_seconds()}
+        figures |= {
+            "start_s": space.seconds_to_start,
+            "start_cpu_s": space.cpu_seconds(),
+            "start_mb": space.megabytes(),
+        }
         client = space.client()
         endpoint = client.view_api(return_format="dict")["named_endpoints"]["/segment"]
         systems = next(one for one in endpoint["parameters"] if one["parameter_name"] == "system")["type"]["enum"]
         for system in systems:
-            start = time.perf_counter()
-            client.predict(
-                photo=handle_file(str(photo)), expressions="the red circle", system=system, api_name="/segment"
-            )
-            figures[f"first mask of {system}, s"] = time.perf_counter() - start
+            for expression, turn in (("the red circle", "first"), ("the blue star", "next")):
+                start, cpu = time.perf_counter(), space.cpu_seconds()
+                client.predict(
+                    photo=handle_file(str(photo)), expressions=expression, system=system, api_name="/segment"
+                )
+                figures[f"{turn} mask of {system}, s"] = time.perf_counter() - start
+                figures[f"{turn} mask of {system}, CPU s"] = space.cpu_seconds() - cpu
         figures |= {"systems": len(systems), "all_loaded_mb": space.megabytes()}
-        figures |= crowd(space.url, photo, clients, seconds) | {"clients": clients, "seconds": seconds}
-        figures |= {"after_crowd_mb": space.megabytes(), "peak_mb": space.megabytes("VmHWM")}
+        if clients:
+            figures |= crowd(space.url, photo, clients, seconds) | {"clients": clients, "seconds": seconds}
+        figures |= {"at_end_mb": space.megabytes(), "peak_mb": space.megabytes("VmHWM")}
     return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the Space (%(default)s)")
-    parser.add_argument("--clients", type=int, default=20, help="of the crowd (%(default)s)")
+    parser.add_argument("--clients", type=int, default=20, help="of the crowd, 0: none (%(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="that the crowd stays (%(default)s)")
     options = parser.parse_args()
     figures = measure(options.folder, options.clients, options.seconds)

@@ -8,6 +8,15 @@ from choices import choices
 from hf_refseg.checkpoints import checkpoint_path
 from hf_refseg.evaluation.results import read_eval_results
 
+# Whose idea a family is; of any other one its class prefix is shown.
+PAPERS = {
+    "cac": "CAC (Chen et al., BMVC 2019)",
+    "context_rmi": "RMI (Liu et al., ICCV 2017) with context",
+    "hulanet": "HULANet (Wu et al., CVPR 2020)",
+    "mattnet": "MAttNet (Yu et al., CVPR 2018)",
+    "region_matcher": "region matcher, a sibling of MAttNet",
+    "rmi": "RMI (Liu et al., ICCV 2017)",
+}
 HEADER = """
 <header class="hero">
   <h1><span>Say it,</span> <span>see it.</span></h1>
@@ -28,7 +37,7 @@ scene to be fair.</p>
 def page(largest_upload: str, minutes: int) -> str:
     """The systems of this page, and what happens to a photo."""
     rows = "".join(
-        f'<tr><th scope="row">{escape(one.name)}</th><td>{one.system.prefix}</td>'
+        f'<tr><th scope="row">{escape(one.name)}</th><td>{PAPERS.get(one.system.family, one.system.prefix)}</td>'
         f"<td>{'drawn shapes' if one.on_shapes else 'photos'}</td><td>{one.megabytes:.1f} MB</td>"
         f"<td>{measured(one.name)}</td></tr>"
         for one in choices()
@@ -53,7 +62,8 @@ photos are small demonstrations: they are often wrong, and know few words.</p>
 
 client = Client("OWNER/refseg")          # or the address of this page
 coco = client.predict(photo=handle_file("photo.jpg"), expressions="the cat\\nthe dog", api_name="/segment")</code></pre>
-<p>It answers with COCO annotations. The link “Use via API” below has every argument.</p>
+<p>It answers with COCO annotations. The link “Use via API or MCP” below has every argument. Assistants find
+the same as a tool by the Model Context Protocol.</p>
 </div>
 """
 

@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 SYSTEMS = [(one.label, one.name) for one in choices()]
 LARGEST_UPLOAD = "15mb"
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
+# on a phone the masks lie far below the button
+TO_THE_MASKS = "() => innerWidth < 700 && document.querySelector('#masks').scrollIntoView({behavior: 'smooth'})"
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.blue,
     neutral_hue=gr.themes.colors.slate,
@@ -32,6 +34,10 @@ THEME = gr.themes.Base(
 ).set(
     body_background_fill="*neutral_50",
     body_background_fill_dark="*neutral_950",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    input_placeholder_color="*neutral_600",
+    input_placeholder_color_dark="*neutral_300",
     block_label_text_color="*neutral_700",
     block_label_text_color_dark="*neutral_200",
     block_info_text_color="*neutral_600",
@@ -43,16 +49,17 @@ THEME = gr.themes.Base(
 )
 
 
-def given(photo: Image.Image | None) -> Image.Image:
+def asked(photo: Image.Image | None, expressions: str | None) -> tuple[Image.Image, list[str]]:
+    """A photo and expressions, both checked."""
     if photo is None:
         raise ValueError("There is no photo yet. Upload one, paste one, take one, or choose an example.")
-    return photo
+    return photo, split_expressions(expressions)
 
 
 @friendly
 def show(photo, expressions, system, threshold, sharpen, progress=gr.Progress()):  # noqa: B008
     """Masks, cut-outs and reasons of one photo, as HTML."""
-    photo, wanted, choice = given(photo), split_expressions(expressions), find_choice(system)
+    (photo, wanted), choice = asked(photo, expressions), find_choice(system)
     progress(0.2, f"{choice.name} looks at the photo")
     answer = segment(choice, photo, wanted, threshold, sharpen)
     progress(0.8, "Drawing")
@@ -77,18 +84,17 @@ def segment_photo(
         COCO annotations: one category per expression, one annotation per mask that is not empty, with its run lengths
         (`pycocotools.mask.decode`), box (x, y, width, height), area and score. `images` has the size of the masks.
     """
-    return as_coco(segment(find_choice(system), given(photo), split_expressions(expressions), threshold, sharpen))
+    return as_coco(segment(find_choice(system), *asked(photo, expressions), threshold, sharpen))
 
 
-@friendly
 def compare(photo, expression, progress=gr.Progress()):  # noqa: B008
     """Every system's answer to the same input, each as soon as it is there."""
-    photo, wanted = given(photo), split_expressions(expression)
+    photo, wanted = friendly(asked)(photo, expression)
     answers = []
     for number, choice in enumerate(choices()):
         progress(number / len(choices()), f"{choice.name} looks at it")
-        answers.append(segment(choice, photo, wanted))
-    return compared(answers)
+        answers.append(friendly(segment)(choice, photo, wanted))
+        yield compared(answers)
 
 
 @friendly
@@ -103,6 +109,14 @@ def draw_scene(seed, dialect):
     """A drawn scene's expressions."""
     said = shapes.expressions(int(seed or 0), dialect)
     return gr.Radio(choices=said, value=said[0]), ""
+
+
+def drop_unreadable(*fields: gr.Image) -> None:
+    """What is no photo is told as soon as it is given, and taken away."""
+    for field in fields:
+        field.upload(lambda _: None, field, None, api_visibility="private").failure(
+            lambda: None, None, field, api_visibility="private"
+        )
 
 
 def show_example(event: gr.SelectData):
@@ -173,6 +187,7 @@ def build() -> gr.Blocks:
             triggers = [button.click, expressions.submit, system.input, threshold.release, sharpen.input]
             gr.on(triggers, show, wanted, answered, api_visibility="private", show_progress_on=[shown], **ONE_AT_A_TIME)
             gallery.select(show_example, None, [photo, expressions, *answered], api_visibility="private")
+            gr.on([button.click, gallery.select], js=TO_THE_MASKS, api_visibility="private")
             # for programs and assistants; fields of their own, since those of the page hold the first example
             sent = [photo_input(label="photo", visible=False), gr.Textbox(label="expressions", visible=False)]
             coco, endpoint = gr.JSON(label="coco", visible=False), gr.Button(visible=False)
@@ -183,9 +198,9 @@ def build() -> gr.Blocks:
             with gr.Row(elem_classes="workbench"):
                 with gr.Column(scale=4, min_width=300):
                     with gr.Row():
-                        seed = gr.Number(1, label="Scene", precision=0, minimum=0, maximum=10**6, min_width=90)
+                        seed = gr.Number(1, label="Scene", precision=0, minimum=0, maximum=10**6, min_width=90, scale=1)
                         dialect = gr.Dropdown(
-                            shapes.DIALECTS, value=shapes.DIALECTS[0][1], label="Kind of words", min_width=160
+                            shapes.DIALECTS, value=shapes.DIALECTS[0][1], label="Kind of words", min_width=180, scale=2
                         )
                     another = gr.Button("Draw another scene", variant="secondary")
                     suggested = gr.Radio([], label="True of one thing in the scene")
@@ -212,7 +227,9 @@ def build() -> gr.Blocks:
             with gr.Row(elem_classes="workbench"):
                 with gr.Column(scale=4, min_width=300):
                     same = photo_input(label="Photo or scene", height=260)
-                    question = gr.Textbox(label="What to find", placeholder="the cat on the left", max_length=200)
+                    question = gr.Textbox(
+                        label="What to find", placeholder="the cat on the left", max_length=200, elem_id="question"
+                    )
                     run_all = gr.Button("Ask all systems", variant="primary", size="lg")
                     a_scene = gr.Button("Take a drawn scene", variant="secondary")
                 with gr.Column(scale=7, min_width=320):
@@ -221,6 +238,7 @@ def build() -> gr.Blocks:
             a_scene.click(shapes.any_scene, None, [same, question], api_visibility="private")
             gr.on([run_all.click, question.submit], compare, [same, question], answers, **quiet)
 
+        drop_unreadable(photo, same)
         with gr.Tab("About"):
             gr.HTML(about.page(LARGEST_UPLOAD, KEEP_FILES // 60), padding=False)
     return demo.queue(max_size=64)

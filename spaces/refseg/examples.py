@@ -27,9 +27,9 @@ class Example:
 
 
 EXAMPLES = (
+    Example("coffee", ("the cup", "the spoon")),  # CC0, Rachel Michetti
     Example("chelsea", ("the cat",)),  # CC0, Stefan van der Walt
     Example("astronaut", ("the woman in the orange suit",)),  # NASA, public domain
-    Example("coffee", ("the cup", "the spoon")),  # CC0, Rachel Michetti
 )
 
 

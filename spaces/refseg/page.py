@@ -13,6 +13,10 @@ from segmenting import Answer, Finding, as_coco
 
 from hf_refseg.plotting import COLORS, outline
 
+NOTHING = (
+    '<p class="aside">No mask. Other words, a lower threshold or another system may find it; “Why” says how close it '
+    "was.</p>"
+)
 LONGEST_SHOWN = 1200  # pixels; what is downloaded has the photo's size
 
 
@@ -40,7 +44,7 @@ def stage(answer: Answer, truth: str = "") -> str:
         f'<div class="stage"><div class="layers" style="--aspect: {photo.width / photo.height:.4f}">'
         f'<img src="{data_uri(photo, "JPEG")}" alt="{alt}">{"".join(layers)}'
         f'</div><ul class="labels" aria-label="What was found">{"".join(labels)}</ul>'
-        f'<p class="aside">{truth} {escape(answer.choice.name)}, {seconds}</p></div>'
+        f'<p class="aside">{truth} {escape(answer.choice.name)}, {seconds}</p>{"" if layers else NOTHING}</div>'
     )
 
 
@@ -59,7 +63,7 @@ def label(number: int, finding: Finding, found: bool) -> str:
     """The button of one expression, and below it what has to be said."""
     color = "#{:02x}{:02x}{:02x}".format(*COLORS[number % len(COLORS)])
     if found:
-        result = f"{100 * finding.mask.mean():.0f}% of the photo, score {finding.score:.2f}"
+        result = f"{100 * finding.mask.mean():.0f}% of the picture, score {finding.score:.2f}"
     else:
         result = "nothing found" if finding.mask is not None else "not asked: none of its words is known"
     notes = [f"<span>{escape(note)}</span>" for note in finding.notes]

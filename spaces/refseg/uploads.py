@@ -24,8 +24,10 @@ def read_upload(payload) -> Image.Image | None:
         kept = f"photos are deleted after {KEEP_FILES // 60} minutes"
         raise told(ValueError(f"the photo is not here any more: {kept}. Give it again.")) from error
     except (ValueError, TypeError, OSError) as error:
-        message = str(error).replace(str(payload.path), "The file")
-        raise told(ValueError(message.replace("raise PIL.Image.MAX_IMAGE_PIXELS", "crop it"))) from error
+        message = (
+            str(error).replace(str(payload.path), "The file").replace("raise PIL.Image.MAX_IMAGE_PIXELS", "crop it")
+        )
+        raise told(ValueError(f"{message}. Give another photo, such as a JPEG, PNG or WebP file.")) from error
 
 
 def photo_input(value: Image.Image | None = None, **options) -> gr.Image:

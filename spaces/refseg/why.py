@@ -84,7 +84,7 @@ def draw_responses(answer: Answer, finding: Finding) -> str:
         top, bottom, left, right = part_of_map(name, int(rows), int(columns))
         mine[top:bottom, left:right] = True
         picture = heat(answer.photo, spread(0.5 + share / (2 * limit)), "RdBu_r", spread(mine.astype(np.float32)))
-        panels.append(panel(picture, f"<b>{escape(name)}</b> weighs {weight:+.2f}", f"Response of the {name} filter"))
+        panels.append(panel(picture, f"<b>{escape(name)}</b> weighs {weight:+z.2f}", f"Response of the {name} filter"))
     panels.append(panel(heat(answer.photo, spread(fused)), "<b>all together</b>", "Response of all filters"))
     intro = (
         "Seven filters made of the words, each for its part of the picture: red speaks for a place, blue against it."

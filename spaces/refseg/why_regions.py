@@ -27,7 +27,7 @@ def draw_regions(answer: Answer, finding: Finding) -> str:
         first, own = thing[0], float(probabilities[thing[0]])
         said = [f"looks like what the words name: {float(explanation.kind[row, first]):.0%}"]
         if len(thing) > 1:
-            said.append(f"with {len(thing) - 1} more on the same thing: {float(probabilities[thing].sum()):.0%}")
+            said.append(f"with {len(thing) - 1} more on the same thing: {percent(float(probabilities[thing].sum()))}")
         title = share_bar(f"{number}{', the answer' if answers[first] else ''}", own, said)
         cards.append((own, panel(spotlight(answer.photo, boxes[first], answers[first]), title, f"Region {number}")))
     cards.sort(key=lambda card: -card[0])
@@ -81,8 +81,11 @@ def none_of_them(probability: float) -> str:
 def share_bar(title: str, share: float, said: list[str]) -> str:
     """A title, a probability as number and bar, and lines below."""
     lines = "".join(f"<small>{escape(line)}</small>" for line in said)
-    percent = f"{share:.0%}" if share >= 0.005 else "under 1%"
-    return f'<b>{escape(title)}</b> {percent}<span class="bar" style="--share: {share:.3f}"></span>{lines}'
+    return f'<b>{escape(title)}</b> {percent(share)}<span class="bar" style="--share: {share:.3f}"></span>{lines}'
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "under 1%"
 
 
 def rating_table(explanation, row: int, shown: list[list[int]]) -> str:

@@ -20,22 +20,31 @@ LOW_CONTRAST = """
     return behind.filter((color) => color.length > 2).reduce((below, color) => over(color, below), [255, 255, 255]);
   };
   const found = new Set();
+  const judge = (seen, below, least, text) => {
+    const [high, low] = [light(seen), light(below)].sort((a, b) => b - a);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < least) found.add(contrast.toFixed(2) + " " + text.slice(0, 40));
+  };
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const text = texts.currentNode.textContent.trim(), element = texts.currentNode.parentElement;
     if (!text || !element || ["SCRIPT", "STYLE", "NOSCRIPT", "TEMPLATE"].includes(element.tagName)) continue;
     const style = getComputedStyle(element), box = element.getBoundingClientRect();
     if (style.visibility === "hidden" || !box.width || !box.height) continue;
-    if (element.closest("[disabled], footer")) continue;
+    if (element.closest("[disabled]")) continue;
     let opacity = 1;
     for (let one = element; one; one = one.parentElement) opacity *= Number(getComputedStyle(one).opacity);
     if (opacity < 0.05) continue;
     const below = ground(element), color = channels(style.color);
     const seen = over([...color.slice(0, 3), (color.length > 3 ? color[3] : 1) * opacity], below);
-    const [high, low] = [light(seen), light(below)].sort((a, b) => b - a);
     const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    const contrast = (high + 0.05) / (low + 0.05);
-    if (contrast < (large ? 3 : 4.5)) found.add(contrast.toFixed(2) + " " + text.slice(0, 40));
+    judge(seen, below, large ? 3 : 4.5, text);
+  }
+  for (const field of document.querySelectorAll("[placeholder]")) {
+    if (!field.getBoundingClientRect().width) continue;
+    const style = getComputedStyle(field, "::placeholder"), below = ground(field), color = channels(style.color);
+    const alpha = (color.length > 3 ? color[3] : 1) * Number(style.opacity);
+    judge(over([...color.slice(0, 3), alpha], below), below, 4.5, field.placeholder);
   }
   return [...found];
 }

@@ -3,6 +3,7 @@ import pytest
 gr = pytest.importorskip("gradio", reason="pip install -e '.[space]'")
 
 import app  # noqa: E402
+from choices import choices  # noqa: E402
 from errors import told  # noqa: E402
 
 
@@ -35,3 +36,10 @@ def test_the_page_has_one_public_endpoint_with_typed_arguments():
 
 def test_nothing_is_reported():
     assert not app.build().analytics_enabled
+
+
+def test_all_systems_answer_one_after_the_other(scene):
+    pages = list(app.compare(scene, "the red circle"))
+    assert [page.count("<section>") for page in pages] == list(range(1, len(choices()) + 1))
+    with pytest.raises(gr.Error, match="Type what to find"):
+        next(app.compare(scene, " "))

@@ -91,12 +91,11 @@ def test_a_visit(visit, photo, tmp_path):
     page = visit()
     upload(page, photo)
     segment(page, "the whyte cat\nthe kitten")
-    page.wait_for_selector("#masks .mask.m1")
+    page.wait_for_selector("#masks .label.l1:has-text('the kitten')")
     assert page.locator("#masks .mask").count() == 2
     assert page.locator("#masks mark").first.text_content() == "whyte"
     page.locator("#masks .label.l1").hover()
     page.wait_for_function("getComputedStyle(document.querySelector('#masks .mask.m0')).opacity == 0")
-    page.get_by_text("Sharpen edges").or_(page.get_by_text("Settings")).first.click()
     picture(page, "two-masks")
 
     page.get_by_role("tab", name="Cut-outs and downloads").click()
@@ -111,8 +110,9 @@ def test_a_visit(visit, photo, tmp_path):
 
     page.get_by_role("tab", name="Compare").click()
     page.get_by_role("button", name="Take a drawn scene").click()
-    page.wait_for_function("document.querySelectorAll('input[type=text], textarea').length > 0")
-    page.wait_for_timeout(1000)
+    page.wait_for_function(
+        "!['', 'the whyte cat'].includes(document.querySelector('#question :is(input, textarea)').value)"
+    )
     page.get_by_role("button", name="Ask all systems").click()
     page.wait_for_selector("#compared section:nth-child(4)")
     picture(page, "compare")
@@ -121,11 +121,10 @@ def test_a_visit(visit, photo, tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("this is not a picture")
     upload(page, text)
-    page.wait_for_timeout(1500)
-    segment(page, "the cat")
-    message = page.get_by_text("The file is not an image in a format")
-    message.wait_for()
+    page.get_by_text("The file is not an image in a format").wait_for()
     picture(page, "error")
+    segment(page, "the cat")  # what is no photo was taken away
+    page.get_by_text("There is no photo yet").wait_for()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -133,6 +132,7 @@ def test_a_visit(visit, photo, tmp_path):
 def test_every_tab_is_readable(visit, size, theme):
     """No sideways scrolling, enough contrast, names for pictures and buttons; a picture of each tab."""
     page = visit(size, theme)
+    page.get_by_role("button", name="Settings").click()
     found = {}
     for tab, ready in {
         "Photo": "#masks .mask",
@@ -149,14 +149,35 @@ def test_every_tab_is_readable(visit, size, theme):
 
 
 def test_the_keyboard_reaches_everything(visit):
+    """In the order in which it stands on the page, and Enter does what a click does."""
     page = visit()
+    page.locator("#expressions textarea").fill("the cup")
     page.locator("#expressions textarea").focus()
-    reached = set()
+    marks = {"segment": "#segment", "system": "#system", "example": "#examples", "label": "#masks", "tab": "[role=tab]"}
+    reached = []
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.className + ' ' + document.activeElement.id"))
-    assert any("segment" in one for one in reached)
-    assert any("label l0" in one for one in reached)
+        for name, place in marks.items():
+            inside = f"document.activeElement.closest('{place}') !== null"
+            if name not in reached and page.evaluate(inside):
+                reached.append(name)
+    assert reached == list(marks)
+    page.locator("#segment").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll('#masks .label').length == 1")
+
+
+def test_examples_are_answered(visit):
+    page = visit()
+    page.locator("#examples button").nth(1).click()
+    page.wait_for_selector("#masks .label:has-text('the cat')")
+    assert page.locator("#expressions textarea").input_value() == "the cat"
+
+
+def test_a_phone_goes_to_the_masks(visit):
+    page = visit("phone")
+    page.locator("#segment").click()
+    page.wait_for_function("Math.abs(document.querySelector('#masks').getBoundingClientRect().top) < 40")
 
 
 def test_a_program_asks(space, photo):

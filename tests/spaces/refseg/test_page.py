@@ -94,4 +94,4 @@ def test_masks_are_opaque_at_their_outline_only(cat_answer):
     (mask,) = (one for one in Elements(stage(cat_answer)).of("img") if one.get("class") == "mask m0")
     alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(mask["src"].partition(",")[2]))))[..., 3]
     assert set(np.unique(alpha)) == {0, 110, 255}
-    assert re.search(r"\d+% of the photo, score 0\.\d\d", stage(cat_answer))
+    assert re.search(r"\d+% of the picture, score 0\.\d\d", stage(cat_answer))
