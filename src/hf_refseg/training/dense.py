@@ -82,6 +82,7 @@ def assemble(
         if data.streaming:
             raise ValueError("stages.naming picks rows at random, which a stream can't: leave it or data.streaming out")
         options = {"seed": args.seed, "channels_last": args.channels_last, "device": args.device}
+        options["num_workers"] = args.dataloader_num_workers
         stages = [partial(name_words, model, processor, rows, naming, **options)]
         pretrained = pretrained | named_parameters(model)
     return TrainingTask(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from transformers.utils import logging
 
@@ -58,6 +59,7 @@ def name_words(
     seed: int = 0,
     channels_last: bool = False,
     device: torch.device | str = "cpu",
+    num_workers: int = 0,
 ) -> list[str]:
     """Fit `model.backbone`, `model.visual_projection` and the embeddings to the instances of `rows`.
 
@@ -66,6 +68,7 @@ def name_words(
         naming: how long and how fast.
         channels_last: layout of the images, see `RefSegTrainingArguments`.
         device: where the model is trained, and stays.
+        num_workers: processes that prepare the next steps meanwhile; 0: none. Same numbers.
 
     Returns:
         The words that were learned: those of the vocabulary among the categories and attributes of the instances.
@@ -94,20 +97,20 @@ def name_words(
         [p for p in parameters if p.requires_grad], lr=naming.learning_rate, weight_decay=0.01
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, naming.learning_rate, total_steps=naming.steps)
-    rng = np.random.default_rng(seed)
+    chosen = np.random.default_rng(seed).integers(len(rows), size=(naming.steps, naming.batch_size))
+    batches = NamingBatches(rows, processor.image_processor, words, chosen, grid_stride(model, processor, rows[0]))
     normalize_embeddings(model)
     model.train()
-    progress = tqdm(range(naming.steps), "naming words")
-    for _ in progress:
-        batch = [rows[int(index)] for index in rng.integers(len(rows), size=naming.batch_size)]
-        images = processor.image_processor([row["image"] for row in batch], return_tensors="pt")
-        pixels = images["pixel_values"].to(device)
+    # A generator of its own: the order of what is trained afterwards must not depend on this stage.
+    loader = DataLoader(batches, batch_size=None, num_workers=num_workers, generator=torch.Generator())
+    progress = tqdm(loader, "naming words")
+    for pixels, target in progress:
+        pixels = pixels.to(device)
         if channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         maps = model.visual_projection(model.backbone(pixels).feature_maps[-1])  # (B, 3, H, W) -> (B, V, h, w)
         visual = F.normalize(maps, dim=1).movedim(1, -1)  # (B, V, h, w) -> (B, h, w, V)
         logits = visual @ embeddings.weight[ids].T + bias  # (B, h, w, V) -> (B, h, w, W)
-        target = torch.stack([word_map(row, words, pixels.shape[-1] // maps.shape[-1]) for row in batch])
         loss = naming_loss(logits, target.to(device), is_category)
         optimizer.zero_grad()
         loss.backward()
@@ -124,12 +127,43 @@ def names_of(instance: dict) -> list[str]:
     return [instance["category"], *instance["attributes"]]
 
 
+class NamingBatches(Dataset):
+    """
+    What each step of the stage learns from: images (B, 3, H, W) and the words for what is in their cells (B, h, w, W).
+
+    Args:
+        chosen: (steps, B) which of the rows.
+        stride: pixels per cell.
+    """
+
+    def __init__(self, rows: Sequence[dict], image_processor, words: Sequence[str], chosen: np.ndarray, stride: int):
+        self.rows, self.image_processor, self.words = rows, image_processor, words
+        self.chosen, self.stride = chosen, stride
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = [self.rows[index] for index in self.chosen[step].tolist()]
+        images = self.image_processor([row["image"] for row in rows], return_tensors="pt")
+        return images["pixel_values"], torch.stack([word_map(row, self.words, self.stride) for row in rows])
+
+
+@torch.no_grad()
+def grid_stride(model, processor, row: dict) -> int:
+    """Pixels of an image per cell of the feature map."""
+    pixels = processor.image_processor(row["image"], return_tensors="pt")["pixel_values"].to(model.device)
+    return pixels.shape[-1] // model.eval().backbone(pixels).feature_maps[-1].shape[-1]
+
+
 def word_map(row: dict, words: Sequence[str], stride: int) -> torch.Tensor:
     """Which words name the object in each cell: (h, w, W) of 0 and 1; all 0 in the background."""
-    names = np.zeros((row["height"], row["width"], len(words)), np.float32)
+    height, width = (len(range(0, row[side], stride)) for side in ("height", "width"))
+    names = np.zeros((height, width, len(words)), np.float32)
     for instance in row["instances"]:
-        names[decode_mask(instance["mask"])] = [word in names_of(instance) for word in words]
-    return torch.from_numpy(names[::stride, ::stride])  # (H, W, W) -> (h, w, W)
+        mask = decode_mask(instance["mask"])[::stride, ::stride]  # (H, W) -> (h, w)
+        names[mask] = [word in names_of(instance) for word in words]
+    return torch.from_numpy(names)
 
 
 def naming_loss(logits: torch.Tensor, target: torch.Tensor, is_category: torch.Tensor) -> torch.Tensor:
