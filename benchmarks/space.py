@@ -82,9 +82,7 @@ class RunningSpace:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
     def cpu_seconds(self) -> float:
-        """Of all cores, since it was started."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process)
 
     def client(self):
         from gradio_client import Client
@@ -131,6 +129,12 @@ def crowd(url: str, photo: Path, clients: int, seconds: float) -> dict:
     }
 
 
+def cpu_seconds(process: subprocess.Popen) -> float:
+    """Of all cores, since the process was started."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def megabytes_of(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
@@ -154,7 +158,7 @@ def measure(folder: Path, clients: int, seconds: float) -> dict:
             "start_mb": space.megabytes(),
         }
         client = space.client()
-        endpoint = client.view_api(return_format="dict")["named_endpoints"]["/segment"]
+        endpoint = client.view_api(print_info=False, return_format="dict")["named_endpoints"]["/segment"]
         systems = next(one for one in endpoint["parameters"] if one["parameter_name"] == "system")["type"]["enum"]
         for system in systems:
             for expression, turn in (("the red circle", "first"), ("the blue star", "next")):

@@ -87,14 +87,14 @@ def segment_photo(
     return as_coco(segment(find_choice(system), *asked(photo, expressions), threshold, sharpen))
 
 
-def compare(photo, expression, progress=gr.Progress()):  # noqa: B008
+def compare(photo, expression):
     """Every system's answer to the same input, each as soon as it is there."""
     photo, wanted = friendly(asked)(photo, expression)
     answers = []
-    for number, choice in enumerate(choices()):
-        progress(number / len(choices()), f"{choice.name} looks at it")
+    for choice in choices():
+        yield compared(answers, f"{choice.name} looks at it …")
         answers.append(friendly(segment)(choice, photo, wanted))
-        yield compared(answers)
+    yield compared(answers)
 
 
 @friendly
@@ -236,7 +236,9 @@ def build() -> gr.Blocks:
                     answers = gr.HTML(elem_id="compared", padding=False)
             comparing.select(carry, [photo, expressions, same, question], [same, question], api_visibility="private")
             a_scene.click(shapes.any_scene, None, [same, question], api_visibility="private")
-            gr.on([run_all.click, question.submit], compare, [same, question], answers, **quiet)
+            gr.on(
+                [run_all.click, question.submit], compare, [same, question], answers, show_progress="minimal", **quiet
+            )
 
         drop_unreadable(photo, same)
         with gr.Tab("About"):

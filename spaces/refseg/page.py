@@ -13,10 +13,7 @@ from segmenting import Answer, Finding, as_coco
 
 from hf_refseg.plotting import COLORS, outline
 
-NOTHING = (
-    '<p class="aside">No mask. Other words, a lower threshold or another system may find it; “Why” says how close it '
-    "was.</p>"
-)
+NOTHING = '<p class="aside">No mask. Other words, a lower threshold or another system may find it.</p>'
 LONGEST_SHOWN = 1200  # pixels; what is downloaded has the photo's size
 
 
@@ -134,6 +131,7 @@ def data_uri(picture: Image.Image, kind: str = "PNG") -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def compared(answers: list[Answer]) -> str:
-    """The stages of several systems side by side."""
-    return '<div class="compared">' + "".join(f"<section>{stage(answer)}</section>" for answer in answers) + "</div>"
+def compared(answers: list[Answer], going_on: str = "") -> str:
+    """The stages of several systems side by side, and behind them what is going on."""
+    stages = "".join(f"<section>{stage(answer)}</section>" for answer in answers)
+    return f'<div class="compared">{stages}</div><p class="going-on" role="status">{escape(going_on)}</p>'

@@ -4,6 +4,7 @@ import ast
 import base64
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -208,7 +209,8 @@ def assistant(space):
                     await session.initialize()
                     return await do(session)
 
-        return asyncio.run(connect())
+        with ThreadPoolExecutor(1) as threads:  # Playwright runs an event loop in this one
+            return threads.submit(asyncio.run, connect()).result()
 
     return talk
 
@@ -281,7 +283,7 @@ def test_what_visitors_write_is_never_run(visit, photo):
     page = visit()
     upload(page, evil)
     segment(page, f"{EVIL}\nthe cat")
-    page.wait_for_selector("#masks .label.l1")
+    page.wait_for_selector("#masks .label.l0:has-text('onerror')")
     page.wait_for_selector("#masks .mask.m1")
     page.wait_for_timeout(500)
     assert page.evaluate("window.hacked") is None

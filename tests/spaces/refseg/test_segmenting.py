@@ -4,11 +4,12 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from choices import choices, find_choice
 from page import stage
 from PIL import Image
 from pycocotools import mask as coco_mask
-from segmenting import as_coco, read_expression, read_photo, segment, split_expressions
+from segmenting import as_coco, read_expression, read_photo, segment, segment_on, split_expressions
 
 import hf_refseg
 
@@ -105,3 +106,13 @@ def test_expressions_are_cleaned_and_asked_once():
 def test_the_time_is_told(cat_answer):
     assert cat_answer.seconds > 0
     assert "refseg-photos-rmi" in stage(cat_answer)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("choice", choices(), ids=lambda one: one.name)
+def test_a_gpu_is_used_where_there_is_one(choice, scene):
+    expected, answer = segment_on("cpu", choice, scene, ["the red circle"]), segment(choice, scene, ["the red circle"])
+    assert choice.load("cuda")[1].device.type == "cuda"
+    (mask,), (found,) = ([finding.mask for finding in one.findings] for one in (expected, answer))
+    assert (mask & found).sum() >= 0.99 * (mask | found).sum()
+    assert all(value.device.type == "cpu" for value in answer.explanation.values() if isinstance(value, torch.Tensor))
