@@ -124,7 +124,7 @@ class Regions:
 
     def split(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(M, ...) -> per image (R_i, ...)."""
-        return values.split(self.counts)
+        return (values,) if len(self.counts) == 1 else values.split(self.counts)
 
     def pad(self, values: torch.Tensor, fill: float = 0) -> torch.Tensor:
         """(M, ...) -> (B, R, ...), with `fill` where an image has fewer than R regions."""

@@ -19,6 +19,10 @@ from .weights import STORED_AS, store_weights
 logger = logging.getLogger(__name__)
 
 IMAGE_GRAPH, EXPRESSION_GRAPH, DESCRIPTION = "image.onnx", "expression.onnx", "graphs.json"
+WITHOUT_GRAPHS = {
+    "refseg_cac": "its words change the detector's map, so that regions can't be described before they are read",
+    "refseg_hulanet": "how many cells and relations it computes with depends on the photo and on the phrase",
+}
 COPIED = ("config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -28,8 +32,9 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
 
     `image.onnx` makes features of one photo, `expression.onnx` answers N expressions of T words about them, for any N
     and T. A dense system's take `pixel_values` (1, 3, H, W) and give `logits` (N, H, W). So do the region matcher's,
-    which hold its detector, and give the other fields of an answer too. `graphs.json` names inputs and outputs, says of
-    what the sides of the photo are multiples, and the shapes of the inputs where the graph of a photo takes no others.
+    which hold its detector, and give the other fields of an answer too. MAttNet's take regions that were described
+    outside of them, and give `region_scores` (N, R). `graphs.json` names inputs and outputs, says of what the sides of
+    the photo are multiples, and the shapes of the inputs where the graph of a photo takes no others.
 
     Args:
         checkpoint: shipped name, folder or Hub id.
@@ -88,7 +93,8 @@ def check_system(system: System) -> None:
     """Raises ValueError for a system without graphs."""
     if not system.has("export"):
         able = ", ".join(one.model_type for one in SYSTEMS if one.has("export"))
-        raise ValueError(f"{system.model_type} has no ONNX graphs; these systems have: {able}")
+        reason = WITHOUT_GRAPHS.get(system.model_type, "it reads no expressions")
+        raise ValueError(f"{system.model_type} has no ONNX graphs: {reason}. These systems have: {able}")
 
 
 def write_image_graph(image: nn.Module, seen: dict[str, torch.Tensor], features: list[str], path: Path) -> bool:
@@ -121,8 +127,23 @@ def write_graph(
     """
     with torch.no_grad():
         program = torch.export.export(module, tuple(inputs.values()), dynamic_shapes=shapes_of(module, sides))
-        written = torch.onnx.export(program, dynamo=True, input_names=list(inputs), output_names=outputs, verbose=False)
+        written = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=outputs,
+            custom_translation_table={torch.ops.aten.sort.stable: sort_stably},
+            verbose=False,
+        )
     written.save(path, external_data=False)
+
+
+def sort_stably(values, stable: bool = True, dim: int = -1, descending: bool = False):
+    """`sort(stable=True)`, which torch can't write: TopK of all, which has the lower index first among equal values."""
+    from onnxscript import opset18
+
+    size = opset18.Gather(opset18.Shape(values), opset18.Constant(value_ints=[dim]))
+    return opset18.TopK(values, size, axis=dim, largest=int(descending))
 
 
 def shapes_of(module: nn.Module, sides: dict[str, dict]) -> tuple:

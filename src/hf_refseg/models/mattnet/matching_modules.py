@@ -150,13 +150,12 @@ class SubjectModule(nn.Module):
 
     def attend(self, projection: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         """Visual part (N, R, G, D) and phrase's part (N, D) of the hidden layer to attention (N, R, G), Eq. 3."""
-        step = query.shape[0]
+        parts = [(projection, query)]
         if query.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             step = max(1, CACHED_NUMBERS // max(1, projection[0].numel()))
-        hidden = (
-            fast_tanh(some + part[:, None, None])  # (n, R, G, D) + (n, D) -> (n, R, G, D)
-            for some, part in zip(projection.split(step), query.split(step), strict=True)
-        )
+            parts = zip(projection.split(step), query.split(step), strict=True)
+        # (n, R, G, D) + (n, D) -> (n, R, G, D)
+        hidden = (fast_tanh(some + part[:, None, None]) for some, part in parts)
         scores = torch.cat([self.attention_score(some)[..., 0] for some in hidden])  # (n, R, G, D) -> (N, R, G)
         return scores.softmax(-1)
 
