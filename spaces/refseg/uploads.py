@@ -18,6 +18,8 @@ def read_upload(payload) -> Image.Image | None:
     """What was uploaded, read as the package reads pictures: every format, the right way up, with our messages."""
     if payload is None:
         return None
+    if payload.path is None and not (payload.url or "").startswith("data:"):  # Gradio has checked paths, not addresses
+        raise told(ValueError("There is no photo in this. Send a file, or data: with the file in base64."))
     try:
         return read_photo(payload.path or payload.url)
     except FileNotFoundError as error:
@@ -47,8 +49,11 @@ def delete_old(page: gr.Blocks, folder: Path, seconds: float) -> None:
     """
     own = set().union(*(block.keep_in_cache for block in page.blocks.values()))
     for file in folder.rglob("*"):
-        if file.is_file() and str(file) not in own and time.time() - file.stat().st_ctime > seconds:
-            file.unlink(missing_ok=True)
+        try:
+            if file.is_file() and str(file) not in own and time.time() - file.stat().st_ctime > seconds:
+                file.unlink()
+        except FileNotFoundError:  # an upload that has just got its name
+            continue
 
 
 def delete_from_now_on(page: gr.Blocks) -> None:

@@ -1,3 +1,4 @@
+import base64
 import os
 import time
 
@@ -30,6 +31,15 @@ def test_what_is_no_photo_is_told(tmp_path, name, content, message):
         file.write_bytes(content)
     with pytest.raises(gr.Error, match=message):
         read_upload(ImageData(path=str(file)))
+
+
+def test_nobody_reads_pictures_of_the_server(tmp_path, cat):
+    cat.save(tmp_path / "private.png")
+    for address in (str(tmp_path / "private.png"), f"file://{tmp_path}/private.png", "http://127.0.0.1/private.png"):
+        with pytest.raises(gr.Error, match="There is no photo in this"):
+            read_upload(ImageData(url=address))
+    data = base64.b64encode((tmp_path / "private.png").read_bytes()).decode()
+    assert read_upload(ImageData(url=f"data:image/png;base64,{data}")).size == cat.size
 
 
 def test_old_uploads_are_deleted_and_pictures_of_the_page_stay(tmp_path):
