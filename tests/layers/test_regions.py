@@ -188,8 +188,8 @@ def without_pixels() -> list[torch.Tensor]:
         ({"region_masks": discs()[::-1]}, r"region_masks\[0\] are \[40, 30\], their image \[50, 70\]"),
         ({"region_masks": [discs()[0][0], discs()[1]]}, r"region_masks\[0\] has the shape \(50, 70\); give"),
         ({"region_masks": without_pixels()}, r"region_masks\[0\]\[1\] has no pixel"),
-        ({"region_masks": [discs()[0] * 0.7, discs()[1]]}, r"region_masks\[0\] holds values from 0 to 0.7; give bool"),
-        ({"region_masks": [discs()[0].byte() * 255, discs()[1]]}, "holds values from 0 to 255"),
+        ({"region_masks": [discs()[0] * 0.7, discs()[1]]}, r"region_masks\[0\]\[0\] is no mask: it holds 0, 0.7"),
+        ({"region_masks": [[{"size": [9, 9], "counts": "abc"}], discs()[1]]}, "decode run lengths first"),
     ],
 )
 def test_what_has_no_meaning_is_refused(arguments, message):

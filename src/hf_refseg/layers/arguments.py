@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping
+from typing import get_args
 
 import torch
 
@@ -36,6 +37,24 @@ def check_call(
     if input_ids is None:
         raise ValueError(f"{type(model).__name__} needs input_ids: what to look for")
     check_sources(features, images)
+    if not torch.compiler.is_compiling():
+        check_features(model, features)
+
+
+def check_features(model: torch.nn.Module, features: Mapping[str, object]) -> None:
+    """
+    Raises:
+        TypeError: features are not what the forward's annotation says, such as those of another model.
+    """
+    for name, value in features.items():
+        if value is None:
+            continue
+        kinds = [kind.__name__ for kind in get_args(inspect.signature(model.forward).parameters[name].annotation)]
+        # by name: in a model folder that brings its own code, every file that is loaded has its own copy of a class
+        if not {ancestor.__name__ for ancestor in type(value).__mro__} & set(kinds):
+            raise TypeError(
+                f"{name} are a {type(value).__name__}; give the {kinds[0]} that {type(model).__name__} itself made"
+            )
 
 
 def refuse_unknown(model: torch.nn.Module, unknown: Mapping[str, object]) -> None:

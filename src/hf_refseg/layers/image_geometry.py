@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from transformers.utils.generic import maybe_autocast
 
+from .inputs import values_are_readable
+
 
 def inclusive_to_exclusive(boxes: torch.Tensor) -> torch.Tensor:
     """(..., 4) with the second corner inside the box -> (..., 4) with it outside."""
@@ -60,13 +62,21 @@ class ImageGeometry:
             original_sizes, image_scales: (B, 2) and (B,). If both are None, the photos are the network's input itself.
 
         Raises:
-            ValueError: only one of sizes and scales is given, or they are not of B images.
+            ValueError: only one of sizes and scales is given, or they, or the mask, are not of B images, or say that
+                one has no pixel.
         """
         num_images, canvas, device = len(pixel_values), tuple(pixel_values.shape[-2:]), pixel_values.device
         input_sizes = (canvas,) * num_images
         if pixel_mask is not None:
+            if tuple(pixel_mask.shape) != (num_images, *canvas):
+                raise ValueError(
+                    f"pixel_mask has the shape {tuple(pixel_mask.shape)}, pixel_values {tuple(pixel_values.shape)}: "
+                    f"give {(num_images, *canvas)}"
+                )
             heights, widths = (pixel_mask.any(dim).sum(1).tolist() for dim in (2, 1))  # (B, H, W) -> (B, H) -> (B,)
             input_sizes = tuple(zip(heights, widths, strict=True))
+            if not all(heights):
+                raise ValueError(f"pixel_mask is 0 everywhere in image {heights.index(0)}: it has no pixel")
         if (original_sizes is None) != (image_scales is None):
             given = "image_scales" if original_sizes is None else "original_sizes"
             raise ValueError(
@@ -82,6 +92,11 @@ class ImageGeometry:
             raise ValueError(
                 f"original_sizes and image_scales have the shapes {tuple(sizes.shape)} and {tuple(scales.shape)}, but "
                 f"there are {num_images} images: give {(num_images, 2)} and {(num_images,)}"
+            )
+        if values_are_readable(sizes) and not (sizes.min() > 0 and (scales > 0).all() and scales.isfinite().all()):
+            raise ValueError(
+                f"original_sizes are {sizes.tolist()}, image_scales {scales.tolist()}: all are above 0, as the "
+                "processor returns them"
             )
         return cls(input_sizes, canvas, sizes, scales)
 

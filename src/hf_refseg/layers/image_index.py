@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .inputs import values_are_readable
+from .inputs import require_tensors, values_are_readable
 
 
 def resolve_image_index(
@@ -19,7 +19,13 @@ def resolve_image_index(
         ValueError: the numbers leave it open which image an expression refers to, or the index has another length or
             (seen where `values_are_readable`) refers to an image that is not there.
     """
+    require_tensors(image_index=image_index)
     if image_index is not None:
+        if image_index.ndim != 1 or image_index.is_floating_point():
+            raise ValueError(
+                f"image_index has the shape {tuple(image_index.shape)} and is of {image_index.dtype}; give (N,) whole "
+                "numbers, the image of each expression"
+            )
         if len(image_index) != num_expressions:
             raise ValueError(f"image_index names {len(image_index)} expressions, input_ids holds {num_expressions}")
         if values_are_readable(image_index) and not 0 <= image_index.min() <= image_index.max() < num_images:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from ..mask_values import foreground
 from .image_index import packed_image_index
 from .inputs import values_are_readable
 
@@ -59,7 +60,7 @@ class Regions:
         Raises:
             ValueError: neither boxes nor masks; another number of images, boxes, labels or masks. And where
                 `values_are_readable`: a box of no area or outside its image, a mask without a pixel or of another size
-                than its image, one whose values are not 0 and 1.
+                than its image, one whose values are none of a mask, see `foreground`.
         """
         if region_boxes is None and region_masks is None:
             raise ValueError("region_labels are those of regions: give region_boxes or region_masks too")
@@ -183,6 +184,8 @@ def as_tensor(values, name: str) -> torch.Tensor:
     """Tensors as they are; arrays, and lists of numbers, lists, arrays or tensors, in their own precision."""
     if isinstance(values, torch.Tensor):
         return values
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, whose mask would be lost; leave out what it hides")
     try:
         if isinstance(values, np.ndarray):
             return torch.from_numpy(np.array(values))
@@ -214,9 +217,16 @@ def label_row(values, name: str) -> torch.Tensor:
 
 
 def mask_stack(values, image_size: torch.Tensor, name: str) -> torch.Tensor:
-    """(R, H, W) bool; raises ValueError for other sizes, masks without a pixel, and values that are not 0 and 1."""
+    """(R, H, W) bool; raises ValueError for other sizes, a mask without a pixel, values of no mask (`foreground`)."""
     if isinstance(values, (list, tuple)):
-        values = [of_region["segmentation"] if isinstance(of_region, Mapping) else of_region for of_region in values]
+        values = [
+            of_region.get("segmentation") if isinstance(of_region, Mapping) else of_region for of_region in values
+        ]
+        if any(isinstance(of_region, Mapping | None) for of_region in values):
+            raise ValueError(
+                f"{name} holds dicts without an array as segmentation; decode run lengths first "
+                "(hf_refseg.data.decode_mask)"
+            )
     masks = as_tensor(values, name)
     if masks.numel() == 0 and len(masks) == 0:
         return torch.zeros(0, *image_size.tolist(), dtype=torch.bool)
@@ -228,12 +238,9 @@ def mask_stack(values, image_size: torch.Tensor, name: str) -> torch.Tensor:
         raise ValueError(
             f"{name} are {list(masks.shape[1:])}, their image {size} (height, width); give masks at the original size"
         )
-    if masks.dtype != torch.bool and not ((masks == 0) | (masks == 1)).all():
-        raise ValueError(
-            f"{name} holds values from {masks.min():g} to {masks.max():g}; give bool masks, for instance probabilities "
-            "> 0.5"
-        )
-    masks = masks.bool()
+    if masks.dtype != torch.bool:
+        read = [foreground(mask, f"{name}[{number}]") for number, mask in enumerate(masks)]
+        masks = torch.from_numpy(np.stack(read)).to(masks.device)
     if (empty := filled(masks.flatten(1), 1) == 0).any():
         raise ValueError(f"{name}[{int(empty.nonzero()[0])}] has no pixel; leave this region out")
     return masks

@@ -34,11 +34,16 @@ class TestRmi(ModelTester):
         assert outputs.grid_logits.shape == (3, 6, 8) and outputs.logits.shape == (3, 45, 61)
         assert torch.isfinite(outputs.loss)
 
-    @torch.no_grad()
-    def test_only_padding_gives_the_bias_everywhere(self, model, inputs):
+    def test_only_padding_is_refused(self, model, inputs):
         nothing = torch.zeros_like(inputs["input_ids"])
-        outputs = model(**{**inputs, "input_ids": nothing, "attention_mask": nothing})
-        torch.testing.assert_close(outputs.logits, model.classifier.bias.expand_as(outputs.logits))
+        with pytest.raises(ValueError, match="expression 0 has no word: its attention_mask is 0 everywhere"):
+            model(**{**inputs, "input_ids": nothing, "attention_mask": nothing})
+
+    def test_features_of_something_else_are_refused(self, model, inputs):
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask", "image_index")}
+        for features in (torch.zeros(3), model.get_text_features(**inputs)):
+            with pytest.raises(TypeError, match=f"image_features are a {type(features).__name__}; give the"):
+                model(image_features=features, **words)
 
     @pytest.mark.parametrize("grad", [False, True])
     def test_word_maps_are_the_mean_state_after_every_word(self, model, inputs, grad):
