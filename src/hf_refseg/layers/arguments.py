@@ -95,3 +95,10 @@ def refuse_beside(what: str, values: Mapping[str, object]) -> None:
     """
     if unread := [name for name, value in values.items() if value is not None]:
         raise ValueError(f"{', '.join(unread)} would not be read {what}: leave out {', '.join(unread)}")
+
+
+def require_all(parts: Mapping[str, object], what: str) -> None:
+    """Raises ValueError where some of the arguments that belong together are missing."""
+    missing = [name for name, value in parts.items() if value is None]
+    if missing:
+        raise ValueError(f"{what} needs {', '.join(parts)}; {', '.join(missing)} is missing")

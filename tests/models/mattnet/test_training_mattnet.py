@@ -1,14 +1,19 @@
 """MAttNet's references and attributes, and a training of a few steps by its recipe."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoModel, AutoProcessor
 
 from hf_refseg.data import RefShapes, load
+from hf_refseg.data.image_references import ImageReferences
 from hf_refseg.data.refshapes.scene import CATEGORIES, COLORS, PATTERNS, RADII
 from hf_refseg.losses import attribute_weights
 from hf_refseg.models.mask_rcnn.image_processing_mask_rcnn import MaskRcnnImageProcessor
+from hf_refseg.models.mattnet import kept_references
 from hf_refseg.models.mattnet.training_mattnet import attribute_options, read_references
+from hf_refseg.models.mattnet.training_pairs import region_lists
 from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
 from hf_refseg.training.run import prepare
 from tests.tiny import tiny_mask_rcnn, tiny_mattnet, tiny_mattnet_config, tiny_nanodet, tiny_rmi
@@ -197,3 +202,42 @@ def test_a_vocabulary_file_gives_the_words(train, detector, tmp_path):
     file.write_text("\n".join(["<pad>", "<go>", "<eos>", "<unk>", *RefShapes.vocabulary("refcoco"), "zebra"]))
     train(words(tmp_path / "run", detector=detector, vocabulary=file, max_steps=1, train_samples=2))
     assert "zebra" in AutoProcessor.from_pretrained(tmp_path / "run").tokenizer.get_vocab()
+
+
+def test_the_detector_looks_once_at_images_whose_regions_are_kept(train, detector, tmp_path, monkeypatch, caplog):
+    """Losses are those of a detector that looks at every step, but for the half precision of what is kept."""
+    file, losses, looked = tmp_path / "regions.safetensors", [], []
+    look = kept_references.describe_objects
+    monkeypatch.setattr(kept_references, "describe_objects", lambda *args: looked.append(1) or look(*args))
+    for number, settings in enumerate(({}, {"regions_file": file}, {"regions_file": file})):
+        run = tmp_path / str(number)
+        train(words(run, detector=detector, max_steps=1, save_steps=1, **settings))
+        losses.append(json.loads((run / "checkpoint-1" / "trainer_state.json").read_text())["log_history"][0]["loss"])
+    assert losses[1] == losses[2] == pytest.approx(losses[0], rel=1e-2)
+    assert len(looked) == 60, "the second training reads the file"
+    train(words(tmp_path / "run", detector=detector, max_steps=1, regions_file=file, train_samples=10))
+    assert len(looked) == 70 and "other photos or of another detector" in caplog.text
+
+
+def test_described_regions_are_those_of_the_images(detector):
+    rows = RefShapes("train", size=48, num_samples=2, refs_per_scene=2)
+    model, images = tiny_mattnet().eval(), MaskRcnnImageProcessor(size={"shortest_edge": 48, "longest_edge": 80})
+    item = ImageReferences(rows)[0]
+    described = kept_references.describe_objects(model, images, item)
+    num_objects = len(item["instances"])
+    assert {name: len(maps) for name, maps in described.items()} == {"crops": num_objects, "head_maps": num_objects}
+    step = {
+        "input_ids": torch.tensor([[1, 2]] * 3),
+        "region_index": torch.tensor([0, 1, 0]),
+        **region_lists([item]),
+    }
+    seen = model(**images([item["image"]], return_tensors="pt"), **step).scores
+    maps = {f"region_{name}": maps.float() for name, maps in described.items()}
+    found = model(**maps, original_sizes=torch.tensor([[48, 48]]), **step).scores
+    torch.testing.assert_close(found, seen, rtol=1e-2, atol=1e-2)
+    with pytest.raises(ValueError, match="region_head_maps is missing"):
+        model(region_crops=maps["region_crops"], original_sizes=torch.tensor([[48, 48]]), **step)
+    with pytest.raises(ValueError, match="region_crops hold their images already"):
+        model(pixel_values=torch.zeros(1, 3, 48, 48), **maps, **step)
+    with pytest.raises(ValueError, match="would not be read without region_index"):
+        model(**maps, input_ids=torch.tensor([[1, 2]]), original_sizes=torch.tensor([[48, 48]]))

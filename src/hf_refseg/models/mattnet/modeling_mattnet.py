@@ -17,11 +17,12 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, can_return_tuple
 
-from ...layers.arguments import check_call, check_sources, refuse_beside, refuse_unknown
+from ...layers.arguments import check_call, check_sources, refuse_beside, refuse_unknown, require_all
 from ...layers.image_geometry import finite_logits
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import values_are_readable
 from ...layers.normalize_scale import NormalizeScale
+from ...layers.regions import Regions
 from ...losses import attribute_loss, ranking_loss
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
@@ -31,6 +32,8 @@ from ..whole_checkpoint import WholeCheckpoint
 from .configuration_mattnet import MAttNetConfig
 from .matching import MAttNetMatching
 from .outputs_mattnet import MAttNetExplanation, MAttNetImageFeatures, MAttNetMatches, MAttNetTextFeatures
+
+REGIONS_OF_A_STEP = ["region_boxes", "region_labels"]  # what a training step is told of them
 
 
 class MAttNetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
@@ -190,6 +193,8 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
         region_labels: torch.Tensor | Sequence | None = None,
         region_masks: torch.Tensor | Sequence | None = None,
         detector_features: ModelOutput | None = None,
+        region_crops: torch.Tensor | None = None,
+        region_head_maps: torch.Tensor | None = None,
         region_index: torch.Tensor | None = None,
         attribute_labels: torch.Tensor | None = None,
         output_attentions: bool | None = None,
@@ -213,6 +218,8 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
                 them alone, the boxes are drawn around them; without them, the detector draws masks in the boxes.
             detector_features: what `detector.get_image_features` returned, in place of the images: to ask about the
                 detector's regions and about others without encoding the images twice.
+            region_crops, region_head_maps: to train, (M, C, S, S) and (M, D, S, S) that the detector's `describe` said
+                of `region_boxes`, in place of the images; then `original_sizes` are needed.
             region_index: to train, (3P,) the region of each pair, counted over all images: P right ones, P wrong ones,
                 and the right ones again; `input_ids` (3P, T) are then P right, P right and P wrong expressions.
             attribute_labels: (P, A) in {0, 1}; rows of zeros take no part.
@@ -228,13 +235,18 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
                 choose among regions, not to draw masks.
         """
         images = {"pixel_mask": pixel_mask, "original_sizes": original_sizes, "image_scales": image_scales}
+        described = {"region_crops": region_crops, "region_head_maps": region_head_maps}
         features = {"image_features": image_features, "detector_features": detector_features}
-        check_call(self, kwargs, input_ids, features, {"pixel_values": pixel_values, **images})
+        given = {"pixel_values": pixel_values, **images}
+        if region_crops is not None:
+            features["region_crops"] = region_crops
+            given.pop("original_sizes")
+        check_call(self, kwargs, input_ids, features, given)
         text = self.get_text_features(input_ids, attention_mask)
         brought = {"region_boxes": region_boxes, "region_labels": region_labels, "region_masks": region_masks}
         brought = {name: value for name, value in brought.items() if value is not None}
         if region_index is not None:
-            if pixel_values is None or list(brought) != ["region_boxes", "region_labels"]:
+            if image_features is not None or detector_features is not None or list(brought) != REGIONS_OF_A_STEP:
                 raise ValueError(
                     "a training step (region_index) needs pixel_values, region_boxes and region_labels too, and takes "
                     "no image_features, detector_features or region_masks"
@@ -243,9 +255,18 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
                 "in a training step (region_index)",
                 {"image_index": image_index, "output_attentions": output_attentions or None},
             )
+            if region_crops is None:
+                refuse_beside("without region_crops", {"region_head_maps": region_head_maps})
+                encoded = self.detector.get_image_features(pixel_values, **images)
+                regions, region_crops, region_head_maps = self.detector.find_regions(encoded, **brought)
+                original_sizes = encoded.geometry.original_sizes
+            else:
+                require_all({**described, "original_sizes": original_sizes}, "a training step on described regions")
+                regions = Regions.of(**brought, image_sizes=original_sizes)
             return self._training_step(
-                {"pixel_values": pixel_values, **images}, brought, region_index, text, attribute_labels
+                regions, region_crops, region_head_maps, original_sizes, region_index, text, attribute_labels
             )
+        refuse_beside("without region_index", described)
         if attribute_labels is not None:
             raise ValueError("attribute_labels are those of a training step: give region_index too")
         if image_features is None:
@@ -279,15 +300,15 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
 
     def _training_step(
         self,
-        images: dict,
-        brought: dict,
+        regions: Regions,
+        crops: torch.Tensor,
+        head_maps: torch.Tensor,
+        image_sizes: torch.Tensor,
         region_index: torch.Tensor,
         text: MAttNetTextFeatures,
         attribute_labels: torch.Tensor | None,
     ) -> ReferringSegmentationOutput:
-        """The losses of P right pairs; `images` and `brought` are arguments of `forward`, by name."""
-        features = self.detector.get_image_features(**images)
-        regions, crops, head_maps = self.detector.find_regions(features, **brought)
+        """The losses of P right pairs; regions and what is known of them as of `MAttNetMatching.encode_regions`."""
         num_expressions, num_regions = len(text.module_weights), len(regions.boxes)
         if len(region_index) != num_expressions or len(region_index) % 3:
             raise ValueError(
@@ -299,8 +320,7 @@ class MAttNetForReferringSegmentation(OverFrozenDetector, MAttNetPreTrainedModel
                 f"region_index runs from {region_index.min()} to {region_index.max()}, but there are {num_regions} "
                 "regions"
             )
-        sizes = features.geometry.original_sizes
-        matches = self.matching.match_pairs(regions, crops, head_maps, sizes, region_index, text)
+        matches = self.matching.match_pairs(regions, crops, head_maps, image_sizes, region_index, text)
         losses = self.compute_loss(matches.scores, matches.attribute_logits, attribute_labels)
         return ReferringSegmentationOutput(loss=sum(losses.values()), losses=losses, scores=matches.scores)
 

@@ -24,6 +24,7 @@ from ...training.sections import (
 )
 from ...training.task import TrainingTask
 from .configuration_mattnet import MAttNetConfig
+from .kept_references import KeptReferences
 from .modeling_mattnet import MAttNetForReferringSegmentation
 from .processing_mattnet import MAttNetProcessor
 from .training_attributes import attribute_vocabulary, load_tagger, ref_attributes
@@ -41,10 +42,13 @@ class MAttNetDataSection(DataSection):
     Args:
         refs_per_scene: references asked for in each scene of RefShapes; None: one.
         sentences_per_ref: pairs of a region and a sentence made of each reference.
+        regions_file: where is kept what the detector says of the objects, so that it looks at each image once for all
+            epochs and trainings; None: it looks at them at every step.
     """
 
     refs_per_scene: int | None = None
     sentences_per_ref: int = 3
+    regions_file: str | None = None
 
     def __post_init__(self):
         if self.in_memory and self.refs_per_scene is not None:
@@ -98,10 +102,13 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     categories = {name: label for label, name in model.config.detector_config.id2label.items()}
     protocol, interpolation = recipe.evaluation.protocol, recipe.evaluation.interpolation
     comprehension = ComprehensionEvaluator(categories, protocol)
+    items = references.items
+    if recipe.data.regions_file is not None:
+        items = KeptReferences(items, model.eval().to(args.device), processor.image_processor, recipe.data.regions_file)
     return TrainingTask(
         model=model,
         processor=processor,
-        train_rows=references.items,
+        train_rows=items,
         collator=MAttNetCollator(processor, labels, recipe.data.sentences_per_ref, seed=args.seed),
         eval_rows=recipe.data.eval_rows().with_instances(),
         evaluators=referring_evaluators(

@@ -8,10 +8,12 @@ import torch
 from ...data.objects import object_boxes
 from ...data.row_draws import RowDraws
 
+DESCRIBED = ("crops", "head_maps")  # what is kept of the objects of an image
+
 
 class MAttNetCollator(RowDraws):
     """
-    Turns items of [`hf_refseg.data.image_references.ImageReferences`] into a training batch.
+    Turns items of [`hf_refseg.data.image_references.ImageReferences`], or of `KeptReferences`, into a training batch.
 
     Every reference gives `sentences_per_ref` right pairs, drawn without repetition where it has as many. Each gets a
     wrong region: with probability `same_category_ratio` another object of its category, else one of a different
@@ -31,7 +33,8 @@ class MAttNetCollator(RowDraws):
         sentences_per_ref, same_category_ratio: published: 3 and 0.3.
         seed: another seed, other draws.
 
-    Returns (on call), for B images with M objects in all and P right pairs: the processor's tensors of the images; per
+    Returns (on call), for B images with M objects in all and P right pairs: the processor's tensors of the images, or
+    region_crops (M, C, S, S) and region_head_maps (M, D, S, S) with original_sizes (B, 2) where these are kept; per
     image region_boxes (R_i, 4) xyxy in pixels of the original image, float64, and region_labels (R_i,), which agree
     where categories do; region_index (3P,) of the M objects: right, wrong, right; input_ids and attention_mask (3P, T):
     right, right, wrong; attribute_labels (P, A).
@@ -78,7 +81,11 @@ class MAttNetCollator(RowDraws):
         words = self.processor.tokenizer(
             [*sentences, *sentences, *wrong_sentences], padding=True, truncation=True, return_tensors="pt"
         )
-        batch = dict(self.processor(images=[item["image"] for item in items], return_tensors="pt"))
+        if "crops" in items[0]:  # of `KeptReferences`
+            batch = {f"region_{name}": torch.cat([item[name] for item in items]).float() for name in DESCRIBED}
+            batch["original_sizes"] = torch.tensor([[item["height"], item["width"]] for item in items])
+        else:
+            batch = dict(self.processor(images=[item["image"] for item in items], return_tensors="pt"))
         batch |= {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"]}
         batch |= region_lists(items)
         batch["region_index"] = torch.tensor([*right, *wrong, *right])

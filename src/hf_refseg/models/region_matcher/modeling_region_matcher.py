@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, can_return_tuple
 
-from ...layers.arguments import check_call, refuse_beside, refuse_unknown
+from ...layers.arguments import check_call, refuse_beside, refuse_unknown, require_all
 from ...layers.image_geometry import finite_logits, paste_probabilities
 from ...layers.image_index import resolve_image_index
 from ...layers.inputs import check_pixel_values, values_are_readable
@@ -397,13 +397,6 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             original_sizes=image_features.geometry.original_sizes,
             explanation=explanation,
         )
-
-
-def require_all(parts: dict, what: str) -> None:
-    """Raises ValueError where some of the arguments that belong together are missing."""
-    missing = [name for name, value in parts.items() if value is None]
-    if missing:
-        raise ValueError(f"{what} needs {', '.join(parts)}; {', '.join(missing)} is missing")
 
 
 __all__ = ["RegionMatcherForReferringSegmentation", "RegionMatcherPreTrainedModel"]

@@ -5,28 +5,22 @@ Nothing in the detector is trained, so a photo is only seen as often as it has v
 in other light and a little smaller. A view of 40 regions takes 45 KB.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import box_iou
 from tqdm import tqdm
-from transformers.utils import logging
 
 from ...data.augment import swap_left_right
 from ...data.objects import object_boxes
 from ...data.row_draws import RowDraws
 from ...data.rows import ReferringRows
 from ...processing.images import load_image
-
-logger = logging.get_logger(__name__)
+from ..kept_regions import fingerprint, read_or_describe
 
 SAME_THING = 0.5  # IoU from which on a region is taken for an annotated object
 DESCRIBED = ("descriptions", "boxes")  # what is kept of the regions of a view
@@ -139,18 +133,11 @@ class RegionViews(Sequence):
     # ---- Regions, found and described once ----
 
     def _read(self, pictures: "ViewPictures", model, file: str | Path | None, num_workers: int) -> list[dict]:
-        key = pictures.key(model.detector)
-        if file is not None and Path(file).is_file():
-            with safe_open(file, "pt") as kept:
-                if (kept.metadata() or {}).get("key") == key:
-                    return unpack({name: kept.get_tensor(name) for name in ("counts", *DESCRIBED)})
-            logger.warning(f"{file} holds the regions of other photos or of another detector: they are found again")
-        loader = DataLoader(pictures, batch_size=None, num_workers=num_workers)
-        regions = [describe_view(model, inputs) for inputs in tqdm(loader, "regions of photos", leave=False)]
-        if file is not None:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            save_file(pack(regions), file, metadata={"key": key})
-        return regions
+        def describe() -> list[dict]:
+            loader = DataLoader(pictures, batch_size=None, num_workers=num_workers)
+            return [describe_view(model, inputs) for inputs in tqdm(loader, "regions of photos", leave=False)]
+
+        return read_or_describe(file, pictures.key(model.detector), DESCRIBED, describe)
 
 
 class ViewPictures(Dataset):
@@ -179,13 +166,7 @@ class ViewPictures(Dataset):
     def key(self, detector: torch.nn.Module) -> str:
         """A fingerprint of everything that the regions depend on."""
         settings = [self.num_views, self.draws.seed, self.image_processor.to_dict()]
-        text = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for number in self.numbers:
-            record = self.rows.image_record(number)
-            text.update(f"{record['image_id']} {record['file_name']}".encode())
-        for name, tensor in detector.state_dict().items():
-            text.update(f"{name} {tensor.double().sum().item():.6g} {tensor.double().abs().sum().item():.6g}".encode())
-        return text.hexdigest()
+        return fingerprint(settings, map(self.rows.image_record, self.numbers), detector)
 
 
 @torch.no_grad()
@@ -211,19 +192,6 @@ def view_of(image: Image.Image, view: int, rng: np.random.Generator) -> Image.Im
         # half of what is lost is padding again: the processor would enlarge a smaller photo to the same size
         image = image.resize([max(32, round(side * share)) for side in image.size], Image.Resampling.BILINEAR)
     return image
-
-
-def pack(regions: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The tensors of all views, one after the other, and how many regions each has."""
-    counts = torch.tensor([len(of_view["boxes"]) for of_view in regions])
-    return {"counts": counts, **{name: torch.cat([view[name] for view in regions]) for name in DESCRIBED}}
-
-
-def unpack(packed: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    """What `pack` did, undone."""
-    counts = packed["counts"].tolist()
-    columns = (packed[name].split(counts) for name in DESCRIBED)
-    return [dict(zip(DESCRIBED, of_view, strict=True)) for of_view in zip(*columns, strict=True)]
 
 
 class RegionViewCollator(RowDraws):
