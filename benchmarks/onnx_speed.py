@@ -58,9 +58,9 @@ def measure(model_name: str, graphs: Path | None, threads: int, repeats: int) ->
     with tempfile.TemporaryDirectory() as temporary, torch.inference_mode():
         works = {f"torch, {number}": lambda inputs=inputs: model(**inputs) for number, inputs in asked.items()}
         expected = masks(model(**asked[10]))
-        exported = export_onnx(model_name, Path(temporary) / "float32") if graphs is None else graphs
+        exported = export_onnx(model_name, Path(temporary) / "exported") if graphs is None else graphs
         for weights in STORED_AS:
-            folder = shutil.copytree(exported, Path(temporary) / weights, dirs_exist_ok=True)
+            folder = shutil.copytree(exported, Path(temporary) / weights)
             for graph in folder.glob("*.onnx"):
                 store_weights(graph, weights)
             ours = OnnxModel(folder, threads)
