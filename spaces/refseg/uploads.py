@@ -18,7 +18,7 @@ def read_upload(payload) -> Image.Image | None:
     """What was uploaded, read as the package reads pictures: every format, the right way up, with our messages."""
     if payload is None:
         return None
-    if payload.path is None and not (payload.url or "").startswith("data:"):  # Gradio has checked paths, not addresses
+    if not was_sent(payload):
         raise told(ValueError("There is no photo in this. Send a file, or data: with the file in base64."))
     try:
         return read_photo(payload.path or payload.url)
@@ -30,6 +30,17 @@ def read_upload(payload) -> Image.Image | None:
             str(error).replace(str(payload.path), "The file").replace("raise PIL.Image.MAX_IMAGE_PIXELS", "crop it")
         )
         raise told(ValueError(f"{message}. Give another photo, such as a JPEG, PNG or WebP file.")) from error
+
+
+def was_sent(payload) -> bool:
+    """Whether this is an upload, or holds its file. Gradio checks that only where a request says that it is a file."""
+    if payload.path is None:
+        return (payload.url or "").startswith("data:")
+    return Path(payload.path).resolve().is_relative_to(upload_folder())
+
+
+def upload_folder() -> Path:
+    return Path(gr.utils.get_upload_folder()).resolve()
 
 
 def photo_input(value: Image.Image | None = None, **options) -> gr.Image:
@@ -58,11 +69,10 @@ def delete_old(page: gr.Blocks, folder: Path, seconds: float) -> None:
 
 def delete_from_now_on(page: gr.Blocks) -> None:
     """Look for old files now and then, in a thread that ends with the program."""
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
 
     def look() -> None:
         while True:
-            delete_old(page, folder, KEEP_FILES)
+            delete_old(page, upload_folder(), KEEP_FILES)
             time.sleep(LOOK_FOR_OLD_FILES)
 
     threading.Thread(target=look, daemon=True).start()

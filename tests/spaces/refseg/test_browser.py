@@ -266,6 +266,14 @@ def test_attacks_are_refused(space, photo, tmp_path, name, content, expressions,
         assert space.client().predict(**arguments)["categories"][0]["name"] == expressions
 
 
+@pytest.mark.parametrize("key", ["path", "url"])
+def test_nobody_reads_pictures_of_the_server(space, photo, key):
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError, match="There is no photo in this"):
+        space.client().predict(photo={key: str(photo)}, expressions="the cat", api_name="/segment")
+
+
 def test_large_uploads_are_refused(space, tmp_path):
     from gradio_client import handle_file
 

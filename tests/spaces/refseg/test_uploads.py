@@ -1,6 +1,7 @@
 import base64
 import os
 import time
+from pathlib import Path
 
 import app
 import gradio as gr
@@ -10,8 +11,16 @@ from PIL import Image
 from uploads import delete_old, read_upload
 
 
-def test_photos_are_read_as_the_package_reads_them(tmp_path, cat):
-    file = tmp_path / "turned.jpg"
+@pytest.fixture
+def uploads(tmp_path, monkeypatch) -> Path:
+    """The folder that Gradio keeps uploads in."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    return tmp_path / "uploads"
+
+
+def test_photos_are_read_as_the_package_reads_them(uploads, cat):
+    file = uploads / "turned.jpg"
     exif = Image.Exif()
     exif[274] = 6  # the camera was held upright
     cat.save(file, exif=exif)
@@ -25,20 +34,23 @@ def test_photos_are_read_as_the_package_reads_them(tmp_path, cat):
         ("gone.jpg", None, "the photo is not here any more: photos are deleted after 15 minutes"),
     ],
 )
-def test_what_is_no_photo_is_told(tmp_path, name, content, message):
-    file = tmp_path / name
+def test_what_is_no_photo_is_told(uploads, name, content, message):
+    file = uploads / name
     if content:
         file.write_bytes(content)
     with pytest.raises(gr.Error, match=message):
         read_upload(ImageData(path=str(file)))
 
 
-def test_nobody_reads_pictures_of_the_server(tmp_path, cat):
-    cat.save(tmp_path / "private.png")
-    for address in (str(tmp_path / "private.png"), f"file://{tmp_path}/private.png", "http://127.0.0.1/private.png"):
+def test_nobody_reads_pictures_of_the_server(uploads, tmp_path, cat):
+    private = tmp_path / "private.png"
+    cat.save(private)
+    addresses = [str(private), f"file://{private}", "http://127.0.0.1/private.png"]
+    paths = [str(private), f"{uploads}/../private.png"]
+    for payload in (*(ImageData(url=one) for one in addresses), *(ImageData(path=one) for one in paths)):
         with pytest.raises(gr.Error, match="There is no photo in this"):
-            read_upload(ImageData(url=address))
-    data = base64.b64encode((tmp_path / "private.png").read_bytes()).decode()
+            read_upload(payload)
+    data = base64.b64encode(private.read_bytes()).decode()
     assert read_upload(ImageData(url=f"data:image/png;base64,{data}")).size == cat.size
 
 
