@@ -60,7 +60,7 @@ def label(number: int, finding: Finding, found: bool) -> str:
     """The button of one expression, and below it what has to be said."""
     color = "#{:02x}{:02x}{:02x}".format(*COLORS[number % len(COLORS)])
     if found:
-        result = f"{100 * finding.mask.mean():.0f}% of the picture, score {finding.score:.2f}"
+        result = f"{percent(finding.mask.mean())} of the picture, score {finding.score:.2f}"
     else:
         result = "nothing found" if finding.mask is not None else "not asked: none of its words is known"
     notes = [f"<span>{escape(note)}</span>" for note in finding.notes]
@@ -73,6 +73,10 @@ def label(number: int, finding: Finding, found: bool) -> str:
         f'<button type="button" class="label l{number}" style="--mask: {color}"><i aria-hidden="true"></i>'
         f"<strong>{marked(finding)}</strong><em>{result}</em></button>" + "".join(notes)
     )
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "under 1%"
 
 
 def marked(finding: Finding) -> str:

@@ -3,6 +3,7 @@
 from html import escape
 
 import torch
+from page import percent
 from panels import PANEL_WIDTH, panel, table, word_table
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from segmenting import Answer, Finding
@@ -82,10 +83,6 @@ def share_bar(title: str, share: float, said: list[str]) -> str:
     """A title, a probability as number and bar, and lines below."""
     lines = "".join(f"<small>{escape(line)}</small>" for line in said)
     return f'<b>{escape(title)}</b> {percent(share)}<span class="bar" style="--share: {share:.3f}"></span>{lines}'
-
-
-def percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else "under 1%"
 
 
 def rating_table(explanation, row: int, shown: list[list[int]]) -> str:
