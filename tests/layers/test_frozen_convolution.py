@@ -58,9 +58,9 @@ def test_no_change_of_the_weights_is_missed(module, change, layout):
 def test_the_kernel_is_kept_while_nothing_changes(module):
     with torch.no_grad():
         module(torch.randn(1, 3, 6, 6))
-        kept = module._kept.kernel
+        kept = module._keeper.kept
         module(torch.randn(1, 3, 8, 8))
-    assert kept is not None and module._kept.kernel is kept
+    assert kept is not None and module._keeper.kept is kept
 
 
 def test_what_is_added_and_rectified_is_the_same_with_gradients(module):

@@ -2,13 +2,20 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from hf_refseg.layers import packed_convolution
-from hf_refseg.layers.packed_convolution import PackedKernel, ReluConvolution, lay_out_for_inference, sample
+from hf_refseg.layers.packed_convolution import (
+    KernelKeeper,
+    PackedKernel,
+    ReluConvolution,
+    lay_out_for_inference,
+    sample,
+)
 
 
 @pytest.fixture
@@ -26,6 +33,10 @@ def expected_of(convolution: ReluConvolution, maps: torch.Tensor) -> torch.Tenso
     return F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1)).detach()
 
 
+def kept_by(convolution: ReluConvolution) -> PackedKernel:
+    return convolution._keeper.kept[2]
+
+
 def test_it_is_tried_before_it_is_used(monkeypatch):
     packed_convolution.packing_works.cache_clear()
     if torch.backends.mkldnn.is_available():
@@ -38,7 +49,7 @@ def test_it_is_tried_before_it_is_used(monkeypatch):
 
     monkeypatch.setattr(PackedKernel, "convolve", wrong)
     assert not packed_convolution.packing_works(), "an operator that computes something else is not used"
-    monkeypatch.setattr(PackedKernel, "pack", lambda self, size: torch.ops.mkldnn.no_such_operator())
+    monkeypatch.setattr(PackedKernel, "packed", lambda self, size: torch.ops.mkldnn.no_such_operator())
     packed_convolution.packing_works.cache_clear()
     assert not packed_convolution.packing_works()
     packed_convolution.packing_works.cache_clear()
@@ -51,10 +62,10 @@ def test_it_is_tried_before_it_is_used(monkeypatch):
 def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, layout, relu):
     torch.manual_seed(0)
     weight, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
-    kept = PackedKernel(stride, padding, dilation)
+    keeper = KernelKeeper(stride, padding, dilation)
     for size in ((1, 8, 17, 20), (3, 8, 40, 12)):  # packed for the first, right for the second
         maps = torch.randn(size).contiguous(memory_format=layout)
-        kept.refresh(maps, [weight, bias], lambda: (weight, bias))
+        kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
         assert kept.is_packed == packed_convolution.packing_works()
         plain = F.conv2d(maps, weight, bias, stride, padding, dilation)
         added = torch.randn_like(plain)
@@ -71,8 +82,8 @@ def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, l
 @torch.no_grad()
 def test_without_the_operator_the_numbers_are_the_same(convolution, without_packing):
     maps = torch.randn(1, 8, 9, 9)
-    assert torch.equal(convolution(maps), expected_of(convolution, maps)) and not convolution._kept.is_packed
-    kept, added = convolution._kept, torch.randn(1, 16, 9, 9)
+    assert torch.equal(convolution(maps), expected_of(convolution, maps)) and not kept_by(convolution).is_packed
+    kept, added = kept_by(convolution), torch.randn(1, 16, 9, 9)
     expected = F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1) + added)
     torch.testing.assert_close(kept.convolve(maps, added, relu=True), expected)
 
@@ -86,6 +97,27 @@ def test_a_changed_weight_is_seen_in_every_mode(convolution, context):
             convolution.bias.add_(factor)
         with context():
             torch.testing.assert_close(convolution(maps), expected_of(convolution, maps), rtol=1e-5, atol=1e-5)
+
+
+def test_threads_may_share_a_module_whose_weights_change(convolution):
+    maps, wrong = torch.randn(1, 8, 6, 6), []
+
+    def call():
+        for _ in range(50):
+            with torch.no_grad():
+                found = convolution(maps)
+            if not any(torch.allclose(found, possible, atol=1e-4) for possible in expected):
+                wrong.append(found)
+
+    weight = convolution.weight.detach().clone()
+    expected = [F.relu(F.conv2d(maps, factor * weight, convolution.bias, padding=1)).detach() for factor in (1, 2)]
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(call) for _ in range(4)]
+        for factor in (2, 1) * 10:
+            convolution.weight = torch.nn.Parameter(factor * weight)
+        for one in calls:
+            one.result()
+    assert not wrong
 
 
 def test_training_does_not_see_the_packed_kernel(convolution):
@@ -113,13 +145,13 @@ def test_copies_moves_and_other_types_leave_the_kernel_behind(convolution):
     maps = torch.randn(1, 8, 6, 6)
     with torch.no_grad():
         convolution(maps)
-        assert convolution._kept.kernel is not None
+        assert convolution._keeper.kept is not None
         for other in (copy.deepcopy(convolution), pickle.loads(pickle.dumps(convolution))):
-            assert other._kept.kernel is None
+            assert other._keeper.kept is None
             torch.testing.assert_close(other(maps), expected_of(convolution, maps), rtol=1e-5, atol=1e-5)
         convolution.to(torch.bfloat16)
-        assert convolution._kept.kernel is None
-        assert convolution(maps.bfloat16()).dtype == torch.bfloat16 and not convolution._kept.is_packed
+        assert convolution._keeper.kept is None
+        assert convolution(maps.bfloat16()).dtype == torch.bfloat16 and not kept_by(convolution).is_packed
 
 
 def test_names_of_parameters_are_those_of_a_convolution(convolution):

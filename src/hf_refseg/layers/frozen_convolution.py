@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 
-from .packed_convolution import PackedKernel, add_and_rectify, may_keep_kernel
+from .packed_convolution import KernelKeeper, PackedKernel, add_and_rectify, may_keep_kernel
 from .same_padding import pad_same
 
 
@@ -63,10 +63,10 @@ class NormalizedConvolution(nn.Module):
         self.padding = 0 if self.pads_itself else dilation * (kernel - 1) // 2
         self.convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, dilation=dilation, bias=False)
         self.normalization = FrozenBatchNorm2d(out_channels, eps) if frozen else nn.BatchNorm2d(out_channels, eps)
-        self._kept = PackedKernel(stride, self.padding, dilation)
+        self._keeper = KernelKeeper(stride, self.padding, dilation)
 
     def _apply(self, fn, recurse: bool = True):
-        self._kept.forget()
+        self._keeper.forget()
         return super()._apply(fn, recurse)
 
     def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False) -> torch.Tensor:
@@ -81,8 +81,8 @@ class NormalizedConvolution(nn.Module):
         """
         if self.pads_itself:
             maps = pad_same(maps, self.kernel, self.stride, self.dilation)
-        if self._prepare(maps):
-            return self._kept.convolve(maps, added, relu)
+        if (kernel := self._folded(maps)) is not None:
+            return kernel.convolve(maps, added, relu)
         geometry = self.stride, self.padding, self.dilation
         if isinstance(self.normalization, FrozenBatchNorm2d):
             # with a gradient too: a product with the kernel is less than one with every cell of the maps
@@ -94,15 +94,15 @@ class NormalizedConvolution(nn.Module):
     def without_bias(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Normalized maps without their bias, and the bias (D,); None where the two may not be folded. For maps that
         need no padding."""
-        return (self._kept.convolve(maps, bias=False), self._kept.bias) if self._prepare(maps) else None
+        kernel = self._folded(maps)
+        return None if kernel is None else (kernel.convolve(maps, bias=False), kernel.bias)
 
-    def _prepare(self, maps: torch.Tensor) -> bool:
-        """Have the folded kernel of the present weights kept; False where that may not be."""
+    def _folded(self, maps: torch.Tensor) -> PackedKernel | None:
+        """The kept kernel of the present weights; None where none may be kept."""
         weight = self.convolution.weight
         if not isinstance(self.normalization, FrozenBatchNorm2d) or not may_keep_kernel(maps, weight):
-            return False
-        self._kept.refresh(maps, [weight, *self.normalization.buffers()], self._multiply)
-        return True
+            return None
+        return self._keeper.kernel(maps, [weight, *self.normalization.buffers()], self._multiply)
 
     def _multiply(self) -> tuple[torch.Tensor, torch.Tensor]:
         scale, shift = self.normalization.scale_and_shift()

@@ -9,6 +9,7 @@ frozen models, but does not document it: this file is the only one that does, af
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,59 +19,31 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 
+@dataclass(frozen=True)
 class PackedKernel:
     """
-    Kernel and bias of one convolution as inference wants them, kept until one of the tensors they are made of changes.
-
-    Copies and pickles of a module leave what is kept out.
+    Kernel (D, C, k, k) and bias (D,) of one convolution, as inference wants them.
 
     Args:
-        stride, padding, dilation: of the convolution, the same along both axes.
+        stride, padding, dilation: the same along both axes.
+        is_packed: the kernel is in the order of oneDNN, see `packed`.
     """
 
-    def __init__(self, stride: int, padding: int, dilation: int):
-        self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.forget()
+    kernel: torch.Tensor
+    bias: torch.Tensor
+    stride: int
+    padding: int
+    dilation: int
+    is_packed: bool = False
 
-    def __reduce__(self):
-        return PackedKernel, (self.stride, self.padding, self.dilation)
+    @property
+    def geometry(self) -> tuple[list[int], list[int], list[int]]:
+        return [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
 
-    def forget(self) -> None:
-        """Drop what is kept, so that it is not alive beside weights that were moved."""
-        self.key, self.sources, self.kernel, self.bias, self.is_packed = None, [], None, None, False
-
-    def refresh(
-        self,
-        maps: torch.Tensor,
-        sources: Sequence[torch.Tensor],
-        make: Callable[[], tuple[torch.Tensor, torch.Tensor]],
-    ) -> None:
-        """
-        Prepare kernel and bias anew if the weights have changed.
-
-        Args:
-            maps: (B, C, H, W) that will be convolved; a kernel that was packed for one size is right for all of them.
-            sources: the tensors that kernel and bias are made of, the weight first.
-            make: returns kernel (D, C, k, k) and bias (D,).
-        """
-        pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
-        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
-        key = pack, sample(sources[0]), *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
-        if key != self.key:
-            self.forget()
-            # The sources are kept too: as long as they live, no other tensor can have their address.
-            self.key, self.sources = key, [tensor.detach() for tensor in sources]
-            # What is made inside of inference mode could not be used in training later.
-            with torch.inference_mode(False), torch.no_grad():
-                self.kernel, self.bias = make()
-                if pack:
-                    self.pack(list(maps.shape))
-
-    def pack(self, size: list[int]) -> None:
-        """Bring the kernel into the order that oneDNN wants for maps of a size (B, C, H, W)."""
-        geometry = [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
-        self.kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *geometry, 1, size)
-        self.is_packed = True
+    def packed(self, size: list[int]) -> "PackedKernel":
+        """The same in the order that oneDNN wants for maps of a size (B, C, H, W); it is right for all sizes."""
+        kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, size)
+        return replace(self, kernel=kernel, is_packed=True)
 
     def convolve(
         self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
@@ -80,12 +53,61 @@ class PackedKernel:
         if not self.is_packed:
             maps = F.conv2d(maps, self.kernel, bias, self.stride, self.padding, self.dilation)
             return add_and_rectify(maps, added, relu)
-        geometry = [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
         convolution, activation = torch.ops.mkldnn._convolution_pointwise, "relu" if relu else "none"
         if added is None:
-            return convolution(maps, self.kernel, bias, *geometry, 1, activation, [], None)
+            return convolution(maps, self.kernel, bias, *self.geometry, 1, activation, [], None)
         activation = "relu" if relu else None
-        return convolution(maps, added, self.kernel, bias, *geometry, 1, "add", 1, activation, [], None)
+        return convolution(maps, added, self.kernel, bias, *self.geometry, 1, "add", 1, activation, [], None)
+
+
+class KernelKeeper:
+    """
+    Keeps the [`PackedKernel`] of a module until one of the tensors that it is made of changes.
+
+    Copies and pickles of the module leave it out. Threads may share it: what one is using is never changed.
+
+    Args:
+        stride, padding, dilation: of the convolution.
+    """
+
+    def __init__(self, stride: int, padding: int, dilation: int):
+        self.geometry = stride, padding, dilation
+        self.forget()
+
+    def __reduce__(self):
+        return KernelKeeper, self.geometry
+
+    def forget(self) -> None:
+        """Drop what is kept, so that it is not alive beside weights that were moved."""
+        self.kept: tuple[tuple, list[torch.Tensor], PackedKernel] | None = None
+
+    def kernel(
+        self,
+        maps: torch.Tensor,
+        sources: Sequence[torch.Tensor],
+        make: Callable[[], tuple[torch.Tensor, torch.Tensor]],
+    ) -> PackedKernel:
+        """
+        The kernel of the weights as they are now.
+
+        Args:
+            maps: (B, C, H, W) that will be convolved.
+            sources: the tensors that kernel and bias are made of, the weight first.
+            make: returns kernel and bias.
+        """
+        pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
+        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
+        key = pack, sample(sources[0]), *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
+        kept = self.kept
+        if kept is None or kept[0] != key:
+            kept = self.kept = None  # the old kernel and the new one need not be alive at once
+            # What is made inside of inference mode could not be used in training later.
+            with torch.inference_mode(False), torch.no_grad():
+                kernel = PackedKernel(*make(), *self.geometry)
+                kernel = kernel.packed(list(maps.shape)) if pack else kernel
+            # The sources are kept too: as long as they live, no other tensor can have their address.
+            kept = self.kept = key, [tensor.detach() for tensor in sources], kernel
+        return kept[2]
 
 
 def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, relu: bool) -> torch.Tensor:
@@ -103,12 +125,11 @@ def packing_works() -> bool:
     with torch.inference_mode(False), torch.no_grad():
         maps = torch.linspace(-1, 1, 400).view(1, 4, 10, 10).contiguous(memory_format=torch.channels_last)
         kernel, bias = torch.linspace(-1, 1, 144).view(4, 4, 3, 3), torch.linspace(-1, 1, 4)
-        tried = PackedKernel(stride=1, padding=2, dilation=2)
-        tried.kernel, tried.bias = kernel, bias
+        tried = PackedKernel(kernel, bias, stride=1, padding=2, dilation=2)
         expected = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
         try:
-            tried.pack(list(maps.shape))
-            found = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
+            packed = tried.packed(list(maps.shape))
+            found = [packed.convolve(maps, added, relu=True) for added in (None, maps)]
         except (AttributeError, RuntimeError) as error:
             logger.info(f"kernels of convolutions can't be packed by this PyTorch, it takes F.conv2d instead: {error}")
             return False
@@ -156,14 +177,14 @@ class ReluConvolution(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, padding: int = 0):
         super().__init__(in_channels, out_channels, kernel, padding=padding)
-        self._kept = PackedKernel(stride=1, padding=padding, dilation=1)
+        self._keeper = KernelKeeper(stride=1, padding=padding, dilation=1)
 
     def _apply(self, fn, recurse: bool = True):
-        self._kept.forget()
+        self._keeper.forget()
         return super()._apply(fn, recurse)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         if not may_keep_kernel(maps, self.weight):
             return F.relu(super().forward(maps), inplace=True)
-        self._kept.refresh(maps, [self.weight, self.bias], lambda: (self.weight.detach(), self.bias.detach()))
-        return self._kept.convolve(maps, relu=True)
+        kernel = self._keeper.kernel(maps, [self.weight, self.bias], lambda: (self.weight.detach(), self.bias.detach()))
+        return kernel.convolve(maps, relu=True)
