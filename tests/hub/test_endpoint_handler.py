@@ -63,6 +63,9 @@ def test_answers_are_those_of_the_pipeline(root, handler):
     ("data", "message"),
     [
         ({}, 'send {"inputs"'),
+        (None, 'the request is a NoneType; send {"inputs"'),
+        ([1], 'the request is a list; send {"inputs"'),
+        ({"inputs": {"image": "", "text": "dog"}, "parameters": ["threshold"]}, "parameters are a list; send"),
         ({"inputs": "the cat"}, 'send {"inputs"'),
         ({"inputs": {"image": {"path": "/etc/hostname"}, "text": "dog"}}, "the image is a dict"),
         ({"inputs": {"image": "/etc/hostname", "text": "dog"}}, "data: URI|not an image|damaged"),

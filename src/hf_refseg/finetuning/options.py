@@ -8,6 +8,8 @@ from typing import Any, Literal
 from ..data.rows import Counts
 from . import DEFAULT_BASE, DEFAULT_VECTORS
 
+MOST_SEEDS = 1 << 32  # numpy takes no larger ones
+
 
 @dataclass
 class FineTuning:
@@ -26,6 +28,9 @@ class FineTuning:
         val_share: of the photos, to measure by, where the folder has no split `val`.
         license: of the card; None: that of the base's card, where it names one.
         seed: of all draws.
+
+    Raises:
+        ValueError: a number that is out of range.
     """
 
     photos: Path
@@ -37,6 +42,14 @@ class FineTuning:
     val_share: float = 0.2
     license: str | None = None
     seed: int = 0
+
+    def __post_init__(self):
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; give 1 or more, or leave it out")
+        if not 0 < self.val_share < 1:
+            raise ValueError(f"val_share is {self.val_share}; it is a share of the photos, above 0 and below 1")
+        if not 0 <= self.seed < MOST_SEEDS:
+            raise ValueError(f"seed is {self.seed}; give 0 to {MOST_SEEDS - 1:,}")
 
     @property
     def command(self) -> str:

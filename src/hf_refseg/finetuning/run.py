@@ -19,7 +19,7 @@ from ..hub.bundle import add_code
 from ..processing.word_vectors import load_word_vectors
 from ..systems import find_system
 from ..training.curve import plot_training_curve
-from ..writing import write_text
+from ..writing import naming_the_disk, write_text
 from . import DEFAULT_BASE
 from .before_after import draw_before_after, predict
 from .card import PICTURE, fine_tuned_card
@@ -62,7 +62,10 @@ def finetune(options: FineTuning) -> FineTuned:
     starts = grow_embeddings(model, processor.tokenizer, vectors, options.seed)
     logger.warning(f"new words: {', '.join(f'{word} (from {start})' for word, start in starts.items()) or 'none'}")
     options.output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.output.absolute().parent, prefix=f".{options.output.name}-") as parent:
+    with (
+        naming_the_disk(options.output),
+        tempfile.TemporaryDirectory(dir=options.output.absolute().parent, prefix=f".{options.output.name}-") as parent,
+    ):
         known_words = len(processor.tokenizer) - len(words)
         learned = learn(options, model, processor, (train, val), known_words, Path(parent) / "training")
         done = FineTuned(before, learned.metrics, starts, learned.steps, train.counts(), val.counts())

@@ -16,6 +16,7 @@ import torch
 from transformers import pipeline
 
 TASK = "image-segmentation"  # the name under which a repository's own pipeline is registered
+SEND = 'send {"inputs": {"image": "<base64 of a photo>", "text": "the cat"}}'
 PARAMETERS = ("threshold", "interpolation", "refine", "max_length")
 
 
@@ -38,9 +39,13 @@ class EndpointHandler:
         Raises:
             ValueError: a part is missing or unknown, or the photo or an expression is refused by the processor.
         """
+        if not isinstance(data, dict):
+            raise ValueError(f"the request is a {type(data).__name__}; {SEND}")
         inputs, parameters = data.get("inputs"), data.get("parameters") or {}
         if not isinstance(inputs, dict) or not {"image", "text"} <= set(inputs):
-            raise ValueError('send {"inputs": {"image": "<base64 of a photo>", "text": "the cat"}}')
+            raise ValueError(SEND)
+        if not isinstance(parameters, dict):
+            raise ValueError(f"parameters are a {type(parameters).__name__}; send {{'threshold': 0.5}}")
         if unknown := set(parameters) - set(PARAMETERS):
             raise ValueError(f"unknown parameters {sorted(unknown)}; there are {', '.join(PARAMETERS)}")
         image = inputs["image"]

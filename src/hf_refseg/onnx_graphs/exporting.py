@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from ..checkpoints.loading import find_checkpoint, load_model, load_processor
+from ..checkpoints.loading import load_model, load_processor
 from ..conversion.folders import require_new
 from ..systems import SYSTEMS, System, find_system
+from ..writing import naming_the_disk
 from .weights import STORED_AS, store_weights
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ WITHOUT_GRAPHS = {
     "refseg_cac": "its words change the detector's map, so that regions can't be described before they are read",
     "refseg_hulanet": "how many cells and relations it computes with depends on the photo and on the phrase",
 }
-COPIED = ("config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "float32") -> Path:
@@ -52,29 +51,28 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
     require_new(output)
     if weights not in STORED_AS:
         raise ValueError(f"weights are stored as {', '.join(STORED_AS)}, not as {weights!r}")
-    source = Path(find_checkpoint(str(checkpoint)))
     model = load_model(str(checkpoint), dtype=torch.float32).eval().requires_grad_(False)
     system = find_system(model.config.model_type)
     check_system(system)
     graphs = system.module("export")
     image, expression = graphs.ImageGraph(model).eval(), graphs.ExpressionGraph(model).eval()
-    seen = image.example(load_processor(str(checkpoint)))
+    processor = load_processor(str(checkpoint))
+    seen = image.example(processor)
     with torch.no_grad():
         features = dict(zip(image.feature_names, image(*seen.values()), strict=True))
     words = example_words(model.config.vocab_size)
     sides = {name: dict.fromkeys(expression.sides(name), Dim.AUTO) for name in features}
     sides |= dict.fromkeys(words, {0: Dim.AUTO, 1: Dim.AUTO})
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as temporary:
+    with naming_the_disk(output), tempfile.TemporaryDirectory(dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir()
         fixed = not write_image_graph(image, seen, list(features), folder / IMAGE_GRAPH)
         write_graph(expression, features | words, sides, list(expression.output_names), folder / EXPRESSION_GRAPH)
         for name in (IMAGE_GRAPH, EXPRESSION_GRAPH):
             store_weights(folder / name, weights)
-        for name in COPIED:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, folder / name)
+        model.config.save_pretrained(folder)
+        processor.save_pretrained(folder)
         description = {
             "model_type": system.model_type,
             "inputs": list(seen),

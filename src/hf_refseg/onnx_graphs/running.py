@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from ..layers.image_index import resolve_image_index
 from ..outputs import ReferringSegmentationOutput
 
+OF_PROCESSORS = ("pixel_mask", "original_sizes", "image_scales")  # what any processor may return
+DESCRIBED = ("inputs", "features", "outputs", "side_multiple")
+
 
 class OnnxModel:
     """
@@ -26,7 +29,8 @@ class OnnxModel:
         threads: of onnxruntime; None: as many as it chooses.
 
     Raises:
-        FileNotFoundError: the folder lacks a graph. ImportError: onnxruntime is not installed.
+        FileNotFoundError: the folder lacks a graph. ValueError: one of its files is damaged. ImportError: onnxruntime
+            is not installed.
     """
 
     def __init__(self, folder: str | Path, threads: int | None = None):
@@ -36,7 +40,7 @@ class OnnxModel:
         for name in (DESCRIPTION, IMAGE_GRAPH, EXPRESSION_GRAPH):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name} is missing: `hf-refseg export onnx` writes it")
-        self.description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        self.description = read_description(folder / DESCRIPTION)
         self.image_graph = open_graph(folder / IMAGE_GRAPH, threads)
         self.expression_graph = open_graph(folder / EXPRESSION_GRAPH, threads)
         self.image_runs = 0  # how often the image graph was run
@@ -83,8 +87,12 @@ class OnnxModel:
             `logits` (N, H, W), and of a system that chooses among regions the other fields of its answers. Masks of
             such a system may reach beyond the network's input, at the right and bottom.
 
-        Raises ValueError: no expressions, neither photos nor features, or no way to tell which photo is meant.
+        Raises ValueError: no expressions, neither photos nor features, or both, or no way to tell which photo is meant.
+        TypeError: an input that no graph reads.
         """
+        self.refuse_unread(inputs)
+        if image_features is not None and inputs.get("pixel_values") is not None:
+            raise ValueError("image_features hold their photos already: leave out pixel_values")
         if input_ids is None or attention_mask is None:
             raise ValueError("give input_ids and attention_mask: what to look for")
         features = self.get_image_features(**inputs) if image_features is None else image_features
@@ -100,6 +108,14 @@ class OnnxModel:
         return ReferringSegmentationOutput(
             **outputs, image_index=image_index, original_sizes=inputs.get("original_sizes")
         )
+
+    def refuse_unread(self, inputs: dict) -> None:
+        unread = [name for name, value in inputs.items() if value is not None]
+        unread = [name for name in unread if name not in (*self.description["inputs"], *OF_PROCESSORS)]
+        if unread:
+            raise TypeError(
+                f"the graphs read no {', '.join(unread)}; they read {', '.join(self.description['inputs'])}"
+            )
 
     def answer(self, features: dict, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """The outputs of the expression graph for some expressions about one photo."""
@@ -138,11 +154,25 @@ def join(answers: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(answers)
 
 
+def read_description(path: Path) -> dict:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or cut off ({error}); export the model again") from error
+    if not isinstance(description, dict) or not set(DESCRIBED) <= description.keys():
+        raise ValueError(f"{path} lacks one of {', '.join(DESCRIBED)}; export the model again")
+    return description
+
+
 def open_graph(path: Path, threads: int | None):
+    """A session of onnxruntime; raises ValueError for a damaged file."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; it warns of constants that nothing needs
     if threads is not None:
         options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class of its own for each of its faults
+        raise ValueError(f"{path} is damaged or cut off ({error}); export the model again") from error
