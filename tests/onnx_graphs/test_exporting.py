@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoProcessor
 import hf_refseg  # noqa: F401  (registers)
 from hf_refseg.checkpoints.loading import load_model, load_processor
 from hf_refseg.layers.regions import Regions
-from hf_refseg.onnx_graphs.exporting import export_onnx
+from hf_refseg.onnx_graphs.exporting import export_onnx, write_graph
 from hf_refseg.onnx_graphs.running import OnnxModel
 from hf_refseg.onnx_graphs.weights import store_weights
 from hf_refseg.systems import SYSTEMS
@@ -179,6 +179,13 @@ def test_mattnet_matches_given_regions_alike(tmp_path):
                 torch.testing.assert_close(answered.region_scores, expected, rtol=0, atol=1e-4)
                 assert torch.equal(answered.chosen, answered.region_scores.argmax(1))
     assert ours.image_runs == 3
+
+
+def test_a_graph_says_nothing_of_the_machine_that_wrote_it(tmp_path):
+    write_graph(torch.nn.Linear(3, 2), {"x": torch.rand(4, 3)}, {"x": {}}, ["y"], tmp_path / "linear.onnx")
+    assert b".py" not in (tmp_path / "linear.onnx").read_bytes()
+    graph = onnx.load(tmp_path / "linear.onnx").graph
+    assert [one.name for one in graph.output] == ["y"] and not any(node.metadata_props for node in graph.node)
 
 
 def test_refusals_teach(tmp_path):

@@ -123,6 +123,8 @@ def write_graph(
         sides: the sides of each input that may differ from those of the example.
         outputs: names of the outputs.
     """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     with torch.no_grad():
         program = torch.export.export(module, tuple(inputs.values()), dynamic_shapes=shapes_of(module, sides))
         written = torch.onnx.export(
@@ -133,6 +135,7 @@ def write_graph(
             custom_translation_table={torch.ops.aten.sort.stable: sort_stably},
             verbose=False,
         )
+    ClearMetadataAndDocStringPass()(written.model)  # where in the code each node comes from, a quarter of the file
     written.save(path, external_data=False)
 
 
