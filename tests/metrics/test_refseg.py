@@ -222,3 +222,15 @@ def test_cris_asks_one_sentence_per_referent_on_val_only():
     for split, asked in (("val", 1), ("validation", 1), ("testA", 2)):
         assert len(PROTOCOLS["cris"].sentences(row | {"split": split})) == asked
         assert len(PROTOCOLS["lavt"].sentences(row | {"split": split})) == 2
+
+
+@pytest.mark.parametrize("counts", [(True, 2), (1, True), (0.5, 2), (10**400, 2), (float("inf"), 3), ("1", 2), (-1, 2)])
+def test_what_is_no_count_is_refused(counts):
+    with pytest.raises(ValueError, match=r"intersection|union"):
+        RefSegMetric("hu2016").add_counts(*counts)
+
+
+def test_a_masked_array_is_no_mask():
+    mask = np.ma.masked_array(np.ones((4, 4), bool), np.eye(4, dtype=bool))
+    with pytest.raises(ValueError, match="a masked array, whose mask would be lost"):
+        RefSegMetric("hu2016").add(mask, np.ones((4, 4), bool))

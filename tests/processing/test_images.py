@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from hf_refseg.processing.images import load_image
+from hf_refseg.processing.images import image_size, load_image
 
 
 def file_bytes(image, format, **options):
@@ -104,7 +104,7 @@ def oriented_files(photo, number):
     for format in ("PNG", "JPEG", "WEBP", "TIFF"):
         options = {"quality": 100} if format != "TIFF" else {}
         options |= {"lossless": True} if format == "WEBP" else {}
-        yield f"EXIF of {format}", file_bytes(photo, format, exif=exif, **options)
+        yield f"EXIF of {format}", file_bytes(photo, format, exif=exif)
     for format in ("JPEG", "WEBP"):
         yield f"XMP of {format}", file_bytes(photo, format, xmp=xmp(number), quality=100)
     element = "<tiff:Orientation>{}</tiff:Orientation>"
@@ -281,3 +281,24 @@ def test_empty_pil_image_and_foreign_types():
         load_image(None, "photo")
     with pytest.raises(ValueError, match="'hwc'; use"):
         load_image(np.zeros((4, 4, 3), np.uint8), input_data_format="hwc")
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ma.masked_array(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4, 3), bool)), "a masked array"),
+        (torch.nested.nested_tensor([torch.ones(2, 3)]), "a tensor that is nested"),
+    ],
+)
+def test_arrays_whose_values_are_not_all_there(array, message):
+    with pytest.raises(ValueError, match=message):
+        load_image(array)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_the_size_is_known_without_the_pixels(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / name, exif=exif)
+    assert image_size(tmp_path / name) == load_image(tmp_path / name).size == (20, 30)
+    assert image_size(tmp_path / name, upright=False) == load_image(tmp_path / name, upright=False).size == (30, 20)

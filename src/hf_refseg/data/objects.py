@@ -34,3 +34,18 @@ def object_boxes(row: dict) -> torch.Tensor:
     boxes = torch.tensor([thing["box"] for thing in row["instances"]], dtype=torch.float64).reshape(-1, 4)
     flat = boxes[:, 2:] == boxes[:, :2]
     return torch.cat([boxes[:, :2], boxes[:, 2:] + flat], 1)
+
+
+def check_categories(rows, labels: Mapping[str, int]) -> None:
+    """Raises ValueError where rows have categories that the model does not know, before a training finds one of them.
+
+    Args:
+        rows: with `categories`; of a stream, which is read once, nothing is known yet.
+        labels: the label of each category that the model knows.
+    """
+    unknown = [] if rows.is_stream else [name for name in rows.categories if name not in labels]
+    if unknown:
+        raise ValueError(
+            f"{rows.source} has {len(unknown)} categories that the detector does not know ({', '.join(unknown[:5])}); "
+            f"it knows {len(labels)} ({', '.join(list(labels)[:5])}): train a detector on them first, or give another"
+        )

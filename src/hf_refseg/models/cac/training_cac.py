@@ -6,6 +6,7 @@ from typing import Any
 from transformers import AutoModel, PreTrainedConfig, set_seed
 
 from ...data import ReferringRows, ReferringSegmentationCollator
+from ...data.objects import check_categories
 from ...evaluation.evaluators import ComprehensionEvaluator, in_place_of_images, referring_evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import (
@@ -94,6 +95,8 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         processor, model, pretrained = new_model(recipe, args, rows)
     labels = {name: label for label, name in enumerate(processor.categories)}
     protocol, interpolation = recipe.evaluation.protocol, recipe.evaluation.interpolation
+    eval_rows = recipe.data.eval_rows().with_instances()
+    check_categories(eval_rows, labels)
     comprehension = ComprehensionEvaluator(labels, protocol)
     return TrainingTask(
         model=model,
@@ -102,7 +105,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         collator=ReferringSegmentationCollator(
             processor, recipe.data.flip_probability, recipe.data.sentence, seed=args.seed
         ),
-        eval_rows=recipe.data.eval_rows().with_instances(),
+        eval_rows=eval_rows,
         evaluators=referring_evaluators(
             processor, protocol, interpolation, others=[comprehension], share=encode_images_once
         ),

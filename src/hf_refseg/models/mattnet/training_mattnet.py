@@ -9,6 +9,7 @@ from transformers import AutoModel, set_seed
 
 from ...data import ReferringRows
 from ...data.image_references import ImageReferences
+from ...data.objects import check_categories
 from ...evaluation.evaluators import ComprehensionEvaluator, in_place_of_images, referring_evaluators
 from ...losses import attribute_weights
 from ...training.arguments import RefSegTrainingArguments
@@ -101,6 +102,8 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
     labels = model.config.attribute_labels if model.config.attributes else None
     categories = {name: label for label, name in model.config.detector_config.id2label.items()}
     protocol, interpolation = recipe.evaluation.protocol, recipe.evaluation.interpolation
+    eval_rows = recipe.data.eval_rows().with_instances()
+    check_categories(eval_rows, categories)
     comprehension = ComprehensionEvaluator(categories, protocol)
     items = references.items
     if recipe.data.regions_file is not None:
@@ -110,7 +113,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         processor=processor,
         train_rows=items,
         collator=MAttNetCollator(processor, labels, recipe.data.sentences_per_ref, seed=args.seed),
-        eval_rows=recipe.data.eval_rows().with_instances(),
+        eval_rows=eval_rows,
         evaluators=referring_evaluators(
             processor, protocol, interpolation, others=[comprehension], share=encode_images_once
         ),
