@@ -90,5 +90,12 @@ def test_the_command(raw, tmp_path, capsys):
     assert main(["--raw", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ") and "instances.json" in told
-    assert main(["--raw", str(raw), "--out", str(tmp_path / "out")]) == 0
+    added = tmp_path / "added.jsonl"
+    about_dog = {"set": "coco_more", "image_id": 7, "ann_id": 70, "sentences": ["red dog", "left one"]}
+    added.write_text(json.dumps(about_dog), encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["--raw", str(raw), "--out", str(out), "--added", str(added)]) == 0
     assert "val: 1 photos, 1 rows, 1 sentences" in capsys.readouterr().out
+    train = load(out, "train", images=False)
+    (row,) = (row for row in train.without_pictures() if row["source"] == "photos/added")
+    assert row["image_id"] == 7 and [said["sent"] for said in row["sentences"]] == ["red dog", "left one"]

@@ -5,7 +5,7 @@ import json
 import pytest
 from raw_photo_sets import write_raw
 
-from hf_refseg.data.photos.collection import SETS, evaluated_coco_ids, read_photos, read_written
+from hf_refseg.data.photos.collection import SETS, evaluated_coco_ids, read_added, read_photos, read_written
 
 VOC = 1_000_000_000
 
@@ -71,6 +71,46 @@ def test_an_expression_about_nothing_is_refused(raw, key, value, message):
     change(raw / "authored_expressions" / "refs.json", lambda refs: refs[0].update({key: value}))
     with pytest.raises(ValueError, match=message):
         read_written(raw, read_photos(raw))
+
+
+def added(file, *refs):
+    file.write_text("".join(f"{json.dumps(ref)}\n" for ref in refs), encoding="utf-8")
+    return file
+
+
+def test_added_expressions_find_their_object(raw, tmp_path):
+    photos = read_photos(raw)
+    about_dog = {"set": "voc2012_objects", "image_id": 2, "ann_id": 20, "sentences": ["hund", " . ", "dog on the left"]}
+    file = added(tmp_path / "added.jsonl", about_dog, {**about_dog, "set": "coco_full", "image_id": 5, "ann_id": 50})
+    first, second = read_added(file, photos)
+    assert (first.image_id, first.ann_id, first.split, first.source) == (VOC + 2, VOC + 20, "train", "photos/added")
+    assert [said["sent"] for said in first.sentences] == ["hund", "dog on the left"]  # a point says nothing
+    assert first.sentences[1]["tokens"] == ["dog", "on", "the", "left"]
+    written = read_written(raw, photos)
+    assert not {first.ref_id, second.ref_id} & {ref.ref_id for ref in written} and first.ref_id != second.ref_id
+    said = [sentence["sent_id"] for ref in (*written, first, second) for sentence in ref.sentences]
+    assert len(set(said)) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ann_id": 999}, "line 1: photo 2 of voc2012_objects has no annotation 999"),
+        ({"set": "flickr"}, "'flickr' is none of"),
+        ({"sentences": "dog"}, "line 1: sentences is 'dog', expected a list"),
+    ],
+)
+def test_an_added_expression_about_nothing_is_refused(raw, tmp_path, change, message):
+    ref = {"set": "voc2012_objects", "image_id": 2, "ann_id": 20, "sentences": ["dog"]} | change
+    with pytest.raises(ValueError, match=message):
+        list(read_added(added(tmp_path / "added.jsonl", ref), read_photos(raw)))
+
+
+def test_a_damaged_line_is_named(raw, tmp_path):
+    file = tmp_path / "added.jsonl"
+    file.write_text('{"set": "voc2012_objects"\n')
+    with pytest.raises(ValueError, match="added.jsonl, line 1"):
+        list(read_added(file, read_photos(raw)))
 
 
 def test_photos_of_other_evaluations(raw, caplog):

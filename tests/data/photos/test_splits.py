@@ -66,6 +66,14 @@ def test_a_photo_in_both_val_files_is_refused(raw):
         plan_splits(photos, written, (), progress=False)
 
 
+def test_a_training_sentence_about_a_photo_of_val_is_refused(raw):
+    photos = read_photos(raw)
+    written = read_written(raw, photos)
+    written.append(dataclasses.replace(written[0], image_id=5))
+    with pytest.raises(LeakError, match="are about photo 5, which is in val_authored"):
+        plan_splits(photos, written, (), progress=False)
+
+
 def test_a_wrong_plan_is_refused(raw):
     photos = read_photos(raw)
     refuse_overlap(photos, {1: "val", 2: "train", VOC + 1: "train", VOC + 2: "val"}, {9})

@@ -25,7 +25,7 @@ from ..expressions.statements import stated_fields
 from ..schema import row_features, union_masks
 from ..statistics import split_files, statistics
 from .card import write_card
-from .collection import Photo, WrittenRef, evaluated_coco_ids, read_photos, read_written
+from .collection import Photo, WrittenRef, evaluated_coco_ids, read_added, read_photos, read_written
 from .making import PeopleSaid, make_expressions, see
 from .splits import SPLITS, TRAIN, SplitPlan, plan_splits, refuse_overlap
 
@@ -48,13 +48,14 @@ class Collected:
     people: PeopleSaid
 
 
-def build_photos(raw: Path, out: Path, seed: int = 0) -> dict:
+def build_photos(raw: Path, out: Path, added: Path | None = None, seed: int = 0) -> dict:
     """
     Builds the data set; returns the report, which is also `OUT/build.json`.
 
     Args:
         raw: the folder that holds the sets of `collection.SETS` and the written expressions.
         out: a new folder.
+        added: a file of further written expressions, see `collection.read_added`.
         seed: of the made expressions.
 
     Raises:
@@ -64,7 +65,7 @@ def build_photos(raw: Path, out: Path, seed: int = 0) -> dict:
     """
     if out.is_dir() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty; give another folder, or delete it")
-    collected = collect(raw)
+    collected = collect(raw, added)
     report: dict = {}
 
     def save(folder: Path) -> None:
@@ -75,10 +76,12 @@ def build_photos(raw: Path, out: Path, seed: int = 0) -> dict:
     return report
 
 
-def collect(raw: Path) -> Collected:
+def collect(raw: Path, added: Path | None = None) -> Collected:
     """Reads the sets and decides on the splits, see `build_photos`."""
     photos = read_photos(raw)
     written, evaluated = read_written(raw, photos), evaluated_coco_ids(raw)
+    if added is not None:
+        written += read_added(added, photos)
     plan = plan_splits(photos, written, evaluated)
     refuse_overlap(photos, plan.split_of, evaluated)
     # what sentences of an evaluation say of people must not reach the training sentences

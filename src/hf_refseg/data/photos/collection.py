@@ -3,8 +3,9 @@
 The same photo may be in several folders: it is taken once, from the first of them, under its COCO id.
 """
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,8 @@ SETS = (
 # Photos that other evaluations use: never trained on.
 EVALUATED = ("refcoco_mini",)
 WRITTEN = {"photos/authored": "authored_expressions", "photos/coco_cc": "coco_cc_expressions"}
+ADDED = "photos/added"  # source of the sentences of a file of one's own, see `read_added`
+IDS_PER_FILE = 1_000_000  # so that the ids of no two files of expressions meet
 
 
 @dataclass(frozen=True)
@@ -185,23 +188,13 @@ def read_written(raw: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet
         FileNotFoundError: a file of expressions is not there.
         ValueError: an expression is about an object that its photo does not have.
     """
-    offset_of = {photo_set.name.split("/")[-1]: photo_set.id_offset for photo_set in sets}
     refs = []
     for number, (source, folder) in enumerate(WRITTEN.items()):
-        file = raw / folder / "refs.json"
+        file, first = raw / folder / "refs.json", number * IDS_PER_FILE
         for ref in read_json(file, list):
             require(ref, ("ref_id", "ann_id", "image_id", "split", "sentences"), f"{file}, a ref")
-            where = ref.get("set", folder)
-            if where not in offset_of:
-                raise ValueError(f"{file}, ref {ref['ref_id']}: its set {where!r} is none of {sorted(offset_of)}")
-            image_id, ann_id = ref["image_id"] + offset_of[where], ref["ann_id"] + offset_of[where]
-            photo = photos.get(image_id)
-            if photo is None or all(thing.ann_id != ann_id for thing in photo.single_objects):
-                raise ValueError(
-                    f"{file}, ref {ref['ref_id']}: photo {ref['image_id']} of {where} has no annotation {ref['ann_id']}"
-                )
-            # ids of the two files must not meet
-            first = number * 1_000_000
+            named = {"set": folder, **ref}
+            image_id, ann_id = find_object(named, photos, sets, f"{file}, ref {ref['ref_id']}")
             sentences = tuple(
                 {"sent_id": first + said["sent_id"], "sent": said["sent"], "tokens": list(said["tokens"])}
                 for said in ref["sentences"]
@@ -209,6 +202,54 @@ def read_written(raw: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet
             )
             refs.append(WrittenRef(image_id, ann_id, first + ref["ref_id"], ref["split"], source, sentences))
     return refs
+
+
+def read_added(file: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet] = SETS) -> Iterator[WrittenRef]:
+    """
+    The expressions of a file of JSON lines, all of them for training: `{"set": "coco_full", "image_id": 1, "ann_id": 2,
+    "sentences": ["left guy"]}`, with the ids that the photo and the object have in their set.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: a line is no such object, or is about an object that its photo does not have.
+    """
+    sent_id = first = len(WRITTEN) * IDS_PER_FILE
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+        where = f"{file}, line {number + 1}"
+        try:
+            ref = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: {error}") from None
+        require(ref, ("set", "image_id", "ann_id", "sentences"), where)
+        if not isinstance(ref["sentences"], list) or not all(isinstance(said, str) for said in ref["sentences"]):
+            raise ValueError(f"{where}: sentences is {ref['sentences']!r}, expected a list of texts")
+        image_id, ann_id = find_object(ref, photos, sets, where)
+        said = [sentence for sentence in ref["sentences"] if has_words(sentence)]
+        sentences = [{"sent_id": sent_id + n, "sent": sent, "tokens": sent.split()} for n, sent in enumerate(said)]
+        sent_id += len(sentences)
+        yield WrittenRef(image_id, ann_id, first + number, "train", ADDED, tuple(sentences))
+
+
+def find_object(ref: Mapping, photos: Mapping[int, Photo], sets: Sequence[PhotoSet], where: str) -> tuple[int, int]:
+    """
+    The ids, in the collection, of a photo and of its object.
+
+    Args:
+        ref: `set`, `image_id` and `ann_id`, as they are in that set.
+        where: in which file, for errors.
+
+    Raises:
+        ValueError: there is no such set, photo, or object.
+    """
+    offset_of = {photo_set.name.split("/")[-1]: photo_set.id_offset for photo_set in sets}
+    name = ref["set"]
+    if name not in offset_of:
+        raise ValueError(f"{where}: its set {name!r} is none of {sorted(offset_of)}")
+    image_id, ann_id = ref["image_id"] + offset_of[name], ref["ann_id"] + offset_of[name]
+    photo = photos.get(image_id)
+    if photo is None or all(thing.ann_id != ann_id for thing in photo.single_objects):
+        raise ValueError(f"{where}: photo {ref['image_id']} of {name} has no annotation {ref['ann_id']}")
+    return image_id, ann_id
 
 
 def evaluated_coco_ids(raw: Path) -> set[int]:

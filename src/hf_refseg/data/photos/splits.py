@@ -52,7 +52,8 @@ def plan_splits(
         evaluated: COCO ids of photos that no split may have.
 
     Raises:
-        LeakError: a photo is in the val splits of both files of expressions.
+        LeakError: a photo is in the val splits of both files of expressions, or a sentence for training is about one
+            of a val split.
     """
     split_of: dict[int, str] = {}
     for ref in written:
@@ -61,6 +62,12 @@ def plan_splits(
         split = VAL_OF[ref.source]
         if split_of.setdefault(ref.image_id, split) != split:
             raise LeakError(f"photo {ref.image_id} is in {split} and in {split_of[ref.image_id]}")
+    for ref in written:
+        if ref.split == TRAIN and ref.image_id in split_of:
+            raise LeakError(
+                f"sentences of {ref.source} that are for training are about photo {ref.image_id}, which is in "
+                f"{split_of[ref.image_id]}: {[said['sent'] for said in ref.sentences]}"
+            )
     left_out = {image_id for image_id, photo in photos.items() if photo.coco_id in evaluated and photo.coco_id}
     held_out = {ref.image_id for ref in written if zlib.crc32(b"%d" % ref.image_id) % 100 < HELD_OUT_PERCENT}
     for image_id in sorted(held_out - split_of.keys()):
