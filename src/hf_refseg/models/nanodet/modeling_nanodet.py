@@ -187,18 +187,23 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
         return (class_scores[voters] * weights[:, :, None]).amax(1)  # (P, K) -> (R, voters, K) -> (R, K)
 
     def pool(self, features: NanoDetImageFeatures, regions: Regions) -> torch.Tensor:
-        """Averages in regions of the trunk's maps, the first stage and three levels of the pyramid: (M, F)."""
+        """
+        Averages in regions of the trunk's maps, the first stage and three levels of the pyramid: (M, F). All but the
+        coarsest are averaged in the upper and the lower half of the regions, too: a shirt is above the trousers.
+        """
         pooled = []
         for maps, boxes in zip(features.images, self.network_boxes(features, regions), strict=True):
             levels = [(maps.stage, FUSED_STRIDE), *zip(maps.pyramid[:3], STRIDES[:3], strict=True)]
-            pooled.append(torch.cat([average_in_boxes(level, boxes, stride) for level, stride in levels], dim=1))
+            parts = [(boxes, levels), *((half, levels[:-1]) for half in halves(boxes))]
+            averages = [average_in_boxes(level, part, stride) for part, of_part in parts for level, stride in of_part]
+            pooled.append(torch.cat(averages, dim=1))
         return torch.cat(pooled)
 
     @property
     def summary_channels(self) -> int:
         """Numbers F that `pool` says of a region."""
-        trunk = self.config.backbone_config
-        return trunk.hidden_sizes[0] + 3 * trunk.pyramid_size
+        stage, level = self.config.backbone_config.hidden_sizes[0], self.config.backbone_config.pyramid_size
+        return stage + 3 * level + 2 * (stage + 2 * level)
 
     def summarize(self, features: NanoDetImageFeatures, regions: Regions) -> tuple[torch.Tensor, torch.Tensor]:
         """Class scores (M, K) and averages (M, F) of any regions: what words are matched with."""
@@ -331,6 +336,13 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
             original_sizes=image_features.geometry.original_sizes,
             image_features=image_features,
         )
+
+
+def halves(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The upper and the lower half of boxes (R, 4)."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    middle = (y1 + y2) / 2
+    return torch.stack([x1, y1, x2, middle], 1), torch.stack([x1, middle, x2, y2], 1)
 
 
 __all__ = ["NanoDetForInstanceSegmentation", "NanoDetPreTrainedModel"]
