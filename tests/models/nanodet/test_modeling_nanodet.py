@@ -39,7 +39,7 @@ def test_shapes(model, images):
     outputs = model(images)
     number = len(outputs.scores)
     assert number and outputs.pred_boxes.shape == (number, 4)
-    assert outputs.class_scores.shape == (number, 5) and outputs.region_features.shape == (number, 4 * 8)
+    assert outputs.class_scores.shape == (number, 5) and outputs.region_features.shape == (number, 4 * 8 + 2 * 3 * 8)
     assert outputs.mask_probabilities.shape == (number, 12, 12)
     assert outputs.image_index.tolist() == sorted(outputs.image_index.tolist())
     assert set(outputs.class_labels.tolist()) <= set(range(5))
@@ -99,6 +99,17 @@ def test_the_steps_one_by_one_are_the_whole(model, images):
         assert torch.equal(ours, expected)
 
 
+@torch.no_grad()
+def test_halves_of_a_region_are_averaged_by_themselves(model, images):
+    features = model.get_image_features(images)
+    whole, upper, lower = [10.0, 8, 60, 72], [10.0, 8, 60, 40], [10.0, 40, 60, 72]
+    regions = Regions.of([[whole, upper, lower], []], image_sizes=features.geometry.original_sizes)
+    of_whole, of_upper, of_lower = model.pool(features, regions)
+    assert of_whole[32:56].equal(of_upper[:24]) and of_whole[56:].equal(of_lower[:24])
+    assert not torch.allclose(of_upper[:24], of_lower[:24])
+    torch.testing.assert_close(of_whole[:24], (of_upper[:24] + of_lower[:24]) / 2)
+
+
 def points(boxes: list[list[float]], class_scores: list[list[float]], *counts: int) -> PointBoxes:
     return PointBoxes(torch.tensor(boxes), torch.tensor(class_scores), counts or (len(boxes),))
 
@@ -144,7 +155,7 @@ def test_the_threshold_is_lowered_only_where_that_is_asked_for(model):
 def test_no_detection_is_an_empty_result(model, images):
     outputs = model(images, score_threshold=1.1)  # no score is above 1
     assert outputs.pred_boxes.shape == (0, 4) and outputs.mask_probabilities.shape == (0, 12, 12)
-    assert outputs.class_scores.shape == (0, 5) and outputs.region_features.shape == (0, 32)
+    assert outputs.class_scores.shape == (0, 5) and outputs.region_features.shape == (0, 80)
 
 
 @torch.no_grad()

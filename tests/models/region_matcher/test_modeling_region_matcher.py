@@ -84,11 +84,16 @@ def matches_of(scores, nothing, several) -> RegionMatches:
     return RegionMatches(scores=torch.tensor(scores), nothing=torch.tensor(nothing), several=torch.tensor(several))
 
 
+def choice_of(model, matches, overlaps, sure=None):
+    """What is chosen among regions that the detector is `sure` (R,) of."""
+    sure = torch.ones(overlaps.shape[-1]) if sure is None else torch.tensor(sure)
+    class_scores = torch.stack([sure / 2, sure], -1).expand(len(matches.scores), -1, -1)
+    return model.choose(matches, overlaps.expand(len(matches.scores), -1, -1), class_scores)
+
+
 def test_an_answer_is_one_region_several_or_none(model):
     scores = [[3.0, 1.0, 2.5, -torch.inf]] * 4
-    choice = model.choose(
-        matches_of(scores, [2.0, 2.0, 9.0, 9.0], [-1.0, 1.0, -1.0, 1.0]), torch.eye(4).expand(4, 4, 4)
-    )
+    choice = choice_of(model, matches_of(scores, [2.0, 2.0, 9.0, 9.0], [-1.0, 1.0, -1.0, 1.0]), torch.eye(4))
     assert choice.answers.tolist() == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     torch.testing.assert_close(choice.probabilities.sum(1) + choice.nothing, torch.ones(4))
     assert (choice.nothing[:2] < 0.5).all() and (choice.nothing[2:] > 0.5).all()
@@ -98,9 +103,23 @@ def test_an_answer_is_one_region_several_or_none(model):
 def test_the_score_is_the_expected_overlap(model):
     overlaps = torch.eye(3)
     overlaps[1, 2] = overlaps[2, 1] = 0.8
-    choice = model.choose(matches_of([[2.5, 2.8, 2.9]], [0.0], [-1.0]), overlaps[None])
+    choice = choice_of(model, matches_of([[2.5, 2.8, 2.9]], [0.0], [-1.0]), overlaps)
     assert choice.best.tolist() == [2] and choice.answers.tolist() == [[0, 0, 1]]
     torch.testing.assert_close(choice.expected, choice.probabilities[:, 2] + 0.8 * choice.probabilities[:, 1])
+
+
+def test_regions_of_one_thing_speak_for_each_other(model):
+    overlaps = torch.eye(4)
+    overlaps[1:, 1:] += 0.8 * (1 - torch.eye(3))  # three regions of one thing share its likelihood
+    matches = matches_of([[2.0, 1.9, 1.8, 1.7]], [-9.0], [-1.0])
+    assert choice_of(model, matches, overlaps).best.tolist() == [1]
+    assert choice_of(model, matches, torch.eye(4)).best.tolist() == [0]
+    assert choice_of(model, matches, overlaps, [0.9, 0.5, 0.5, 0.9]).best.tolist() == [3], "the surest of them"
+
+
+def test_where_nothing_is_meant_there_is_a_best_region_all_the_same(model):
+    choice = choice_of(model, matches_of([[-90.0, -70.0]], [80.0], [-1.0]), torch.eye(2))
+    assert choice.best.tolist() == [1] and not choice.answers.any() and choice.expected.tolist() == [0.0]
 
 
 @torch.no_grad()

@@ -124,7 +124,8 @@ class ExpressionGraph(nn.Module):
         text = matching.reader(input_ids, is_word, scan_both_ways)
         image_index = torch.zeros_like(input_ids[:, 0])
         matches = matching.match(features, text, image_index)
-        choice = model.choose(matches, features.take(image_index).overlaps)
+        regions = features.take(image_index)
+        choice = model.choose(matches, regions.overlaps, regions.class_scores)
         boxes = boxes.expand(input_ids.shape[0], -1, -1)  # (R, 4) -> (N, R, 4)
         answer_boxes = model.frame_answers(boxes, choice.answers, choice.best)
         # of all pairs, since no size may depend on how many regions an answer has; the others count nothing

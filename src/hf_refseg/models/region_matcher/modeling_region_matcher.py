@@ -158,30 +158,32 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
 
     # ---- Answers ----
 
-    def choose(self, matches: RegionMatches, overlaps: torch.Tensor) -> RegionChoice:
+    def choose(self, matches: RegionMatches, overlaps: torch.Tensor, class_scores: torch.Tensor) -> RegionChoice:
         """
         The regions that the answers are made of.
 
-        None where "none of them" is likelier than all regions together. Else the likeliest, and where the words mean
+        None where "none of them" is likelier than all regions together. Else the best one, and where the words mean
         several, all that are likelier than "none of them".
 
         A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
-        its expected overlap with what is meant.
+        its expected overlap with what is meant. Of regions that overlap it alike, the detector's surest is the best.
 
         Args:
             overlaps: (N, R, R) IoU of the regions of each expression's image.
+            class_scores: (N, R, K) of these regions.
         """
         scores, nothing = matches.scores, matches.nothing[:, None]
         probabilities = torch.cat([scores, nothing], 1).softmax(1)  # -> (N, R + 1)
         probabilities, nothing_probability = probabilities[:, :-1], probabilities[:, -1]
-        best = scores.argmax(1, keepdim=True)  # (N, R) -> (N, 1)
-        expected = torch.einsum("nij,nj->ni", overlaps.to(probabilities), probabilities)  # -> (N, R)
+        # by the regions alone, so that there is a best one where nothing is meant, too
+        overlap = torch.einsum("nij,nj->ni", overlaps.to(scores), scores.softmax(1))  # -> (N, R)
+        best = (overlap * class_scores.amax(-1)).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
         answers = several.scatter(1, best, True) & (nothing_probability <= 0.5)[:, None]
         return RegionChoice(
             answers=answers,
             best=best[:, 0],
-            expected=expected.gather(1, best)[:, 0],
+            expected=overlap.gather(1, best)[:, 0] * (1 - nothing_probability),
             probabilities=probabilities,
             nothing=nothing_probability,
         )
@@ -193,7 +195,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         Box and mask of the regions `answers` (N, R) of each expression, and the mask in the network's input.
 
         Args:
-            best: (N,) the likeliest region, whose box is that of an answer without regions.
+            best: (N,) the best region, whose box is that of an answer without regions.
 
         Returns:
             pred_boxes (N, 4), logits (N, H, W), and region_masks (N, A, A), or given_masks where the caller brought
@@ -369,7 +371,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             )
         if image_features is None:
             raise ValueError("region_descriptions are for a training step: give the targets too, or pixel_values")
-        choice = self.choose(matches, matching.take(image_index).overlaps)
+        regions = matching.take(image_index)
+        choice = self.choose(matches, regions.overlaps, regions.class_scores)
         explanation = None
         if self.config.output_attentions if output_attentions is None else output_attentions:
             boxes = image_features.regions.pad(image_features.regions.boxes)[image_index]  # -> (N, R, 4)

@@ -121,7 +121,7 @@ class RegionChoice(ModelOutput):
 
     Args:
         answers: (N, R) bool, the regions of each answer; none where it is "none of them".
-        best: (N,) the likeliest region.
+        best: (N,) the best region.
         expected: (N,) its expected IoU with what is meant.
         probabilities: (N, R), of each region to be the one; with `nothing` (N,) they sum to 1.
         nothing: (N,), the probability that it is none of them.
@@ -150,7 +150,7 @@ class RegionMatcherExplanation(ModelOutput):
         several: (N,), the probability that the words mean several regions.
         answers: (N, R) bool, the regions that the answer is made of.
         neighbors: (N,), what the relation of the chosen region is to.
-        chosen: (N,), the likeliest region.
+        chosen: (N,), the best region.
         region_boxes: (N, R, 4) of all regions of the expression's image.
     """
 
