@@ -23,6 +23,7 @@ from hf_refseg.checkpoints.loading import load_model, load_processor
 from hf_refseg.data import ReferringRows, ReferringSegmentationCollator, load
 from hf_refseg.data.coco_categories import NOUNS
 from hf_refseg.evaluation.batches import EvaluationCollator
+from hf_refseg.evaluation.comparison import intervals
 from hf_refseg.evaluation.evaluators import Evaluators, SegmentationEvaluator
 from hf_refseg.evaluation.results import write_eval_results
 from hf_refseg.metrics import get_protocol
@@ -37,8 +38,28 @@ from recipes.refseg_photos_rmi.evaluate import (
 
 logger = logging.getLogger(__name__)
 
-OF_OTHER_SETS = ("mIoU", "oIoU", "Pr@0.5")  # what is reported of each set but the first
+WITH_INTERVALS = ("mIoU", "Pr@0.5")
+# what is reported of each set but the first
+OF_OTHER_SETS = ("mIoU", "oIoU", "Pr@0.5", *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")))
 LOOK_ALIKES_PER_PHOTO = 6
+
+
+class IntervalEvaluator(SegmentationEvaluator):
+    """The same metrics, and 95 % intervals of `WITH_INTERVALS` by drawing photos: `mIoU_low`, `mIoU_high`."""
+
+    def __init__(self, processor, protocol: str, rows: ReferringRows):
+        super().__init__(processor, protocol)
+        self.image_ids = list(rows.image_ids())
+
+    def compute(self) -> dict[str, Any]:
+        counted = [(sample, self.image_ids[number]) for number, (samples, _) in self._results for sample in samples]
+        ends = intervals(*zip(*counted, strict=True), self.protocol)
+        of_names = {
+            f"{name}_{end}": value
+            for name in WITH_INTERVALS
+            for end, value in zip(("low", "high"), ends[name], strict=True)
+        }
+        return {**super().compute(), **of_names}
 
 
 def look_alike_names(rows: ReferringRows, seed: int = 0) -> dict[int, list[str]]:
@@ -58,7 +79,7 @@ def measure(model, processor, rows: ReferringRows) -> dict[str, Any]:
     collator = ReferringSegmentationCollator(processor, sentence="all", labels=False)
     collate = EvaluationCollator(collator, get_protocol(PROTOCOL))
     evaluators = [
-        SegmentationEvaluator(processor, PROTOCOL),
+        IntervalEvaluator(processor, PROTOCOL, rows),
         SwapEvaluator(processor),
         AbsentEvaluator(processor, absent_names(rows)),
     ]

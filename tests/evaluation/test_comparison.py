@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hf_refseg.evaluation.comparison import compare, table
+from hf_refseg.evaluation.comparison import compare, intervals, table
 from hf_refseg.evaluation.results import COLUMNS, read_results, write_results
-from hf_refseg.metrics import Sample
+from hf_refseg.metrics import Sample, get_protocol
 
 
 def results_of(ious, per_image=2, protocol="hu2016", **fields):
@@ -56,6 +56,19 @@ def test_sentences_of_one_image_are_not_independent():
     alone = compare(results_of(zero, per_image=1), results_of(ious, per_image=1))[1]
     together = compare(results_of(zero, per_image=10), results_of(ious, per_image=10))[1]
     assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_the_interval_of_one_result_equals_one_by_brute_force():
+    rng = np.random.default_rng(4)
+    ious = rng.random(40).round(3)
+    samples, image_ids = [Sample(int(round(1000 * iou)), 1000) for iou in ious], np.repeat(np.arange(10), 4)
+    ends = intervals(samples, image_ids, get_protocol("hu2016"), resamples=4000)
+    of_image = ious.reshape(10, 4)
+    drawn = of_image[rng.integers(0, 10, (4000, 10))].mean((1, 2))
+    assert ends["mIoU"] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.01)
+    assert ends["oIoU"] == pytest.approx(ends["mIoU"], abs=1e-9)  # all unions are equal
+    low, high = ends["Pr@0.5"]
+    assert low < (ious >= 0.5).mean() < high
 
 
 def test_the_same_seed_gives_the_same_interval():

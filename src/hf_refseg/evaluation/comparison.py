@@ -1,10 +1,12 @@
-"""Is one system better than another on the same expressions? Differences with paired bootstrap intervals."""
+"""Is one system better than another on the same expressions? Bootstrap intervals of numbers and of differences."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..metrics import Sample, get_protocol
+from ..metrics.protocols import Protocol
 from ..metrics.ratios import ratios, value
 from .results import COLUMNS
 
@@ -41,12 +43,62 @@ def compare(
     both = [ratios([Sample(*sample[len(COLUMNS) :]) for sample in one["samples"]], protocol) for one in (first, second)]
     names = [name for name in both[0] if name in both[1]]
     image_ids = [sample[COLUMNS.index("image_id")] for sample in first["samples"]]
+    # (N, names x systems x [numerator, denominator])
+    parts = np.stack([part for name in names for one in both for part in one[name]], axis=1)
+    totals = resampled_sums(image_ids, parts, resamples, seed).reshape(resamples, len(names), 2, 2)
+    values = quotients(totals)
+    low, high = percentiles(values[..., 1] - values[..., 0], confidence)  # of (resamples, names)
+    report = []
+    for index, name in enumerate(names):
+        a, b = (value(name, one[name]) for one in both)
+        report.append(Difference(name, a, b, b - a, float(low[index]), float(high[index])))
+    return report
+
+
+def intervals(
+    samples: Sequence[Sample],
+    image_ids: Sequence[int],
+    protocol: Protocol,
+    resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """
+    How far the metrics of samples would differ with other images of the same kind: low and high end, by name.
+
+    Args:
+        samples, image_ids: N each.
+    """
+    counted = ratios(samples, protocol)
+    parts = np.stack([part for ratio in counted.values() for part in ratio], axis=1)
+    totals = resampled_sums(image_ids, parts, resamples, seed).reshape(resamples, len(counted), 2)
+    low, high = percentiles(quotients(totals), confidence)
+    return {name: (float(low[index]), float(high[index])) for index, name in enumerate(counted)}
+
+
+def quotients(totals: np.ndarray) -> np.ndarray:
+    """(..., 2) numerators and denominators -> (...), 0 where there is nothing to divide by."""
+    numerators, denominators = totals[..., 0], totals[..., 1]
+    return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
+
+
+def percentiles(values: np.ndarray, confidence: float) -> np.ndarray:
+    """The ends between which the share `confidence` of the resamples lies: (resamples, M) -> (2, M)."""
+    return np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)], axis=0)
+
+
+def resampled_sums(image_ids: Sequence[int], parts: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
+    """
+    The sums over samples, of as many images as there are, drawn with repetition: (N, P) -> (resamples, P).
+
+    Args:
+        image_ids: of the N samples; those of an image are drawn together.
+        parts: (N, P) of each sample.
+    """
     images = np.unique(image_ids, return_inverse=True)[1]  # (N,) number of the image of each sample
     num_images = int(images.max()) + 1
-    # (images, names x systems x [numerator, denominator]): all a resample needs is the sums of each image
-    sums = np.stack(
-        [np.bincount(images, part, num_images) for name in names for one in both for part in one[name]], axis=1
-    )
+    # (images, P): all a resample needs is the sums of each image
+    sums = np.stack([np.bincount(images, part, num_images) for part in parts.T], axis=1)
     rng, drawn = np.random.default_rng(seed), []
     step = max(1, CHUNK // num_images)
     for start in range(0, resamples, step):
@@ -54,16 +106,7 @@ def compare(
         picks = rng.integers(0, num_images, (count, num_images)) + np.arange(count)[:, None] * num_images
         weights = np.bincount(picks.ravel(), minlength=count * num_images).reshape(count, num_images)
         drawn.append(weights.astype(np.float64) @ sums)
-    totals = np.concatenate(drawn).reshape(resamples, len(names), 2, 2)
-    numerators, denominators = totals[..., 0], totals[..., 1]
-    values = np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
-    differences = values[..., 1] - values[..., 0]  # (resamples, names)
-    low, high = np.percentile(differences, [50 * (1 - confidence), 50 * (1 + confidence)], axis=0)
-    report = []
-    for index, name in enumerate(names):
-        a, b = (value(name, one[name]) for one in both)
-        report.append(Difference(name, a, b, b - a, float(low[index]), float(high[index])))
-    return report
+    return np.concatenate(drawn)
 
 
 def _check_comparable(first: dict, second: dict) -> None:
