@@ -162,8 +162,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         """
         The regions that the answers are made of.
 
-        None where "none of them" is likelier than all regions together. Else the best one, and where the words mean
-        several, all that are likelier than "none of them".
+        None where "none of them" is likelier than `config.nothing_threshold`. Else the best one, and where the words
+        mean several, all that are likelier than "none of them".
 
         A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
         its expected overlap with what is meant. Of regions that overlap it alike, the detector's surest is the best.
@@ -179,7 +179,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         overlap = torch.einsum("nij,nj->ni", overlaps.to(scores), scores.softmax(1))  # -> (N, R)
         best = (overlap * class_scores.amax(-1)).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
-        answers = several.scatter(1, best, True) & (nothing_probability <= 0.5)[:, None]
+        answers = several.scatter(1, best, True) & (nothing_probability <= self.config.nothing_threshold)[:, None]
         return RegionChoice(
             answers=answers,
             best=best[:, 0],
