@@ -20,11 +20,11 @@ OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "photos.png"
 ASKED = {
     "chelsea": {
         "the cat": True, "kitten": True, "the animal": True, "the cat's face": True, "left ear": False, "tabby": True,
-        "the dog": False, "both cats": False, "the cup": True, "a car": True,
+        "the dog": True, "both cats": False, "the cup": True, "a car": True,
     },
     "coffee": {
-        "the cup": True, "coffee cup": True, "spoon": True, "the table": True, "the mug on the table": True,
-        "black coffee": False, "the saucer": False, "the bowl": False, "the fork": True, "the knife": True,
+        "the cup": True, "coffee cup": True, "spoon": False, "the table": True, "the mug on the table": True,
+        "black coffee": False, "the saucer": False, "the bowl": False, "the fork": True, "the knife": False,
     },
     "astronaut": {
         "the woman": True, "the person": True, "woman in orange suit": True, "the girl smiling": True,
