@@ -122,6 +122,8 @@ def test_regions_of_one_thing_speak_for_each_other(model):
     assert choice_of(model, matches, overlaps).best.tolist() == [1]
     assert choice_of(model, matches, torch.eye(4)).best.tolist() == [0]
     assert choice_of(model, matches, overlaps, [0.9, 0.5, 0.5, 0.9]).best.tolist() == [3], "the surest of them"
+    unlikely = matches_of([[2.0, 1.9, 1.8, 0.7]], [-9.0], [-1.0])
+    assert choice_of(model, unlikely, overlaps, [0.9, 0.5, 0.4, 0.9]).best.tolist() != [3], "a sure one of another kind"
 
 
 def test_where_nothing_is_meant_there_is_a_best_region_all_the_same(model):

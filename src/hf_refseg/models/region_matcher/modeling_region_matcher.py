@@ -42,6 +42,8 @@ from .outputs_region_matcher import (
 from .region_colors import color_shares, region_colors
 from .word_reader import MODULES, CategoryNames, WordVectors
 
+LEAST_LIKELY = 0.3  # of the likeliest region's probability, from which on another one may be the best
+
 
 class RegionMatcherPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
     config: RegionMatcherConfig
@@ -166,7 +168,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         mean several, all that are likelier than "none of them".
 
         A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
-        its expected overlap with what is meant. Of regions that overlap it alike, the detector's surest is the best.
+        its expected overlap with what is meant. Of the likely regions the best is the one for which this, times how sure
+        the detector is of it, is largest.
 
         Args:
             overlaps: (N, R, R) IoU of the regions of each expression's image.
@@ -176,8 +179,10 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         probabilities = torch.cat([scores, nothing], 1).softmax(1)  # -> (N, R + 1)
         probabilities, nothing_probability = probabilities[:, :-1], probabilities[:, -1]
         # by the regions alone, so that there is a best one where nothing is meant, too
-        overlap = torch.einsum("nij,nj->ni", overlaps.to(scores), scores.softmax(1))  # -> (N, R)
-        best = (overlap * class_scores.amax(-1)).argmax(1, keepdim=True)  # -> (N, 1)
+        likely = scores.softmax(1)
+        overlap = torch.einsum("nij,nj->ni", overlaps.to(likely), likely)  # -> (N, R)
+        unlikely = likely < LEAST_LIKELY * likely.amax(1, keepdim=True)
+        best = (overlap * class_scores.amax(-1)).masked_fill(unlikely, -1).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
         answers = several.scatter(1, best, True) & (nothing_probability <= self.config.nothing_threshold)[:, None]
         return RegionChoice(
