@@ -281,12 +281,14 @@ def test_checkpoints_that_are_not_whole_or_not_finite_are_refused(checkpoint, tm
 
 
 def test_numbers_that_are_not_finite_are_no_answer(pipe, monkeypatch):
-    weight = next(parameter for parameter in pipe.model.parameters() if parameter.ndim > 1)
-    monkeypatch.setattr(weight, "data", torch.full_like(weight, torch.nan))
-    with pytest.raises(
-        ValueError, match="the logits of expression 0 are not finite .2 of 2 expressions.: the weights or"
-    ):
-        pipe(picture(), ["the dog", "a cat"])
+    words = pipe.model.get_input_embeddings().weight
+    first = next(parameter for parameter in pipe.model.parameters() if parameter.ndim == 4)
+    logits = "the logits of expression 0 are not finite .2 of 2 expressions.: the weights or"
+    for weight, message in ((words, logits), (first, "the weights of a convolution are not finite")):
+        with monkeypatch.context() as patch, pytest.raises(ValueError, match=message):
+            patch.setattr(weight, "data", torch.full_like(weight, torch.nan))
+            pipe(picture(), ["the dog", "a cat"])
+    assert pipe(picture(), "the dog")
 
 
 def test_unknown_words_are_warned_about(pipe, caplog):

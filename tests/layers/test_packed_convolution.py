@@ -99,6 +99,15 @@ def test_a_changed_weight_is_seen_in_every_mode(convolution, context):
             torch.testing.assert_close(convolution(maps), expected_of(convolution, maps), rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_damaged_weights_are_refused(convolution, name, value):
+    getattr(convolution, name).view(-1)[0] = value
+    with pytest.raises(ValueError, match="the weights of a convolution are not finite"):
+        convolution(torch.rand(1, 8, 9, 9))
+
+
 def test_threads_may_share_a_module_whose_weights_change(convolution):
     maps, wrong = torch.randn(1, 8, 6, 6), []
 

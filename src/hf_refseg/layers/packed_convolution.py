@@ -40,6 +40,14 @@ class PackedKernel:
     def geometry(self) -> tuple[list[int], list[int], list[int]]:
         return [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
 
+    def check_finite(self) -> None:
+        """Raises ValueError where weights are not finite: oneDNN's ReLU makes 0 of NaN, so that nothing would tell."""
+        if not (self.kernel.isfinite().all() and self.bias.isfinite().all()):
+            raise ValueError(
+                "the weights of a convolution are not finite: the file of the weights is damaged, or a training "
+                "diverged; load an earlier checkpoint"
+            )
+
     def packed(self, size: list[int]) -> "PackedKernel":
         """The same in the order that oneDNN wants for maps of a size (B, C, H, W); it is right for all sizes."""
         kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, size)
@@ -94,6 +102,9 @@ class KernelKeeper:
             maps: (B, C, H, W) that will be convolved.
             sources: the tensors that kernel and bias are made of, the weight first.
             make: returns kernel and bias.
+
+        Raises:
+            ValueError: weights that are not finite.
         """
         pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
         # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
@@ -104,6 +115,7 @@ class KernelKeeper:
             # What is made inside of inference mode could not be used in training later.
             with torch.inference_mode(False), torch.no_grad():
                 kernel = PackedKernel(*make(), *self.geometry)
+                kernel.check_finite()
                 kernel = kernel.packed(list(maps.shape)) if pack else kernel
             # The sources are kept too: as long as they live, no other tensor can have their address.
             kept = self.kept = key, [tensor.detach() for tensor in sources], kernel

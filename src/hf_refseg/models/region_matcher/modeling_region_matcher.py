@@ -168,8 +168,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         mean several, all that are likelier than "none of them".
 
         A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
-        its expected overlap with what is meant. Of the likely regions the best is the one for which this, times how sure
-        the detector is of it, is largest.
+        its expected overlap with what is meant. The best is the likely region for which this, times how sure the
+        detector is of it, is largest.
 
         Args:
             overlaps: (N, R, R) IoU of the regions of each expression's image.
