@@ -23,7 +23,8 @@ def draw_regions(answer: Answer, finding: Finding) -> str:
     probabilities = explanation.probabilities[row].float().cpu()  # (R,)
     answers, nothing = explanation.answers[row].cpu(), float(explanation.nothing[row])
     shown = group_regions(boxes, probabilities)[:SHOWN]
-    cards = [(nothing, none_of_them(nothing))]
+    shown = [answer_first(thing, answers) for thing in shown]
+    cards = [(nothing, none_of_them(nothing, wins=not answers.any()))]
     for number, thing in enumerate(shown, 1):
         first, own = thing[0], float(probabilities[thing[0]])
         said = [f"looks like what the words name: {float(explanation.kind[row, first]):.0%}"]
@@ -60,6 +61,11 @@ def group_regions(boxes: torch.Tensor, probabilities: torch.Tensor) -> list[list
     return things
 
 
+def answer_first(thing: list[int], answers: torch.Tensor) -> list[int]:
+    """The regions of a thing with the one that is the answer, if it has one, before the others: answers (R,) bool."""
+    return sorted(thing, key=lambda number: not answers[number])
+
+
 def say_choice(answers: torch.Tensor, nothing: float, several: float) -> str:
     """How the choice came about, in a sentence or two."""
     rule = "Every region that a detector found gets a probability, and so does “none of them”. "
@@ -67,12 +73,15 @@ def say_choice(answers: torch.Tensor, nothing: float, several: float) -> str:
         return f"{rule}Here “none of them” is likelier ({nothing:.0%}) than all regions together, so there is no mask."
     if several > 0.5:
         return f"{rule}The words mean several things, so every region that is likelier than “none of them” is taken."
-    return f"{rule}The likeliest region is the answer; blue frames it."
+    return (
+        f"{rule}Of the likely regions the answer is the one that the others overlap with, and that the detector is "
+        "sure of; blue frames it."
+    )
 
 
-def none_of_them(probability: float) -> str:
+def none_of_them(probability: float, wins: bool) -> str:
     """The card of "none of them", which has no picture."""
-    said = ["likelier than all regions together: no mask"] if probability > 0.5 else []
+    said = ["likelier than all regions together: no mask"] if wins else []
     return (
         '<figure class="panel"><div class="none" aria-hidden="true">∅</div>'
         f"<figcaption>{share_bar('none of them', probability, said)}</figcaption></figure>"

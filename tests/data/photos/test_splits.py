@@ -58,19 +58,18 @@ def test_photos_with_coco_ids_are_compared_by_them(raw):
     assert same_photos([], [photos[5]]) == []
 
 
-def test_a_photo_in_both_val_files_is_refused(raw):
+@pytest.mark.parametrize(
+    ("ref", "image_id", "message"),
+    [
+        (1, 1, "photo 1 is in val_authored and in val"),  # a photo of both val files
+        (0, 5, "are about photo 5, which is in val_authored"),  # a training sentence about a photo of val
+    ],
+)
+def test_sentences_that_would_mix_the_splits_are_refused(raw, ref, image_id, message):
     photos = read_photos(raw)
     written = read_written(raw, photos)
-    written.append(dataclasses.replace(written[1], image_id=1))
-    with pytest.raises(LeakError, match="photo 1 is in val_authored and in val"):
-        plan_splits(photos, written, (), progress=False)
-
-
-def test_a_training_sentence_about_a_photo_of_val_is_refused(raw):
-    photos = read_photos(raw)
-    written = read_written(raw, photos)
-    written.append(dataclasses.replace(written[0], image_id=5))
-    with pytest.raises(LeakError, match="are about photo 5, which is in val_authored"):
+    written.append(dataclasses.replace(written[ref], image_id=image_id))
+    with pytest.raises(LeakError, match=message):
         plan_splits(photos, written, (), progress=False)
 
 

@@ -7,7 +7,7 @@ from choices import find_choice
 from PIL import Image
 from segmenting import segment
 from why import why
-from why_regions import group_regions, overview, say_choice, share_bar, spotlight
+from why_regions import answer_first, group_regions, none_of_them, overview, say_choice, share_bar, spotlight
 
 from hf_refseg.plotting import COLORS
 
@@ -67,8 +67,18 @@ def test_regions_of_one_thing_stand_together():
 def test_how_the_choice_came_about_is_said():
     chosen = torch.tensor([True, False])
     assert "The words mean several things" in say_choice(chosen, 0.1, several=0.9)
-    assert "The likeliest region is the answer" in say_choice(chosen, 0.1, several=0.1)
+    assert "Of the likely regions the answer is the one" in say_choice(chosen, 0.1, several=0.1)
     assert "likelier (90%) than all regions together" in say_choice(~chosen & False, 0.9, several=0.1)
+
+
+def test_the_region_of_the_answer_stands_for_its_thing():
+    assert answer_first([2, 0, 1], torch.tensor([True, False, False])) == [0, 2, 1]
+    assert answer_first([2, 0, 1], torch.tensor([False, False, False])) == [2, 0, 1]
+
+
+def test_none_of_them_says_no_mask_only_where_there_is_none():
+    """It may be likelier than all regions and not likely enough, see `nothing_threshold`."""
+    assert "no mask" in none_of_them(0.6, wins=True) and "no mask" not in none_of_them(0.6, wins=False)
 
 
 def test_pictures_keep_the_region_and_darken_the_rest():

@@ -23,8 +23,7 @@ One row is one referent, or several that are meant together, with all of its sen
 the fields. `source` says where the sentences come from: `photos/authored`, `photos/coco_cc` and `photos/added` are
 written, `photos/made` are made from the masks. `instances` are all annotated objects of the photo without crowds,
 `labeled` the categories whose objects are all annotated: a category that is not in it is no example of something
-absent. A row
-without `ann_ids` refers to nothing; its `category` is what was asked for.
+absent. A row without `ann_ids` refers to nothing; its `category` is what was asked for.
 
 ```python
 import hf_refseg.data
