@@ -19,9 +19,12 @@ from hf_refseg.data import load
 from hf_refseg.data.own_photos import open_splits
 from hf_refseg.evaluation.evaluators import referring_evaluators
 from hf_refseg.evaluation.results import read_eval_results
+from hf_refseg.finetuning import DEFAULT_VECTORS
 from hf_refseg.finetuning.options import FineTuning
 from hf_refseg.finetuning.run import finetune
+from hf_refseg.finetuning.vocabulary import grow_embeddings, grown_tokenizer
 from hf_refseg.hub.contents import prepare_model
+from hf_refseg.processing.word_vectors import load_word_vectors
 from tests.finetuning.robots import robot_photos, write_masks
 from tests.hub.tiny_checkpoints import write_checkpoints
 
@@ -104,6 +107,21 @@ def test_the_network_can_learn_too(parts, tmp_path):
     base, model = load_model(str(parts / "context_rmi")), load_model(str(tmp_path / "out"))
     changed = {name.split(".")[0] for name in changed_tensors(base, model)}
     assert {"classifier", "multimodal_lstm"} <= changed and not {"backbone", "word_embeddings"} & changed
+
+
+def test_words_that_a_table_gave_to_the_base_are_learned_too(parts, tmp_path):
+    model, processor = load_model(str(parts / "context_rmi")), load_processor(parts / "context_rmi")
+    words = processor.tokenizer.get_vocab()
+    processor.tokenizer = grown_tokenizer(processor.tokenizer, ["robot", "lorry"])
+    grow_embeddings(model, processor.tokenizer, load_word_vectors(DEFAULT_VECTORS))
+    model.config.num_trained_words = len(words)
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "base")
+    done = finetune(FineTuning(parts / "photos", tmp_path / "out", str(tmp_path / "base"), steps=2))
+    assert done.starts["robot"] == "its own vector" and "lorry" not in done.starts
+    before, after = model.word_embeddings.weight, load_model(str(tmp_path / "out")).word_embeddings.weight
+    same = (before == after[: len(before)]).all(1)
+    assert same.tolist() == [row != len(words) for row in range(len(before))], "but for robot all rows are as before"
 
 
 def test_what_cannot_be_done_is_told_before_anything_is_read(parts, tmp_path, capsys):

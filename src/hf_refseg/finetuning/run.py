@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from ..checkpoints.loading import load_model, load_processor
@@ -48,7 +48,9 @@ def finetune(options: FineTuning) -> FineTuned:
     train, val = load_own_photos(options.photos, options.val_share, options.seed)
     tell(train, "to learn from")
     tell(val, "to measure by")
-    words = new_words(processor.tokenizer, [text for own in train.sentences() for text in (own, swap_left_right(own))])
+    sentences = [text for own in train.sentences() for text in (own, swap_left_right(own))]
+    known_words = trained_words(model.config)
+    words = new_words(processor.tokenizer, sentences, known_words)
     if options.learn == "words" and not words:
         raise ValueError(
             f"{options.base} knows every word of these expressions, so there is no word to learn: give --learn "
@@ -59,14 +61,13 @@ def finetune(options: FineTuning) -> FineTuned:
     logger.warning(f"before: mIoU {before['mIoU']:.3f}")
     vectors = load_word_vectors(options.vectors)
     processor.tokenizer = grown_tokenizer(processor.tokenizer, words)
-    starts = grow_embeddings(model, processor.tokenizer, vectors, options.seed)
+    starts = dict.fromkeys(words, "its own vector") | grow_embeddings(model, processor.tokenizer, vectors, options.seed)
     logger.warning(f"new words: {', '.join(f'{word} (from {start})' for word, start in starts.items()) or 'none'}")
     options.output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with (
         naming_the_disk(options.output),
         tempfile.TemporaryDirectory(dir=options.output.absolute().parent, prefix=f".{options.output.name}-") as parent,
     ):
-        known_words = len(processor.tokenizer) - len(words)
         learned = learn(options, model, processor, (train, val), known_words, Path(parent) / "training")
         done = FineTuned(before, learned.metrics, starts, learned.steps, train.counts(), val.counts())
         logger.warning(f"after: mIoU {done.after['mIoU']:.3f}, at step {done.steps}")
@@ -101,6 +102,12 @@ def load_base(name: str) -> tuple[Any, PreTrainedModel]:
         )
     model.config._name_or_path = ""  # a folder of this machine would be saved
     return load_processor(name), model
+
+
+def trained_words(config: PreTrainedConfig) -> int:
+    """How many words of a model, the first ones, its training taught: all, but where words of a table were added."""
+    trained = getattr(config, "num_trained_words", None)
+    return config.vocab_size if trained is None else trained
 
 
 def tell(rows: ReferringRows, what: str) -> None:

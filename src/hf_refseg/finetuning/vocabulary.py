@@ -22,19 +22,20 @@ TOKENIZER_SETTINGS = (
 )
 
 
-def new_words(tokenizer: TokenizersBackend, sentences: Iterable[str]) -> list[str]:
-    """The words of these sentences that a tokenizer does not know, sorted; separators are none."""
-    known = tokenizer.get_vocab()
+def new_words(tokenizer: TokenizersBackend, sentences: Iterable[str], known_words: int | None = None) -> list[str]:
+    """The words of these sentences that are not among the first `known_words` of a tokenizer (None: among all of
+    them), sorted; separators are none."""
+    known = {word: row for word, row in tokenizer.get_vocab().items() if known_words is None or row < known_words}
     words = {word for sentence in sentences for word in split_words(tokenizer, sentence)}
     return sorted(word for word in words - known.keys() if any(letter.isalnum() for letter in word))
 
 
 def grown_tokenizer(tokenizer: TokenizersBackend, words: Iterable[str]) -> TokenizersBackend:
-    """A tokenizer that also knows these words, under the ids that follow; all else stays as it is."""
+    """A tokenizer that has these words too; those that it has not yet get the ids that follow. All else stays."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary = content["model"]["vocab"]
     for word in words:
-        vocabulary[word] = len(vocabulary)
+        vocabulary.setdefault(word, len(vocabulary))
     settings = {name: getattr(tokenizer, name) for name in TOKENIZER_SETTINGS}
     return TokenizersBackend(tokenizer_object=Tokenizer.from_str(json.dumps(content)), **settings)
 
@@ -63,10 +64,10 @@ def grow_embeddings(model: PreTrainedModel, tokenizer: TokenizersBackend, vector
     lengths = weight[:known_rows].norm(dim=1)
     length = lengths[lengths > 0].median()
     generator = torch.Generator().manual_seed(seed)
-    starts = {}
+    neighbors_of, starts = known_neighbors(vectors, words, known), {}
     for word, row in sorted(words.items()):
         direction = torch.randn(weight.shape[1], generator=generator).to(weight)
-        neighbors = known_neighbors(vectors, word, known)
+        neighbors = neighbors_of.get(word, [])
         if neighbors:
             rows = torch.tensor([known[neighbor] for neighbor, _ in neighbors])
             shares = torch.tensor([similarity for _, similarity in neighbors]).to(weight)
@@ -78,14 +79,24 @@ def grow_embeddings(model: PreTrainedModel, tokenizer: TokenizersBackend, vector
     return starts
 
 
-def known_neighbors(vectors, word: str, known: Iterable[str]) -> list[tuple[str, float]]:
-    """The known words nearest to `word`, up to three with a cosine of 0.75 or more: [("truck", 0.81), ...]."""
-    if word not in vectors:
-        return []
+def known_neighbors(vectors, words: Iterable[str], known: Iterable[str]) -> dict[str, list[tuple[str, float]]]:
+    """
+    The known words nearest to each of `words`, up to three with a cosine of 0.75 or more: {"lorry": [("truck", 0.81),
+    ...]}. Words that have no such neighbor, or no vector, are left out.
+    """
+    words = [word for word in words if word in vectors]
     others = [other for other in known if other in vectors and other.isalpha()]
-    if not others:
-        return []
-    rows = torch.stack([torch.tensor(vectors[other]) for other in others])
-    similarities = F.cosine_similarity(rows, torch.tensor(vectors[word]), dim=1)  # (K, E) -> (K,)
-    ranked = sorted(zip(others, similarities.tolist(), strict=True), key=lambda pair: -pair[1])
-    return [(other, similarity) for other, similarity in ranked[:MOST_NEIGHBORS] if similarity >= LEAST_SIMILARITY]
+    if not words or not others:
+        return {}
+    rows, columns = unit_vectors(vectors, words), unit_vectors(vectors, others)  # (N, E), (K, E)
+    nearest = (rows @ columns.T).topk(min(MOST_NEIGHBORS, len(others)), dim=1)  # (N, E) @ (E, K) -> (N, 3)
+    neighbors = {
+        word: [(others[index], value) for value, index in zip(*pair, strict=True) if value >= LEAST_SIMILARITY]
+        for word, *pair in zip(words, nearest.values.tolist(), nearest.indices.tolist(), strict=True)
+    }
+    return {word: found for word, found in neighbors.items() if found}
+
+
+def unit_vectors(vectors, words: Iterable[str]) -> torch.Tensor:
+    """The vectors of words at length 1, (N, E)."""
+    return F.normalize(torch.stack([torch.tensor(vectors[word]) for word in words]), dim=1)

@@ -105,5 +105,7 @@ def test_its_processor_is_found_in_the_folder(tmp_path):
 def test_settings_that_do_not_fit_together_are_refused():
     with pytest.raises(StrictDataclassError, match="visual_size is 7, word_embedding_size 10"):
         ContextRmiConfig(word_embedding_size=10, visual_size=7)
+    with pytest.raises(StrictDataclassError, match="num_trained_words is 30, but there are only vocab_size=20 words"):
+        ContextRmiConfig(vocab_size=20, num_trained_words=30)
     with pytest.raises(ValueError, match="detail_size=6 needs a feature map of smaller stride"):
         tiny_context_rmi(backbone_config=tiny_caffe_resnet_config())

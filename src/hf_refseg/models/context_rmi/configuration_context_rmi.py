@@ -18,6 +18,8 @@ class ContextRmiConfig(RmiConfig):
     Args:
         backbone_config: any `AutoBackbone` configuration; its last feature map is what the words are compared with, its
             first the one of smaller stride. The default is MobileNetV2 with its DeepLabV3 head.
+        num_trained_words: how many words, the first ones, the training taught; the embeddings of the others were made
+            of those of their neighbors in a word table, and fine-tuning may still learn them. None: all.
         visual_size: channels of the projection of the backbone; must equal `word_embedding_size`.
         loss: "dice_and_cross_entropy", or one of RMI's.
         context_size: channels of the [`ContextDecoder`].
@@ -27,7 +29,7 @@ class ContextRmiConfig(RmiConfig):
             logits with the mask itself, so that a coarse grid learns to draw outlines between its cells.
 
     Raises:
-        ValueError: `visual_size` differs from `word_embedding_size`.
+        ValueError: `visual_size` differs from `word_embedding_size`; there are fewer words than trained ones.
     """
 
     model_type = "refseg_context_rmi"
@@ -41,6 +43,7 @@ class ContextRmiConfig(RmiConfig):
 
     backbone_config: dict | PreTrainedConfig | None = None
     vocab_size: int = 307
+    num_trained_words: int | None = None
     word_embedding_size: int = 128
     lstm_hidden_size: int = 128
     visual_size: int = 128
@@ -52,6 +55,10 @@ class ContextRmiConfig(RmiConfig):
 
     def validate_architecture(self):
         super().validate_architecture()
+        if (self.num_trained_words or 0) > self.vocab_size:
+            raise ValueError(
+                f"num_trained_words is {self.num_trained_words}, but there are only vocab_size={self.vocab_size} words"
+            )
         if self.visual_size != self.word_embedding_size:
             raise ValueError(
                 f"words are multiplied with visual features: visual_size is {self.visual_size}, word_embedding_size "
