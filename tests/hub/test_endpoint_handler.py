@@ -69,7 +69,15 @@ def test_answers_are_those_of_the_pipeline(root, handler):
         ({"inputs": "the cat"}, 'send {"inputs"'),
         ({"inputs": {"image": {"path": "/etc/hostname"}, "text": "dog"}}, "the image is a dict"),
         ({"inputs": {"image": "/etc/hostname", "text": "dog"}}, "data: URI|not an image|damaged"),
-        ({"inputs": {"image": "", "text": "dog"}, "parameters": {"size": 3}}, r"unknown parameters \['size'\]"),
+        ({"inputs": {"image": "", "text": "dog"}, "parameters": {"size": 3}}, "parameters: unknown size; there are"),
+        (
+            {"inputs": {"image": "", "text": "dog", "threshold": 0.9}},
+            "inputs: unknown threshold; there are image, text",
+        ),
+        (
+            {"inputs": {"image": "", "text": "dog"}, "threshold": 0.9},
+            "the request: unknown threshold; there are inputs, parameters",
+        ),
     ],
 )
 def test_bad_requests_are_refused(handler, data, message):

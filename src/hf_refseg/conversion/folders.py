@@ -1,5 +1,6 @@
 """Models and processors of converted weights, written into new folders that appear only once they are complete."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +45,16 @@ def save_converted(
 
 
 def require_new(output: str | Path) -> None:
-    """Raises FileExistsError where the folder to be written is there already."""
-    if Path(output).exists():
+    """
+    Raises:
+        FileExistsError: the folder to be written is there already.
+        NotADirectoryError: it would lie in a file.
+    """
+    if os.path.lexists(output):  # a link to nothing would be in the way, too
         raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
+    there = next(parent for parent in Path(output).absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{output} can't be made: {there} is a file; name a folder that lies in no file")
 
 
 def write_folder(parts: list, output: str | Path) -> Path:

@@ -41,13 +41,14 @@ class EndpointHandler:
         """
         if not isinstance(data, dict):
             raise ValueError(f"the request is a {type(data).__name__}; {SEND}")
+        refuse_others(data, ("inputs", "parameters"), "the request")
         inputs, parameters = data.get("inputs"), data.get("parameters") or {}
         if not isinstance(inputs, dict) or not {"image", "text"} <= set(inputs):
             raise ValueError(SEND)
+        refuse_others(inputs, ("image", "text"), "inputs")
         if not isinstance(parameters, dict):
             raise ValueError(f"parameters are a {type(parameters).__name__}; send {{'threshold': 0.5}}")
-        if unknown := set(parameters) - set(PARAMETERS):
-            raise ValueError(f"unknown parameters {sorted(unknown)}; there are {', '.join(PARAMETERS)}")
+        refuse_others(parameters, PARAMETERS, "parameters")
         image = inputs["image"]
         if not isinstance(image, str):
             raise ValueError(f"the image is a {type(image).__name__}; send its file in base64")
@@ -56,6 +57,12 @@ class EndpointHandler:
         answers = self.pipeline(image, inputs["text"], **parameters)
         answers = [answers] if isinstance(answers, dict) else answers
         return [{**answer, "mask": png_of(answer["mask"])} for answer in answers]
+
+
+def refuse_others(given: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raises ValueError for keys that nothing reads."""
+    if unknown := sorted(map(str, set(given) - set(known))):
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(known)}")
 
 
 def png_of(mask) -> str:

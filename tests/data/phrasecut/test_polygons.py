@@ -2,9 +2,11 @@ import hashlib
 import random
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from hf_refseg.data.phrasecut import polygons_to_mask
+from hf_refseg.data.phrasecut.polygons import count_points
 
 
 def test_rules_of_the_original():
@@ -21,6 +23,16 @@ def test_rules_of_the_original():
     # Negative coordinates are cut towards zero; what is outside is clipped.
     assert polygons_to_mask([[[-0.9, -0.9], [40, -0.9], [40, 40], [-0.9, 40]]], 10, 12).all()
     assert not polygons_to_mask([[[20, 20], [30, 20], [30, 30]]], 10, 12).any()
+
+
+@pytest.mark.parametrize(
+    "point",
+    [[True, 3], [3, False], [3], [3, 4, 5], 3, "34", [None, 3], ["3", 4], [float("nan"), 3], [10**9, 3], [10**400, 1]],
+)
+def test_what_is_no_point_is_refused(point):
+    with pytest.raises(ValueError, match="task 7: a polygon can't be drawn: it is .*expected points"):
+        count_points([[[[1, 2], [3.5, 4], point]]], "task 7")
+    assert count_points([[[[1, 2], [3.5, 4]], []]], "task 7") == [2, 0]
 
 
 def test_it_is_what_pillow_draws_on_the_whole_image():

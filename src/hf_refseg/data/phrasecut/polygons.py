@@ -7,6 +7,7 @@ pixels of 400 polygons. So built data sets store the masks, their card gives the
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -33,10 +34,10 @@ def count_points(instances: Sequence[Sequence[Sequence[Sequence[float]]]], where
         raise ValueError(f"{where}: its polygons have {sum(counts):,} points; {MOST_POINTS:,} are the most.")
     for polygon, count in zip(polygons, counts, strict=True):
         try:
-            points = np.asarray(polygon)
-        except ValueError:  # points of different lengths
-            points = np.empty(0, object)
-        numbers = points.dtype.kind in "if" and points.shape == (count, 2) and bool((abs(points) <= FARTHEST).all())
+            points, kinds = np.asarray(polygon), set(map(type, chain.from_iterable(polygon)))
+        except (ValueError, TypeError, OverflowError):  # points of different lengths, or no lists
+            points, kinds = np.empty(0, object), set()
+        numbers = kinds <= {int, float} and points.shape == (count, 2) and bool((abs(points) <= FARTHEST).all())
         if count and not numbers:
             raise ValueError(
                 f"{where}: a polygon can't be drawn: it is {shown(polygon)}, expected points [x, y], numbers of at "
