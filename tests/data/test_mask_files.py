@@ -47,6 +47,15 @@ def test_what_is_missing_is_named(folder, removed, message):
         MaskFiles(folder)
 
 
+def test_a_mask_of_two_photos_is_refused(folder):
+    Image.new("RGB", (30, 20)).save(folder / "images" / "desk.png")  # of no mask
+    Image.new("RGB", (30, 20)).save(folder / "images" / "desk.jpg")
+    assert len(MaskFiles(folder)) == 3
+    Image.new("RGB", (30, 20)).save(folder / "mug.png")
+    with pytest.raises(ValueError, match=r"mug-2.png is of images/mug.jpg or mug.png: give each photo a name"):
+        MaskFiles(folder)
+
+
 def test_a_text_that_is_none_is_named(folder):
     (folder / "masks" / "mug.txt").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(ValueError, match="mug.txt is not a text in UTF-8"):

@@ -16,6 +16,22 @@ def test_the_folders_own_splits_are_used(tmp_path):
     assert (len(train), len(val)) == (3, 1) and val[0]["image_id"] == 4
 
 
+@pytest.mark.parametrize("names", [("train", "valid"), ("training", "dev"), ("train", "validation")])
+def test_splits_have_the_names_that_tools_give_them(tmp_path, names, caplog):
+    """The drawn ones would measure by photos that were meant to be learned from, and leave out the others."""
+    for number in range(5):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{number}.png")
+    Image.new("1", (8, 6), 1).save(tmp_path / "m.png")
+    lines = [
+        {"file_name": f"{number}.png", "mask": "m.png", "text": "a cup", "split": split}
+        for number, split in enumerate([names[0]] * 3 + [names[1], "extra"])
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    train, val = load_own_photos(tmp_path)
+    assert (len(train), len(val)) == (3, 1)
+    assert "only train and val are read, not extra" in caplog.text
+
+
 def test_without_splits_photos_are_drawn_whole(tmp_path):
     """Two things of one photo are on the same side."""
     names = {number: f"{number}.jpg" for number in range(10)}

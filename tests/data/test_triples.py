@@ -104,6 +104,13 @@ def test_triples_in_memory():
             rows_from_triples([triple])
 
 
+def test_separators_of_lines_within_a_text(folder):
+    """JSON may hold them as they are, and Word writes them."""
+    text = "the dog\u2028on the left\u0085"
+    (folder / "metadata.jsonl").write_text(json.dumps(line(text=text), ensure_ascii=False), encoding="utf-8")
+    assert list(load(folder, "train").sentences()) == [text]
+
+
 def test_paths_as_windows_writes_them(folder):
     write(folder, line(file_name="photos\\1.jpg", mask="masks\\left.png"))
     assert np.array_equal(load(folder, "train")[0]["mask"], MASK)

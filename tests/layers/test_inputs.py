@@ -35,6 +35,8 @@ def test_pixels_of_no_image(pixels, message):
         (IDS, torch.tensor([[1, 1, 1], [0, 0, 0]]), "expression 1 has no word: its attention_mask is 0 everywhere"),
         (IDS, torch.zeros(2, 3), "expression 0 has no word"),
         (IDS, torch.ones(2, 3).numpy(), "attention_mask is a ndarray"),
+        (IDS, torch.full((2, 3), 2), "attention_mask holds values from 2 to 2; it is 1 on words"),
+        (IDS, torch.tensor([[1.0, 1, 1], [0, -1e9, 1]]), "attention_mask holds values from -1e.09 to 1;"),
         (IDS, torch.ones(2, 2), r"attention_mask has the shape \(2, 2\)"),
         (IDS + 7, None, "input_ids runs from 7 to 10, but the model knows the words 0 to 8"),
     ],

@@ -180,7 +180,15 @@ def without_pixels() -> list[torch.Tensor]:
             r"region_labels has \[1, 1\] entries per image, region_boxes \[2, 1\]",
         ),
         ({"region_boxes": [FIRST, SECOND], "region_labels": [[1, 2], [0.5]]}, r"region_labels\[1\] .* whole numbers"),
+        (
+            {"region_boxes": [FIRST, SECOND], "region_labels": [[True, False], [True]]},
+            r"region_labels\[0\] .* torch.bool; give \(R_i,\) whole numbers",
+        ),
         ({"region_boxes": [FIRST, SECOND], "region_labels": [[1, 2]]}, "region_labels are of 1 images"),
+        (
+            {"region_boxes": [FIRST, [[0.1, 0.2, 0.9, 1]]]},
+            r"region_boxes\[1\]\[0\] = .* lies in one pixel; give boxes in pixels of the photo, not in shares",
+        ),
         (
             {"region_boxes": [SECOND, SECOND], "region_masks": discs()},
             r"region_masks has \[2, 1\] entries per image, region_boxes \[1, 1\]",

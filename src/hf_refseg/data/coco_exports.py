@@ -16,15 +16,14 @@ from pathlib import Path
 
 from .coco_instances import CocoInstances
 from .image_sources import ImageFolder
-from .official_files import as_id, check_numbers, require, shown
+from .official_files import as_id, check_numbers, read_json, require, shown
 from .rows import FileRows, ReferringRows
 from .schema import has_words
+from .splits import SYNONYMS
 
 TEXT_FIELDS = (
     *("expression", "expressions", "caption", "description", "phrase", "referring_expression", "sentence", "text"),
 )
-# What the tools call a split, by our name.
-SPLITS = {"val": ("val", "valid", "validation"), "test": ("test", "testing"), "train": ("train", "training", "default")}
 CLEARLY_APART = 0.1  # of the photo's width, between the centers of two things that left and right tell apart
 ID_STRIDE = 1000  # sentence ids of annotation number i start at i * ID_STRIDE
 
@@ -49,16 +48,15 @@ def find_exports(folder: Path) -> dict[str, Path]:
 def is_coco(path: Path) -> bool:
     """Whether a file is JSON with COCO's three lists."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError):
+        return {"images", "annotations", "categories"} <= read_json(path, dict).keys()
+    except (ValueError, OSError):
         return False
-    return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
 
 
 def split_of(path: Path, folder: Path) -> str:
     """The split of an export by the name of its file (CVAT) or folder (Roboflow); "train" where neither is one."""
     words = {path.stem.lower().removeprefix("instances_"), "" if path.parent == folder else path.parent.name.lower()}
-    return next((split for split, names in SPLITS.items() if words & set(names)), "train")
+    return next((names[0] for names in SYNONYMS if words & set(names)), "train")
 
 
 def open_exports(folder: Path, exports: dict[str, Path]) -> dict[str, ReferringRows]:

@@ -27,7 +27,7 @@ class MaskFiles(TripleFolder):
 
     Raises:
         FileNotFoundError: a mask without a text file or photo, or a text file without a mask.
-        ValueError: a text file is not UTF-8.
+        ValueError: a text file is not UTF-8; a mask could be of two photos.
     """
 
     listing = MASKS
@@ -48,8 +48,10 @@ class MaskFiles(TripleFolder):
         photos = self._photos()
         lines = []
         for stem, path in masks.items():
-            photo = photos.get(stem) or photos.get(NUMBER.sub("", stem))
-            if photo is None:
+            named = photos.get(stem) or photos.get(NUMBER.sub("", stem)) or []
+            if len(named) > 1:
+                raise ValueError(f"{path} is of {' or '.join(named)}: give each photo a name of its own")
+            if not named:
                 raise FileNotFoundError(
                     f"{path} has no photo: there is no {stem}.jpg in {self.folder / 'images'} (a mask of a second "
                     "thing has the photo's name and a number, mug_2.png for mug.jpg)"
@@ -59,15 +61,14 @@ class MaskFiles(TripleFolder):
             except ValueError as error:
                 raise ValueError(f"{texts[stem]} is not a text in UTF-8: {error}") from error
             expressions = [line.strip() for line in text.splitlines() if line.strip()]
-            names = {"file_name": photo, "mask": f"{MASKS}/{path.name}", "text": expressions}
+            names = {"file_name": named[0], "mask": f"{MASKS}/{path.name}", "text": expressions}
             lines.append(json.dumps(names))
         return lines
 
-    def _photos(self) -> dict[str, str]:
-        """The path of each photo, relative to the folder, by its name without suffix."""
-        found = [*self.folder.glob("*"), *(self.folder / "images").glob("*")]
-        return {
-            path.stem: path.relative_to(self.folder).as_posix()
-            for path in sorted(found)
-            if path.suffix.lower() in PHOTO_SUFFIXES
-        }
+    def _photos(self) -> dict[str, list[str]]:
+        """The paths of the photos, relative to the folder, by their names without suffix."""
+        found: dict[str, list[str]] = {}
+        for path in sorted([*self.folder.glob("*"), *(self.folder / "images").glob("*")]):
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                found.setdefault(path.stem, []).append(path.relative_to(self.folder).as_posix())
+        return found

@@ -7,6 +7,7 @@ A user's own photos with masks, as annotation tools export them: the data of `hf
     COCO JSON           CVAT, Label Studio, Roboflow                                         see `coco_exports.py`
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from .refer import load_refer_folder
 from .rows import FileRows, ReferringRows
 from .splits import spellings
 from .triples import METADATA, load_triples
+
+logger = logging.getLogger(__name__)
 
 LEAST_PHOTOS = 4
 COPY = re.compile(r"\.rf\.[0-9A-Za-z]+")  # how Roboflow names the copies that it makes of a photo
@@ -32,8 +35,8 @@ def load_own_photos(folder: str | Path, val_share: float = 0.2, seed: int = 0) -
     Rows to train on, and rows of other photos to measure by.
 
     Args:
-        folder: in one of the layouts above. Where it has a split `train` and a split `val` (Roboflow calls it `valid`),
-            these are used; `test` is left alone.
+        folder: in one of the layouts above. Where it has a split `train` and a split `val`, by any of their names, see
+            `splits.py`, these are used; others, such as `test`, are left alone, which is logged.
         val_share: otherwise, the share of the photos that is drawn for measuring, at least two.
         seed: of that draw.
 
@@ -42,10 +45,12 @@ def load_own_photos(folder: str | Path, val_share: float = 0.2, seed: int = 0) -
         ValueError: it is in none of these layouts, a file is damaged, or there are fewer than four photos.
     """
     splits = {split: rows.with_checked_pictures() for split, rows in open_splits(Path(folder)).items()}
-    val = next((splits[name] for name in spellings("val") if name in splits), None)
-    train = splits.get("train")
+    named = {own: next((name for name in spellings(own) if name in splits), None) for own in ("train", "val")}
+    train, val = (splits.get(name) for name in named.values())
     if train is None:
         raise ValueError(f"{folder} has the splits {', '.join(splits)}, none of them train: nothing to learn from")
+    if alone := [split for split in splits if split not in named.values()]:
+        logger.warning("%s: only train and val are read, not %s", folder, ", ".join(alone))
     photos = sorted(set(train.image_ids()))
     if len(photos) + (0 if val is None else len(set(val.image_ids()))) < LEAST_PHOTOS:
         raise ValueError(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-# The papers say "val", the Hub says "validation".
-SYNONYMS = (("val", "validation"),)
+# The papers say "val", the Hub says "validation"; Roboflow, CVAT and people's own folders have the others.
+SYNONYMS = (("val", "validation", "valid", "dev"), ("test", "testing"), ("train", "training"))
 
 
 def spellings(split: str) -> list[str]:
-    """The names under which a split may be stored: its own first, then its synonym where it has one."""
+    """The names under which a split may be stored: its own first, then its synonyms."""
     others = [name for names in SYNONYMS if split in names for name in names if name != split]
     return [split, *others]
 

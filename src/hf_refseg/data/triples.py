@@ -119,7 +119,7 @@ class TripleFolder(FileRows):
         if not self.file.is_file():
             raise FileNotFoundError(f"{self.file} is missing; it has one line per mask, {{{', '.join(FIELDS)}}}")
         try:
-            return self.file.read_text(encoding="utf-8-sig").splitlines()
+            return self.file.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would part texts at U+2028
         except ValueError as error:
             raise ValueError(f"{self.file} is not a text in UTF-8: {error}") from error
 

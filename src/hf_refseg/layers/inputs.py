@@ -35,7 +35,7 @@ def check_pixel_values(pixel_values: torch.Tensor) -> None:
 def check_expressions(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, vocab_size: int) -> None:
     """
     Raises TypeError or ValueError unless `input_ids` (N, T) holds words the model knows, and the mask, if any, has its
-    shape and leaves every expression a word.
+    shape, holds 0 and 1, and leaves every expression a word.
 
     The values themselves are looked at where `values_are_readable`.
     """
@@ -55,6 +55,11 @@ def check_expressions(input_ids: torch.Tensor, attention_mask: torch.Tensor | No
         silent = (attention_mask == 0).all(1).nonzero()  # (N, T) -> (N,) -> (silent, 1)
         if len(silent):
             raise ValueError(f"expression {int(silent[0])} has no word: its attention_mask is 0 everywhere")
+        if not ((attention_mask == 0) | (attention_mask == 1)).all():
+            raise ValueError(
+                f"attention_mask holds values from {attention_mask.amin():g} to {attention_mask.amax():g}; it is 1 on "
+                "words and 0 on padding"
+            )
     if values_are_readable(input_ids) and not 0 <= input_ids.min() <= input_ids.max() < vocab_size:
         raise ValueError(
             f"input_ids runs from {input_ids.min()} to {input_ids.max()}, but the model knows the words 0 to "

@@ -147,7 +147,11 @@ class Regions:
             )
 
     def check_boxes(self, image_sizes: torch.Tensor) -> None:
-        """Raises ValueError for a box that is not finite, has no area or lies outside its image; sizes are (B, 2)."""
+        """Raises ValueError for a box that is not finite, has no area or that of a part of a pixel, or lies outside its image.
+
+        Args:
+            image_sizes: (B, 2).
+        """
         x1, y1, x2, y2 = self.boxes.unbind(1)  # (M, 4) -> 4 x (M,)
         heights, widths = image_sizes[self.image_index].unbind(1)  # (B, 2) -> 2 x (M,)
         faults = {
@@ -155,6 +159,9 @@ class Regions:
             "has no area; give [x1, y1, x2, y2] with x1 < x2 and y1 < y2": ~((x2 > x1) & (y2 > y1)),
             "lies outside its image of {} x {} pixels (height x width)": (
                 (x1 >= widths) | (y1 >= heights) | (x2 <= 0) | (y2 <= 0)
+            ),
+            "lies in one pixel; give boxes in pixels of the photo, not in shares of its sides": (
+                ((self.boxes > 0) & (self.boxes < 1)).any(1) & (self.boxes >= 0).all(1) & (self.boxes <= 1).all(1)
             ),
         }
         for fault, where in faults.items():
@@ -208,7 +215,7 @@ def box_rows(values, name: str) -> torch.Tensor:
 def label_row(values, name: str) -> torch.Tensor:
     """(R,) int64."""
     labels = as_tensor(values, name)
-    if labels.ndim != 1 or (labels.is_floating_point() and labels.numel()):
+    if labels.ndim != 1 or (labels.numel() and (labels.is_floating_point() or labels.dtype == torch.bool)):
         raise ValueError(
             f"{name} has the shape {tuple(labels.shape)} and is of {labels.dtype}; give (R_i,) whole numbers, one "
             "category per region"

@@ -7,6 +7,8 @@ intersections and unions are averaged, and what makes a box right. docs/metrics.
 
 from dataclasses import dataclass
 
+from ..data.splits import spellings
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -63,7 +65,7 @@ PROTOCOLS = {
             inclusive=False,
             union_epsilon=1e-6,
             probability_threshold=0.35,
-            first_sentence_splits=("val", "validation"),
+            first_sentence_splits=tuple(spellings("val")),
         ),
         Protocol(
             "grefcoco",

@@ -8,15 +8,19 @@ masks are drawn from, S cells per side of a crop.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
 from ..layers.arguments import check_sources, refuse_beside, refuse_unknown
+from ..layers.inputs import values_are_readable
 from ..layers.regions import Regions
 
 
 class RegionDetector:
     """Mixin of a detector's model class."""
+
+    masks_by_category: ClassVar[bool]  # whether `draw` reads labels: the masks of each category are drawn apart
 
     def images_of_call(self, unknown: Mapping, image_features, labels, choosing: Mapping, **given):
         """
@@ -87,9 +91,25 @@ class RegionDetector:
             regions = self.detect(features, **options)
             return regions, *self.describe(features, regions)
         sizes = features.geometry.original_sizes
-        return self.describe_with_labels(
-            features, Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
-        )
+        regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
+        if regions.labels is not None and regions.masks is None:
+            self.check_labels(regions.labels)
+        return self.describe_with_labels(features, regions)
+
+    def check_labels(self, labels: torch.Tensor) -> None:
+        """
+        Raises ValueError (where `values_are_readable`) for labels (M,) of which `draw` has no masks.
+
+        Other numbers than the detector's own have a meaning where it does not read them: which regions are of one kind.
+        """
+        if not self.masks_by_category or not values_are_readable(labels) or not len(labels):
+            return
+        last = self.config.num_labels - 1
+        if not 0 <= labels.min() <= labels.max() <= last:
+            raise ValueError(
+                f"a region has the label {labels.min() if labels.min() < 0 else labels.max()}, but the detector draws "
+                f"masks of the categories 0 to {last} (config.id2label); give its labels, or leave them out"
+            )
 
 
 __all__ = ["RegionDetector"]

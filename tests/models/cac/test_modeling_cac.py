@@ -209,6 +209,8 @@ def test_labels_of_regions_say_which_probability_counts(model, image):
     everything = torch.stack([outputs.region_scores for outputs in told])
     torch.testing.assert_close(everything.amax(0), surest.region_scores)
     assert (everything.sum(0) < 1).all(), "the rest is the background's"
+    with pytest.raises(ValueError, match="has the label -1, but the detector draws masks of the categories 0 to 4"):
+        model(image, WORDS, region_boxes=boxes, region_labels=[[0, 1, 2, -1]])
 
 
 @torch.no_grad()

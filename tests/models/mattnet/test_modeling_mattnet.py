@@ -203,6 +203,10 @@ def test_labels_of_another_detector_need_masks(model, image):
     """Our mask branch has five categories; which of them 79 would be nobody knows."""
     with pytest.raises(ValueError, match="has the label 79, but the detector draws masks of the categories 0 to 4"):
         model(image, WORDS, region_boxes=[BOXES], region_labels=[[79] * 4])
+    chosen = int(model(image, WORDS[:1], region_boxes=[BOXES]).chosen)
+    labels = [79 if region != chosen else 0 for region in range(4)]
+    with pytest.raises(ValueError, match="has the label 79"):  # of regions that are not chosen, too
+        model(image, WORDS[:1], region_boxes=[BOXES], region_labels=[labels])
     masks = torch.ones(4, 80, 96, dtype=torch.bool)
     assert model(image, WORDS, region_boxes=[BOXES], region_labels=[[79] * 4], region_masks=[masks]).chosen.shape == (
         2,

@@ -80,6 +80,22 @@ def images() -> dict[str, torch.Tensor]:
     }
 
 
+@torch.no_grad()
+def test_labels_of_regions_are_read_or_refused(model, images):
+    labels = [[0, 1, 2, 3]]
+    with pytest.raises(ValueError, match="region_labels would not be read where no mask is drawn by its category"):
+        model(**images, region_labels=labels)
+    torch.manual_seed(0)
+    by_category = tiny_region_matcher(detector_config=tiny_mask_rcnn_config())
+    drawn = [by_category(**images, region_labels=given).region_masks for given in (labels, [[1, 2, 3, 4]])]
+    assert not torch.equal(*drawn)
+    with pytest.raises(ValueError, match="has the label 5, but the detector draws masks of the categories 0 to 4"):
+        by_category(**images, region_labels=[[0, 5, 2, 3]])
+    masks = torch.ones(1, 4, SIZE, SIZE, dtype=torch.bool)
+    with pytest.raises(ValueError, match="region_labels would not be read"):
+        by_category(**images, region_masks=masks, region_labels=labels)
+
+
 def matches_of(scores, nothing, several) -> RegionMatches:
     return RegionMatches(scores=torch.tensor(scores), nothing=torch.tensor(nothing), several=torch.tensor(several))
 

@@ -174,6 +174,7 @@ class CacForReferringSegmentation(OverDetector, CacPreTrainedModel):
         if regions.labels is None:
             scores, labels = probabilities.max(1)
         else:
+            detector.check_labels(regions.labels)
             scores, labels = probabilities.gather(1, regions.labels[:, None])[:, 0], regions.labels
         return replace(regions, labels=labels, scores=scores)
 

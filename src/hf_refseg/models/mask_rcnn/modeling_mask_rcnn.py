@@ -24,7 +24,7 @@ from transformers.utils import can_return_tuple
 from ...layers.frozen_convolution import FrozenBatchNorm2d
 from ...layers.image_geometry import ImageGeometry, exclusive_to_inclusive, inclusive_to_exclusive, run_by_size
 from ...layers.image_index import packed_image_index
-from ...layers.inputs import check_pixel_values, values_are_readable
+from ...layers.inputs import check_pixel_values
 from ...layers.regions import Regions
 from ...layers.roi_crop import crop_regions
 from ...saving import SavesItsCode
@@ -77,6 +77,8 @@ class MaskRcnnPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
 
 class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
     """Boxes, categories and masks of the things in images."""
+
+    masks_by_category = True
 
     def __init__(self, config: MaskRcnnConfig):
         super().__init__(config)
@@ -277,12 +279,7 @@ class MaskRcnnForInstanceSegmentation(RegionDetector, MaskRcnnPreTrainedModel):
         Raises:
             ValueError: (where `values_are_readable`) a category that the detector does not have.
         """
-        num_labels = self.config.num_labels
-        if values_are_readable(labels) and len(labels) and not 0 <= labels.min() <= labels.max() < num_labels:
-            raise ValueError(
-                f"a region has the label {labels.min() if labels.min() < 0 else labels.max()}, but the detector draws "
-                f"masks of the categories 0 to {num_labels - 1} (config.id2label); give its labels, or region_masks"
-            )
+        self.check_labels(labels)
         return self.mask_branch(head_maps, labels).sigmoid()
 
     # ---- Training ----

@@ -60,6 +60,8 @@ class NanoDetPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedModel):
 class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
     """Boxes, categories and masks of the things in photos."""
 
+    masks_by_category = False
+
     def __init__(self, config: NanoDetConfig):
         super().__init__(config)
         self.backbone = load_backbone(config)

@@ -116,7 +116,11 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             regions = self.detector.detect(seen, at_least_one=True)
         else:
             sizes = geometry.original_sizes
+            if region_masks is not None or not self.detector.masks_by_category:
+                refuse_beside("where no mask is drawn by its category", {"region_labels": region_labels})
             regions = Regions.of(region_boxes, region_labels, region_masks, image_sizes=sizes)
+            if regions.labels is not None:
+                self.detector.check_labels(regions.labels)
         descriptions, class_scores = self.describe(pixel_values, seen, regions)
         if regions.labels is None:
             regions = replace(regions, labels=class_scores.argmax(1))
@@ -312,7 +316,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             region_boxes: regions to choose among, in place of the detector's, in pixels of the photos: (B, R, 4), or
                 per image (R_i, 4), in tensors, arrays or lists.
             region_labels: their categories, (B, R) or per image (R_i,), by which Mask R-CNN draws; the detector's guess
-                if not given.
+                if not given. Neither NanoDet nor given masks need them: there they are refused.
             region_masks: their masks, per image (R_i, H_i, W_i) bool at the original size, or SAM's list of dicts.
             output_attentions: return a [`RegionMatcherExplanation`]; None: as `config.output_attentions` says.
             region_descriptions: to train, (B, R, D) of `describe`, in place of the images; then `region_boxes` are
