@@ -10,7 +10,6 @@ which ";" and new lines part several. Where it has none, its label is the expres
 the photo, "the mug on the left" where there are several and its place says which.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -147,7 +147,8 @@ class Regions:
             )
 
     def check_boxes(self, image_sizes: torch.Tensor) -> None:
-        """Raises ValueError for a box that is not finite, has no area or that of a part of a pixel, or lies outside its image.
+        """
+        Raises ValueError for a box that is not finite, has no area, is a part of a pixel or lies outside its image.
 
         Args:
             image_sizes: (B, 2).
