@@ -17,7 +17,7 @@ from hf_refseg.data import (
     load_coco_images,
     row_features,
 )
-from hf_refseg.data.schema import OFFICIAL_FIELDS, OPTIONAL_FIELDS
+from hf_refseg.data.schema import OFFICIAL_FIELDS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 
 KINDS = ("refshapes", "refer", "grefcoco", "referit", "phrasecut", "coco", "built", "dataset", "held", "slice")
 
@@ -184,3 +184,11 @@ def test_tables_of_datasets(rows_of):
         DatasetRows(table.remove_columns(["mask", "boxes"]), name="mine")
     with pytest.raises(ValueError, match="mine has no rows"):
         DatasetRows(table.select([]), name="mine")
+
+
+def test_rows_of_some_sources():
+    row = dict.fromkeys(REQUIRED_FIELDS, "")
+    rows = HeldRows([{**row, "ref_id": number, "source": source} for number, source in enumerate("abca")])
+    assert rows.of_sources({"a", "c", "d"}).indices == [0, 2, 3]
+    with pytest.raises(ValueError, match=r"no row is of the sources \['d'\]; there are \['a', 'b', 'c'\]"):
+        rows.of_sources(["d"])

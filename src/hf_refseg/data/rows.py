@@ -3,7 +3,7 @@
 import copy
 import logging
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +136,18 @@ class ReferringRows(Sequence):
             IndexError: a number is not in [-len, len).
         """
         return self._select([self._number(index) for index in indices])
+
+    def of_sources(self, sources: Collection[str]) -> "ReferringRows":
+        """The rows whose field `source` is one of these.
+
+        Raises:
+            ValueError: there are none.
+        """
+        of_rows = [self.source_of(index) for index in range(len(self))]
+        kept = [index for index, source in enumerate(of_rows) if source in sources]
+        if not kept:
+            raise ValueError(f"no row is of the sources {sorted(sources)}; there are {sorted(set(of_rows))}")
+        return self.select(kept)
 
     def _select(self, numbers: Sequence[int]) -> "ReferringRows":
         return SelectedRows(self, numbers)

@@ -5,7 +5,14 @@ import json
 import pytest
 from raw_photo_sets import write_raw
 
-from hf_refseg.data.photos.collection import SETS, evaluated_coco_ids, read_added, read_photos, read_written
+from hf_refseg.data.photos.collection import (
+    SETS,
+    evaluated_coco_ids,
+    read_added,
+    read_photos,
+    read_written,
+    val2017_ids,
+)
 
 VOC = 1_000_000_000
 
@@ -42,6 +49,17 @@ def test_what_is_labeled(raw):
     # All of the categories of the file where nothing is said; people only in front in the fashion photos.
     assert photos[VOC + 2].labeled == {"dog", "person", "cat"}
     assert photos[2 * VOC + 1].labeled == {"dog"}
+
+
+def test_addresses_of_photos_say_which_are_of_val2017(raw):
+    def edit(content):
+        for image, split in zip(content["images"], ("val2017", "train2017"), strict=False):
+            image["coco_url"] = f"images.example/{split}/{image['id']:012}.jpg"
+
+    assert val2017_ids(raw) == set()
+    for name in ("coco_full", "voc2012_objects"):  # ids of VOC are no ids of COCO
+        change(raw / "photo_sets" / name / "instances.json", edit)
+    assert val2017_ids(raw) == {5}
 
 
 def test_crowds_are_no_single_objects(raw):

@@ -112,6 +112,11 @@ def test_it_trains_over_nanodet_too(train, tmp_path):
     assert processor.image_processor.size["longest_edge"] == 64
 
 
+def test_it_trains_on_the_rows_of_some_sources(train, detector, tmp_path):
+    with pytest.raises(ValueError, match=r"no row is of the sources \['written'\]; there are \['refshapes/refcoco'\]"):
+        train(words(tmp_path / "run", detector=detector, sources="[written]"))
+
+
 def test_nothing_in_the_detector_is_trained_however_the_model_is_made(tmp_path):
     model = tiny_mattnet()
     model.save_pretrained(tmp_path)

@@ -162,7 +162,7 @@ def test_images_about_which_nothing_was_written_are_left_out():
     rows = make_rows(2)
     rows.held[3]["source"] = "m"  # the written row of the second image
     assert [row["image_id"] for row in written_about(rows, {"w"}).without_pictures()] == [0, 0, 0]
-    with pytest.raises(ValueError, match=r"data.only_written: no row is of data.written, \['x'\]"):
+    with pytest.raises(ValueError, match=r"no row is of the sources \['x'\]; there are \['m', 'w'\]"):
         written_about(rows, {"x"})
 
 

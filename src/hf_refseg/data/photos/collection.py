@@ -252,6 +252,14 @@ def find_object(ref: Mapping, photos: Mapping[int, Photo], sets: Sequence[PhotoS
     return image_id, ann_id
 
 
+def val2017_ids(raw: Path, sets: Sequence[PhotoSet] = SETS) -> set[int]:
+    """The COCO ids of the photos of COCO's val2017, by the address that the files keep of each photo, `coco_url`."""
+    coco = [CocoInstances(raw / photo_set.name / "instances.json") for photo_set in sets if photo_set.from_coco]
+    return {
+        image_id for one in coco for image_id, image in one.images.items() if "val2017" in (image.get("coco_url") or "")
+    }
+
+
 def evaluated_coco_ids(raw: Path) -> set[int]:
     """The COCO ids of the photos of further evaluations, `EVALUATED`, as far as their folders are there."""
     files = [raw / name / "instances.json" for name in EVALUATED]

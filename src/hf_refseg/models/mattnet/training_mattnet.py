@@ -41,12 +41,15 @@ class MAttNetDataSection(DataSection):
     `data` of MAttNet: rows of a data set that lists the objects of its images.
 
     Args:
+        sources: of a data set with several, those of the rows to train on, for instance of sentences that people wrote;
+            None: all. The objects of an image count whether or not anything is said about them.
         refs_per_scene: references asked for in each scene of RefShapes; None: one.
         sentences_per_ref: pairs of a region and a sentence made of each reference.
         regions_file: where is kept what the detector says of the objects, so that it looks at each image once for all
             epochs and trainings; None: it looks at them at every step.
     """
 
+    sources: list[str] | None = None
     refs_per_scene: int | None = None
     sentences_per_ref: int = 3
     regions_file: str | None = None
@@ -92,6 +95,8 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         ValueError: no detector, or rows that do not list the objects of their images.
     """
     rows = recipe.data.train_rows(refs_per_scene=recipe.data.refs_per_scene)
+    if recipe.data.sources is not None:
+        rows = rows.of_sources(recipe.data.sources)
     rows.instances_of(0)  # raises at once where the data set does not list them
     if recipe.weights.all is not None:
         processor = load_processor(recipe.weights.all, rows.vocabulary_texts(), recipe.processor)

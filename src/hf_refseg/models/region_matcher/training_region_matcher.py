@@ -152,11 +152,8 @@ def written_about(rows: ReferringRows, written: set[str]) -> ReferringRows:
     Raises:
         ValueError: there are none.
     """
-    image_ids = list(rows.image_ids())
-    kept = {image_id for index, image_id in enumerate(image_ids) if rows.source_of(index) in written}
-    if not kept:
-        raise ValueError(f"data.only_written: no row is of data.written, {sorted(written)}")
-    return rows.select([index for index, image_id in enumerate(image_ids) if image_id in kept])
+    kept = set(rows.of_sources(written).image_ids())
+    return rows.select([index for index, image_id in enumerate(rows.image_ids()) if image_id in kept])
 
 
 def new_model(
