@@ -190,6 +190,21 @@ def test_a_model_of_inference_mode_says_that_it_is_slow(monkeypatch):
         torch.testing.assert_close(convolution(maps), expected_of(convolution, maps))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_outside_of_training_say_that_it_is_slow(convolution, monkeypatch, training):
+    said = []
+    monkeypatch.setattr(packed_convolution.logger, "warning_once", said.append)
+    convolution.train(training)
+    maps = torch.randn(1, 8, 6, 6)
+    convolution(maps)
+    assert len(said) == (0 if training else 1) and all("gradients on" in warning for warning in said)
+    said.clear()
+    with torch.no_grad():
+        convolution(maps)
+    convolution.requires_grad_(False)(maps)
+    assert not said, "nothing wants a gradient here"
+
+
 def test_channels_are_last_for_inference_alone():
     pixels = torch.randn(1, 3, 5, 6)
     assert lay_out_for_inference(pixels) is pixels

@@ -7,6 +7,7 @@ from transformers import initialization as init
 
 from .packed_convolution import KernelKeeper, PackedKernel, add_and_rectify, may_keep_kernel
 from .same_padding import pad_same
+from .winograd import WinogradKernel
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -97,10 +98,10 @@ class NormalizedConvolution(nn.Module):
         kernel = self._folded(maps)
         return None if kernel is None else (kernel.convolve(maps, bias=False), kernel.bias)
 
-    def _folded(self, maps: torch.Tensor) -> PackedKernel | None:
+    def _folded(self, maps: torch.Tensor) -> PackedKernel | WinogradKernel | None:
         """The kept kernel of the present weights; None where none may be kept."""
         weight = self.convolution.weight
-        if not isinstance(self.normalization, FrozenBatchNorm2d) or not may_keep_kernel(maps, weight):
+        if not isinstance(self.normalization, FrozenBatchNorm2d) or not may_keep_kernel(maps, weight, self.training):
             return None
         return self._keeper.kernel(maps, [weight, *self.normalization.buffers()], self._multiply)
 

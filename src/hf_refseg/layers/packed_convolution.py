@@ -4,7 +4,7 @@ Convolutions for inference on a CPU, whose kernels are packed once.
 `F.conv2d` brings the kernel into the order of oneDNN at every call, and adds and rectifies in further passes over the
 maps. The operator of oneDNN behind it takes a packed kernel and does all of that in one pass. PyTorch calls it for
 frozen models, but does not document it: this file is the only one that does, after one try, and falls back on
-`F.conv2d`.
+`F.conv2d`. Kernels of 3x3 that are worth it are kept for Winograd's filters instead (see winograd.py).
 """
 
 import functools
@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.utils import logging
+
+from .winograd import WinogradKernel, winograd_pays
 
 logger = logging.get_logger(__name__)
 
@@ -48,6 +50,10 @@ class PackedKernel:
                 "diverged; load an earlier checkpoint"
             )
 
+    def prepared(self, size: list[int], winograd: bool) -> "PackedKernel | WinogradKernel":
+        """The fastest form for maps of a size (B, C, H, W), which is right for all sizes."""
+        return WinogradKernel.of(self.kernel, self.bias, self.dilation) if winograd else self.packed(size)
+
     def packed(self, size: list[int]) -> "PackedKernel":
         """The same in the order that oneDNN wants for maps of a size (B, C, H, W); it is right for all sizes."""
         kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, size)
@@ -70,7 +76,7 @@ class PackedKernel:
 
 class KernelKeeper:
     """
-    Keeps the [`PackedKernel`] of a module until one of the tensors that it is made of changes.
+    Keeps the [`PackedKernel`] or [`WinogradKernel`] of a module until one of the tensors that it is made of changes.
 
     Copies and pickles of the module leave it out. Threads may share it: what one is using is never changed.
 
@@ -87,14 +93,14 @@ class KernelKeeper:
 
     def forget(self) -> None:
         """Drop what is kept, so that it is not alive beside weights that were moved."""
-        self.kept: tuple[tuple, list[torch.Tensor], PackedKernel] | None = None
+        self.kept: tuple[tuple, list[torch.Tensor], PackedKernel | WinogradKernel] | None = None
 
     def kernel(
         self,
         maps: torch.Tensor,
         sources: Sequence[torch.Tensor],
         make: Callable[[], tuple[torch.Tensor, torch.Tensor]],
-    ) -> PackedKernel:
+    ) -> PackedKernel | WinogradKernel:
         """
         The kernel of the weights as they are now.
 
@@ -107,8 +113,10 @@ class KernelKeeper:
             ValueError: weights that are not finite.
         """
         pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
+        winograd = pack and winograd_pays(sources[0].shape, *self.geometry, maps.shape)
         # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
-        key = pack, sample(sources[0]), *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources)
+        versions = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources]
+        key = pack, winograd, sample(sources[0]), *versions
         kept = self.kept
         if kept is None or kept[0] != key:
             kept = self.kept = None  # the old kernel and the new one need not be alive at once
@@ -116,7 +124,7 @@ class KernelKeeper:
             with torch.inference_mode(False), torch.no_grad():
                 kernel = PackedKernel(*make(), *self.geometry)
                 kernel.check_finite()
-                kernel = kernel.packed(list(maps.shape)) if pack else kernel
+                kernel = kernel.prepared(list(maps.shape), winograd) if pack else kernel
             # The sources are kept too: as long as they live, no other tensor can have their address.
             kept = self.kept = key, [tensor.detach() for tensor in sources], kernel
         return kept[2]
@@ -148,8 +156,13 @@ def packing_works() -> bool:
         return all(torch.allclose(*pair, atol=1e-5) for pair in zip(found, expected, strict=True))
 
 
-def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether a convolution of `maps` may use a kernel that was prepared earlier: on a CPU, outside of training."""
+def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor, training: bool) -> bool:
+    """
+    Whether a convolution of `maps` may use a kernel that was prepared earlier: on a CPU, where no gradient is wanted.
+
+    Args:
+        training: the module is in training; outside of it, gradients that prevent this are likely unwanted.
+    """
     if weight.device.type != "cpu" or maps.device.type != "cpu":
         return False  # elsewhere it costs nothing, and sharded weights change without a new version
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
@@ -163,7 +176,14 @@ def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor) -> bool:
             "call it inside."
         )
         return False
-    return not (torch.is_grad_enabled() and (weight.requires_grad or maps.requires_grad))
+    if not (torch.is_grad_enabled() and (weight.requires_grad or maps.requires_grad)):
+        return True
+    if not training:
+        logger.warning_once(
+            "the model was called with gradients on outside of training: its convolutions are prepared anew for every "
+            "image, which takes longer. Where you want no gradient, call it inside of torch.inference_mode()."
+        )
+    return False
 
 
 def lay_out_for_inference(pixel_values: torch.Tensor) -> torch.Tensor:
@@ -196,7 +216,7 @@ class ReluConvolution(nn.Conv2d):
         return super()._apply(fn, recurse)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        if not may_keep_kernel(maps, self.weight):
+        if not may_keep_kernel(maps, self.weight, self.training):
             return F.relu(super().forward(maps), inplace=True)
         kernel = self._keeper.kernel(maps, [self.weight, self.bias], lambda: (self.weight.detach(), self.bias.detach()))
         return kernel.convolve(maps, relu=True)

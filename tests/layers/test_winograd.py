@@ -1,0 +1,83 @@
+"""Winograd's filters give the numbers of F.conv2d for maps of all sizes, as close to exact ones as it does."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hf_refseg.layers import winograd
+from hf_refseg.layers.packed_convolution import KernelKeeper, PackedKernel, packing_works
+from hf_refseg.layers.winograd import WinogradKernel, even_share, winograd_pays
+
+C, D = 6, 5
+
+
+@pytest.fixture(params=[3, 40, 10_000])
+def tiles_at_once(request, monkeypatch):
+    """So few that each block has a turn of its own, some, and all at once."""
+    monkeypatch.setattr(winograd, "TILES_AT_ONCE", request.param)
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 4])
+@pytest.mark.parametrize("images, height, width", [(1, 16, 16), (3, 7, 7), (2, 13, 18), (1, 1, 1), (0, 8, 8)])
+@torch.no_grad()
+def test_numbers_are_those_of_the_definition(tiles_at_once, dilation, images, height, width):
+    torch.manual_seed(0)
+    weight, bias, maps = torch.randn(D, C, 3, 3), torch.randn(D), torch.randn(images, C, height, width)
+    kernel = WinogradKernel.of(weight, bias, dilation)
+    plain = F.conv2d(maps, weight, bias, padding=dilation, dilation=dilation)
+    added = torch.randn_like(plain)
+    given = maps.clone(), added.clone()
+    for found, expected in (
+        (kernel.convolve(maps), plain),
+        (kernel.convolve(maps, relu=True), plain.relu()),
+        (kernel.convolve(maps, added), plain + added),
+        (kernel.convolve(maps, added, relu=True), (plain + added).relu()),
+        (kernel.convolve(maps, bias=False), plain - bias[:, None, None]),
+    ):
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
+    assert torch.equal(maps, given[0]) and torch.equal(added, given[1]), "what is given may be in use elsewhere"
+
+
+@torch.no_grad()
+def test_it_is_as_exact_as_the_plain_convolution():
+    torch.manual_seed(0)
+    weight, bias, maps = torch.randn(128, 256, 3, 3), torch.randn(128), torch.randn(1, 256, 12, 12).relu()
+    exact = F.conv2d(maps.double(), weight.double(), bias.double(), padding=1)
+    found = WinogradKernel.of(weight, bias, 1).convolve(maps).double()
+    assert (found - exact).abs().max() / exact.abs().max() < 2e-6
+
+
+@pytest.mark.parametrize(
+    "kernel, stride, padding, dilation, maps, pays",
+    [
+        ((256, 256, 3, 3), 1, 2, 2, (1, 256, 40, 40), True),
+        ((512, 512, 3, 3), 1, 1, 1, (300, 512, 7, 7), True),
+        ((512, 512, 3, 3), 1, 1, 1, (10, 512, 3, 3), False),  # 16 cells for 9
+        ((256, 256, 3, 3), 2, 1, 1, (1, 256, 40, 40), False),
+        ((256, 256, 3, 3), 1, 0, 1, (1, 256, 40, 40), False),
+        ((64, 256, 3, 3), 1, 1, 1, (1, 256, 40, 40), False),
+        ((256, 256, 1, 1), 1, 0, 1, (1, 256, 40, 40), False),
+    ],
+)
+def test_it_is_used_where_it_pays(kernel, stride, padding, dilation, maps, pays):
+    assert winograd_pays(kernel, stride, padding, dilation, maps) is pays
+
+
+@pytest.mark.skipif(not packing_works(), reason="this PyTorch packs no kernels, and Winograd's filters go with them")
+@torch.no_grad()
+def test_a_module_keeps_the_kernel_that_suits_the_maps():
+    torch.manual_seed(0)
+    weight, bias = torch.randn(128, 128, 3, 3), torch.randn(128)
+    keeper = KernelKeeper(stride=1, padding=1, dilation=1)
+    for size, kind in ((8, WinogradKernel), (3, PackedKernel), (8, WinogradKernel)):
+        maps = torch.randn(1, 128, size, size)
+        kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
+        assert type(kept) is kind
+        assert keeper.kernel(maps, [weight, bias], lambda: pytest.fail("it was kept")) is kept
+        expected = F.conv2d(maps, weight, bias, padding=1).relu()
+        torch.testing.assert_close(kept.convolve(maps, relu=True), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_turns_are_about_as_long():
+    assert even_share(10, 4) == 4 and even_share(10, 10) == 10 and even_share(9, 8) == 5 and even_share(3, 8) == 3
