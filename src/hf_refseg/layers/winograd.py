@@ -73,7 +73,7 @@ class WinogradKernel:
                 cells = maps[start : start + images_at_once, max(above, 0) : below]
                 right = side * columns + self.dilation - width
                 outside = (0, 0, self.dilation, right, max(-above, 0), max(below - height, 0))
-                self._convolve_blocks(F.pad(cells, outside), part, relu and added is None, bias)
+                self._convolve_blocks(F.pad(cells, outside).contiguous(), part, relu and added is None, bias)
         out = out.view(images, side * rows, side * columns, len(self.bias))
         out = out[:, :height, :width].contiguous().permute(0, 3, 1, 2)  # -> (B, D, H, W)
         if added is not None:
@@ -89,10 +89,10 @@ class WinogradKernel:
         images, rows, _, dilation, columns, _, _, _ = out.shape
         channels = cells.shape[-1]
         # B' d B: first along the rows, then along the columns
-        blocks = cells.view(images, rows + 1, 2, dilation, -1, channels)
+        blocks = cells.view(images, rows + 1, 2, dilation, -1, channels)  # (B, H', W', C) -> (B, I + 1, 2, ., W', C)
         half = cells.new_empty(4, images, rows, dilation, *cells.shape[2:])
         spread((blocks[:, :-1, 0], blocks[:, :-1, 1], blocks[:, 1:, 0], blocks[:, 1:, 1]), half)
-        blocks = half.view(4, -1, columns + 1, 2, dilation, channels)  # the second axis: images, rows, dilation
+        blocks = half.view(4, -1, columns + 1, 2, dilation, channels)  # -> (4, B * I * dilation, J + 1, 2, ., C)
         spread_cells = cells.new_empty(4, 4, blocks.shape[1], columns, dilation, channels)
         blocks = blocks[:, :, :-1, 0], blocks[:, :, :-1, 1], blocks[:, :, 1:, 0], blocks[:, :, 1:, 1]
         spread(blocks, spread_cells.transpose(0, 1))
