@@ -193,31 +193,6 @@ def test_it_chooses_among_the_regions_of_mask_rcnn(images):
     assert outputs.logits.shape == (2, SIZE, SIZE) and outputs.region_scores.shape == (2, 4)
 
 
-@torch.no_grad()
-def test_words_beyond_the_training_have_their_fixed_vector(model):
-    vectors = model.matching.reader.vectors
-    fixed = torch.randn(VOCAB_SIZE, 6)
-    fixed[3] = 0  # <unk> has none
-    before = vectors.learned.weight.clone()
-    vectors.set_fixed(fixed)
-    assert torch.equal(vectors.learned.weight[3], before[3]) and not vectors.learned.weight[4].any()
-    read = vectors(torch.arange(VOCAB_SIZE)[None])[0]
-    torch.testing.assert_close(read[4:], fixed[4:], atol=0.02, rtol=0)
-    assert torch.equal(read[3], before[3])
-
-
-def test_what_was_learned_about_a_word_is_left_out_now_and_then():
-    torch.manual_seed(0)
-    model = tiny_region_matcher(word_dropout=0.5).train()
-    vectors = model.matching.reader.vectors
-    torch.nn.init.ones_(vectors.learned.weight)
-    ids = torch.full((1, 200), 5)
-    learned = vectors(ids)[0] - vectors(torch.full((1, 1), 25)).new_zeros(6)
-    values = (learned - learned.amin(0)).amax(1)
-    assert 60 < (values > 0.5).sum() < 140
-    assert (vectors.eval()(ids)[0] - learned.amax(0)).abs().max() < 1e-5
-
-
 def test_the_detector_never_trains(model, images):
     trained = {name for name, parameter in model.train().named_parameters() if parameter.requires_grad}
     assert trained == {name for name, _ in model.named_parameters() if not name.startswith("detector.")}

@@ -1,73 +1,16 @@
-"""The region matcher's words, its views of photos, and a training of a few steps by its recipe."""
+"""The region matcher's words, which photos it is trained on, and a training of a few steps by its recipe."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
-from hf_refseg.data.rows import HeldRows
-from hf_refseg.data.schema import encode_mask, union_masks
 from hf_refseg.models.nanodet.image_processing_nanodet import NanoDetImageProcessor
-from hf_refseg.models.region_matcher import region_views
 from hf_refseg.models.region_matcher.processing_region_matcher import RegionMatcherProcessor
-from hf_refseg.models.region_matcher.region_views import RegionViewCollator, RegionViews, view_of
-from hf_refseg.models.region_matcher.training_region_matcher import (
-    set_word_vectors,
-    word_tokenizer,
-    written_about,
-)
+from hf_refseg.models.region_matcher.training_region_matcher import written_about
 from hf_refseg.processing.word_table import load_word_table
-from hf_refseg.training.sections import VocabularySection
-from tests.tiny import tiny_nanodet, tiny_region_matcher
+from tests.tiny import tiny_nanodet
 
-CATEGORIES = ["dog", "cat", "hat", "man", "cup"]
-NAMES = {"id2label": dict(enumerate(CATEGORIES)), "num_labels": len(CATEGORIES)}
-BOXES = [("dog", [4, 10, 24, 40]), ("dog", [36, 8, 60, 44]), ("cup", [26, 30, 34, 40])]
-
-
-def make_rows(images: int = 2, split: str = "train") -> HeldRows:
-    """Photos of noise with two dogs and a cup; the right dog, both dogs, a cat that is not there, and nothing said."""
-    rows = []
-    for image_id in range(images):
-        values = np.random.default_rng(image_id).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        instances = []
-        for ann_id, (category, box) in enumerate(BOXES):
-            mask = np.zeros((48, 64), bool)
-            mask[box[1] : box[3], box[0] : box[2]] = True
-            values[mask] = (60 * ann_id, 90, 200)
-            instances.append(
-                {"ann_id": ann_id, "category": category, "attributes": [], "box": box, "mask": encode_mask(mask)}
-            )
-        for meant, sentence, source in (([1], "right dog", "w"), ([0, 1], "both dogs", "m"), ([], "the cat", "m")):
-            masks = [instances[place]["mask"] for place in meant]
-            rows.append(
-                {
-                    "image": Image.fromarray(values), "image_id": image_id, "file_name": f"{image_id}.png",
-                    "height": 48, "width": 64, "ref_id": len(rows), "ann_ids": meant,
-                    "category": "dog" if meant else "cat", "boxes": [instances[place]["box"] for place in meant],
-                    "mask": union_masks(masks, 48, 64) if masks else encode_mask(np.zeros((48, 64), bool)),
-                    "sentences": [{"sent_id": len(rows), "sent": sentence, "tokens": sentence.split()}],
-                    "split": split, "source": source, "instances": instances, "labeled": ["dog", "hat"],
-                }
-            )  # fmt: skip
-    return HeldRows(rows)
-
-
-@pytest.fixture(scope="module")
-def parts():
-    torch.manual_seed(0)
-    vectors = load_word_table()
-    words, trained = word_tokenizer(VocabularySection(), ["right dog", "both dogs", "the zzqx"], vectors, 300, 10)
-    detector = tiny_nanodet(score_threshold=0.3, **NAMES)
-    model = tiny_region_matcher(
-        detector_config=detector.config, vocab_size=300, num_trained_words=trained, word_size=50
-    )
-    model.detector.load_state_dict(detector.state_dict())
-    set_word_vectors(model, words, vectors)
-    return model.eval(), RegionMatcherProcessor(
-        NanoDetImageProcessor(size={"longest_edge": 64, "shortest_edge": 64}), words
-    )
+from .two_dogs import make_rows
 
 
 def test_words_of_the_training_come_first_and_the_most_frequent_others_follow(parts):
@@ -89,73 +32,6 @@ def test_words_of_the_training_come_first_and_the_most_frequent_others_follow(pa
     for row, word in enumerate(("dog", "of")):
         assert torch.cosine_similarity(read[row], torch.tensor(table[word]), dim=0) > 0.999
     assert torch.equal(read[2], vectors.learned.weight[vocabulary["zzqx"]]), "it has no vector but what is learned"
-
-
-def test_a_view_says_which_regions_are_meant(parts, tmp_path):
-    model, processor = parts
-    views = RegionViews(make_rows(), model, processor.image_processor, 4, ["w"], tmp_path / "views.safetensors")
-    assert len(views) == 8
-    whole, mirrored = views[0], views[1]
-    assert [reference["number"] for reference in whole["references"]] == [1, 2, 0]
-    assert [reference["written"] for reference in whole["references"]] == [True, False, False]
-    assert [reference["category"] for reference in whole["references"]] == [0, 0, 1]
-    one, both, none = (reference["overlaps"] for reference in whole["references"])
-    assert (both >= one).all() and not none.any() and len(one) == len(whole["boxes"]) == len(whole["descriptions"])
-    assert mirrored["references"][0]["sentences"] == ["left dog"]
-    assert whole["absent"] == ["hat"] and views.sentences == {"dog": ["right dog"] * 2}
-    assert [view["view"] for view in views][:5] == [0, 1, 2, 3, 0]
-    assert whole["descriptions"].shape[1] == model.matching.description_size
-
-
-def test_regions_are_read_again_where_nothing_has_changed(parts, tmp_path, monkeypatch):
-    model, processor = parts
-    arguments = (model, processor.image_processor, 2, (), tmp_path / "views.safetensors")
-    first = RegionViews(make_rows(), *arguments)
-    monkeypatch.setattr(region_views, "describe_view", None)
-    again = RegionViews(make_rows(), *arguments)
-    for kept, found in zip(again, first, strict=True):
-        assert all(torch.equal(kept[name], found[name]) for name in ("boxes", "descriptions"))
-    with pytest.raises(TypeError):
-        RegionViews(make_rows(3), *arguments)  # other photos are described anew
-
-
-def test_views_change_the_light_and_not_the_size_of_what_is_asked():
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
-    views = [np.asarray(view_of(image, view, np.random.default_rng(5))) for view in range(4)]
-    assert (views[0] == np.asarray(image)).all() and (views[1] == np.asarray(image)[:, ::-1]).all()
-    assert views[2].shape == views[3].shape and views[2].shape[0] < 40
-
-
-def test_the_collator_draws_written_sentences_more_often(parts, tmp_path):
-    model, processor = parts
-    views = RegionViews(make_rows(), model, processor.image_processor, 1, ["w"])
-    collator = RegionViewCollator(processor.tokenizer, expressions_per_view=200, written_share=0.7)
-    batch = collator([views[0], views[1]])
-    most = max(len(view["boxes"]) for view in views)
-    assert batch["region_boxes"].shape == (2, most, 4) and batch["region_counts"].tolist() == [
-        len(view["boxes"]) for view in views
-    ]
-    assert batch["target_overlaps"].shape == batch["region_kinds"].shape == (400, most)
-    assert 0.6 < (batch["target_numbers"] == 1).float().mean() < 0.8
-    assert torch.equal(collator([views[0], views[1]])["input_ids"], batch["input_ids"])
-    collator.set_epoch(1)
-    assert not torch.equal(collator([views[0], views[1]])["target_numbers"], batch["target_numbers"])
-    assert model.train()(**batch).loss.isfinite()
-    model.eval()
-    with pytest.raises(ValueError, match="nothing is said about any of the 1 views"):
-        collator([{**views[0], "references": []}])
-
-
-def test_what_is_written_about_other_photos_says_what_is_absent(parts):
-    model, processor = parts
-    views = RegionViews(make_rows(1), model, processor.image_processor, 1, ["w"])
-    collator = RegionViewCollator(processor.tokenizer, 200, 1.0, 0.3, {"hat": ["the red hat"], "cup": ["cup"]})
-    batch = collator([views[0]])
-    nothing = batch["target_numbers"] == 0
-    assert 0.2 < nothing.float().mean() < 0.4 and not batch["target_overlaps"][nothing].any()
-    said = {tuple(ids) for ids in batch["input_ids"][nothing].tolist()}
-    known = processor.tokenizer(["the red hat", "the hat", "hat"], padding=True)["input_ids"]
-    assert said == {tuple(ids) for ids in known}
 
 
 def test_images_about_which_nothing_was_written_are_left_out():

@@ -1,0 +1,63 @@
+"""The modules of the region matcher: what each of them has beyond MAttNet's."""
+
+import pytest
+import torch
+
+from hf_refseg.models.region_matcher.outputs_region_matcher import RegionMatcherRegionFeatures
+from tests.tiny import tiny_region_matcher
+
+
+@pytest.fixture(scope="module")
+def matching():
+    torch.manual_seed(0)
+    return tiny_region_matcher().matching
+
+
+def of_image(num_regions: int) -> RegionMatcherRegionFeatures:
+    return RegionMatcherRegionFeatures(exists=torch.ones(1, num_regions, dtype=torch.bool))
+
+
+@torch.no_grad()
+def test_a_region_is_of_a_kind_if_it_is_any_of_the_named_categories(matching):
+    never, always, even = -40.0, 40.0, 0.0
+    logits = torch.tensor([[always, never], [even, even]])
+    scores = torch.tensor([[[0.6, 0.3], [0.0, 0.9]]] * 2)
+    kind = matching.membership(logits, scores)
+    torch.testing.assert_close(kind, torch.tensor([[0.6, 0.0], [1 - 0.7 * 0.85, 0.45]]), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_relation_is_to_another_region(matching):
+    beside = torch.tensor([[[9.0, 1.0, 2.0], [1.0, 9.0, 0.0], [0.0, 0.0, 9.0]]])  # each fits best to itself
+    scores, neighbors = matching.relate(of_image(3), beside, torch.tensor([[1.0, 1.0, 0.0]]))
+    assert neighbors.tolist() == [[1, 0, 0]], "the third region is of another kind"
+    assert scores.shape == (1, 3) and scores[0, 0] > scores[0, 2]
+
+
+@torch.no_grad()
+def test_a_region_is_compared_with_other_things_of_its_kind(matching):
+    differs = torch.tensor([[[9.0, 2.0, 4.0], [9.0, 9.0, 9.0], [9.0, 9.0, 9.0]]])
+    alone, same = torch.eye(3)[None], torch.eye(3)[None].clone()
+    same[0, 0, 1] = 1.0  # the second region is the first thing, found twice
+    counted = torch.tensor([[1.0, 1.0, 1.0]])
+    compare = [matching.compare(of_image(3), differs, one, counted)[0, 0].item() for one in (alone, same)]
+    assert compare == pytest.approx([(2 + 4) / 2.5, 4 / 1.5])
+    assert matching.compare(of_image(3), differs, alone, torch.zeros(1, 3)).abs().max() == 0
+
+
+@torch.no_grad()
+def test_places_that_are_filled_up_change_no_score(matching):
+    torch.manual_seed(1)
+    descriptions = torch.rand(1, 3, matching.description_size)
+    boxes = torch.tensor([[[0.0, 0, 20, 20], [10, 10, 40, 40], [30, 5, 60, 30]]])
+    sizes, text = torch.tensor([[64, 64]]), matching.encode_words(torch.tensor([[5, 6, 7]]))
+    more = torch.nn.functional.pad(descriptions, (0, 0, 0, 2)), torch.nn.functional.pad(boxes, (0, 0, 0, 2))
+    found = []
+    for described, places in ((descriptions, boxes), more):
+        exists = torch.arange(described.shape[1])[None] < 3
+        features = matching.encode_regions(described, places, exists, sizes)
+        found.append(matching.match(features, text, torch.tensor([0])))
+    few, filled = found
+    torch.testing.assert_close(filled.scores[:, :3], few.scores)
+    torch.testing.assert_close(filled.nothing, few.nothing)
+    assert filled.scores[:, 3:].eq(-torch.inf).all()
