@@ -227,6 +227,7 @@ def test_a_folder_of_photos_is_segmented_one_by_one(rmi, photo, tmp_path, capsys
         image.save(folder / name)
     (folder / "d.png").write_bytes(Path(photo).read_bytes()[:500])
     (folder / "notes.txt").write_text("no picture")
+    (folder / "._b.jpg").write_bytes(b"Mac OS X")
     (folder / "more").mkdir()
     arguments = ["segment", str(folder), "the dog", "the cat", "--model", rmi]
     assert cli.main([*arguments, "--output", str(out)]) == 1
@@ -246,6 +247,7 @@ def test_a_folder_of_photos_is_segmented_one_by_one(rmi, photo, tmp_path, capsys
     for options, message in (
         (["--output", str(folder)], "exists, and what is in it could be lost; name a new folder"),
         (["--output", str(out)], "exists, and what is in it could be lost"),
+        (["--output", str(folder / "notes.txt" / "masks")], "notes.txt is a file; name another place"),
         (["--word-maps", "a.png"], "--word-maps draws one photo"),
     ):
         assert cli.main([*arguments, *options]) == 2

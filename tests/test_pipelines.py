@@ -295,6 +295,10 @@ def test_unknown_words_are_warned_about(pipe, caplog):
     with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
         pipe(picture(), "the purple dog")
     assert "'the purple dog': the model does not know the words purple" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="hf_refseg.pipelines"):
+        pipe(picture(), "the dog " + " purple green" * 1_000)
+    assert len(caplog.records) == 2 and all(len(record.getMessage()) < 600 for record in caplog.records)
 
 
 def test_bad_calls(pipe, tmp_path):
@@ -315,6 +319,8 @@ def test_bad_calls(pipe, tmp_path):
         pipe({"photo.png"}, "the dog")
     with pytest.raises(TypeError, match="inputs is a int; give an image"):
         pipe(3, "the dog")
+    with pytest.raises(ValueError, match="has 4,000,000 characters; 100,000 are the most"):
+        pipe(picture(), "dog " * 1_000_000)
     with pytest.raises(ValueError, match="holds half of a character"):
         pipe(picture(), "the \ud83d dog")
     with pytest.raises(ValueError, match="image 1 is not an image"):

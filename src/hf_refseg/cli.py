@@ -21,7 +21,7 @@ from .hub import commands as hub
 from .onnx_graphs import commands as onnx_graphs
 from .systems import SYSTEMS, find_system
 from .training import commands as training
-from .writing import write_whole
+from .writing import require_place, write_whole
 
 CONVERTER_OPTIONS = ("vocabulary", "detector", "infos", "network")  # what a converter may need beside the checkpoint
 DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
@@ -176,6 +176,8 @@ def segment_folder(options: argparse.Namespace) -> int:
         raise ValueError("--word-maps draws one photo; give the path of one instead of a folder")
     if options.output and options.output.exists() and (not options.output.is_dir() or any(options.output.iterdir())):
         raise ValueError(f"{options.output} exists, and what is in it could be lost; name a new folder")
+    if options.output:
+        require_place(options.output)
     from .processing.images import load_image
 
     pipe, failed = load_pipeline(options.model), 0
@@ -206,8 +208,9 @@ def segment_folder(options: argparse.Namespace) -> int:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder by name, without those of the folders in it; raises ValueError for none."""
-    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE_SUFFIXES and path.is_file())
+    """The picture files of a folder by name, without hidden ones and folders in it; raises ValueError for none."""
+    paths = (path for path in folder.iterdir() if not path.name.startswith("."))  # a Mac's ._photo.jpg is no picture
+    photos = sorted(path for path in paths if path.suffix.lower() in READABLE_SUFFIXES and path.is_file())
     if not photos:
         raise ValueError(f"the folder {folder} has no pictures, files that end in {', '.join(READABLE_SUFFIXES)}")
     return photos

@@ -2,6 +2,7 @@
 
 import os
 import reprlib
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import islice, repeat
 from pathlib import Path
@@ -22,6 +23,7 @@ from .writing import write_folder
 logger = logging.get_logger(__name__)
 
 TASK = "referring-image-segmentation"
+LONGEST_LIST = 300  # characters of the words that a warning lists
 PREPROCESSING, POSTPROCESSING = ("max_length",), ("threshold", "interpolation", "refine")
 
 
@@ -111,25 +113,26 @@ class ReferringSegmentationPipeline(Pipeline):
 
     def preprocess(self, batch: dict, max_length: int | None = None) -> dict:
         images = [load_image(image, name) for image, name in zip(batch["images"], batch["names"], strict=True)]
+        options = {} if max_length is None else {"max_length": max_length}
+        inputs = self.processor(images, batch["expressions"], return_tensors="pt", **options)
         for expression in (expression for row in batch["expressions"] for expression in row):
             if expression not in batch["told"]:
                 batch["told"].add(expression)
                 self.tell_what_is_lost(expression, max_length)
-        options = {} if max_length is None else {"max_length": max_length}
-        inputs = self.processor(images, batch["expressions"], return_tensors="pt", **options)
         return {**batch, "images": images, "inputs": inputs}
 
     def tell_what_is_lost(self, expression: str, max_length: int | None) -> None:
         """Logs the words of an expression that cannot change its mask."""
         if unknown := self.processor.unknown_words(expression):
-            logger.warning("%s: the model does not know the words %s", quoted(expression), ", ".join(unknown))
+            words = textwrap.shorten(", ".join(unknown), LONGEST_LIST)
+            logger.warning("%s: the model does not know the words %s", quoted(expression), words)
         if unread := self.processor.unread_words(expression, max_length):
             words = "word was" if len(unread) == 1 else f"{len(unread)} words were"
             logger.warning(
                 "%s: the last %s not read: %s; max_length=... lets the model read more words",
                 quoted(expression),
                 words,
-                " ".join(unread),
+                textwrap.shorten(" ".join(unread), LONGEST_LIST),
             )
 
     def _forward(self, batch: dict) -> dict:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,8 +56,7 @@ def write_folder(folder: str | Path, save: Callable[[Path], None]) -> None:
         OSError: as [`write_whole`].
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; give the name of a folder")
+    require_place(folder)
     with naming_the_disk(folder):
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as temporary:
@@ -68,6 +68,59 @@ def write_folder(folder: str | Path, save: Callable[[Path], None]) -> None:
                 target = folder / path.relative_to(temporary)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
+
+
+def require_new(output: str | Path) -> None:
+    """
+    Raises:
+        FileExistsError: the folder to be written is there already.
+        NotADirectoryError: it would lie in a file.
+    """
+    if os.path.lexists(output):  # a link to nothing would be in the way, too
+        raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
+    require_place(output)
+
+
+def require_place(folder: str | Path) -> None:
+    """Raises NotADirectoryError where a folder can't be, before any work is done: it is a file, or would lie in one."""
+    path = Path(folder).absolute()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{folder} can't be a folder: {there} is a file; name another place")
+
+
+@contextlib.contextmanager
+def new_folder(output: str | Path, kind: str) -> Iterator[Path]:
+    """
+    A folder to fill, which becomes `output` once all of it is written. What a killed command left of it is removed.
+
+    Args:
+        output: where nothing is yet.
+        kind: "fine-tuning", "export", ..., for messages.
+
+    Raises:
+        FileExistsError: something is there, or another command is making it right now.
+        NotADirectoryError: it would lie in a file.
+        OSError: as [`write_whole`].
+    """
+    output = Path(output)
+    require_new(output)
+    place = output.absolute().with_name(f".{output.name}.partial")
+    with naming_the_disk(output), claimed_folder(place, kind, "output"):
+        try:
+            require_new(output)  # another command may have made it meanwhile
+            for left in place.iterdir():
+                if left.is_dir():
+                    shutil.rmtree(left)
+            folder = place / output.name
+            folder.mkdir()
+            yield folder
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    flush(path)
+            folder.rename(output)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)  # Windows keeps the open file of the claim
 
 
 @contextlib.contextmanager
@@ -108,7 +161,9 @@ def claimed_folder(folder: str | Path, kind: str, option: str) -> Iterator[None]
 
     Raises:
         FileExistsError: another one writes there.
+        NotADirectoryError: it is a file, or would lie in one.
     """
+    require_place(folder)
     Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder) / f"_{kind}.lock")
     try:

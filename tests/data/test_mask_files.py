@@ -47,6 +47,19 @@ def test_what_is_missing_is_named(folder, removed, message):
         MaskFiles(folder)
 
 
+def test_names_as_a_mac_and_a_camera_write_them(folder):
+    (folder / "images" / "mug.jpg").rename(folder / "images" / "cafe\u0301.JPG")
+    for name in ("mug", "mug-2"):
+        for suffix in (".png", ".txt"):
+            new = name.replace("mug", "caf\u00e9") + suffix.upper()
+            (folder / "masks" / f"{name}{suffix}").rename(folder / "masks" / new)
+    for place in ("masks/._caf\u00e9.png", "masks/.DS_Store", "images/._mug.jpg"):
+        (folder / place).write_bytes(b"Mac OS X")
+    rows = MaskFiles(folder)
+    assert list(rows.sentences()) == ["the other mug", "the mug", "the red mug", "the desk"]
+    assert rows[1]["image"].size == (30, 20)
+
+
 def test_a_mask_of_two_photos_is_refused(folder):
     Image.new("RGB", (30, 20)).save(folder / "images" / "desk.png")  # of no mask
     Image.new("RGB", (30, 20)).save(folder / "images" / "desk.jpg")

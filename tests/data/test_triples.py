@@ -47,6 +47,8 @@ def test_a_folder_of_triples(folder):
     ("changes", "message"),
     [
         ({"mask": "masks/none.png"}, "metadata.jsonl, line 2: there is no file .*none.png"),
+        ({"mask": "../m.png"}, r"line 2: ../m.png lies outside of .*; paths are relative to the folder"),
+        ({"file_name": "/etc/passwd"}, "line 2: /etc/passwd lies outside of"),
         ({"text": 5}, "line 2: its text is 5, expected a sentence"),
         ({"split": 5}, "line 2: its split is 5"),
         ({"file_name": None}, "line 2: its file_name is None"),

@@ -59,6 +59,14 @@ def test_answers_are_those_of_the_pipeline(root, handler):
     assert len(handler({"inputs": {"image": f"data:image/png;base64,{encoded(root)}", "text": TEXTS[0]}})) == 1
 
 
+def test_words_that_were_lost_are_in_the_answer(root, handler):
+    text = f"{TEXTS[0]} zorblax" + " dog" * 20
+    (answer,) = handler({"inputs": {"image": encoded(root), "text": text}})
+    assert answer["unknown_words"] == ["zorblax"] and len(answer["unread_words"]) == len(text.split()) - 20
+    (answer,) = handler({"inputs": {"image": encoded(root), "text": text}, "parameters": {"max_length": 40}})
+    assert answer["unread_words"] == []
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

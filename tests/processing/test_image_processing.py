@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_refseg.processing.image_processing import CanvasImageProcessor
+from hf_refseg.processing.image_processing import CanvasImageProcessor, ShortestEdgeImageProcessor
 from hf_refseg.processing.resizing import resize_and_crop
 
 RMI_MEAN = [122.67891434, 116.66876762, 104.00698793]
@@ -148,3 +148,18 @@ def test_settings_survive_saving(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     assert torch.equal(processor(image)["pixel_values"], again(image)["pixel_values"])
     assert again(image)["pixel_values"].shape == (1, 3, 64, 48)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        (CanvasImageProcessor, {"height": 1_000_000, "width": 1_000_000}),
+        (ShortestEdgeImageProcessor, {"shortest_edge": 1_000_000, "longest_edge": 1_000_000}),
+    ],
+)
+def test_sizes_that_no_memory_has_are_refused(kind, size):
+    image = np.zeros((40, 50, 3), np.uint8)
+    with pytest.raises(ValueError, match="134,217,728 in all are the most: give the processor a smaller size"):
+        kind(size=size)(image)
+    with pytest.raises(ValueError, match="in all are the most"):
+        kind()(image, size=size)

@@ -70,6 +70,28 @@ def test_unknown_name_and_missing_file(monkeypatch, tmp_path):
         load_word_vectors(tmp_path / "broken.bin")
 
 
+@pytest.mark.parametrize("name", ["many.vec", "many.bin", "many.gz"])
+def test_a_header_of_more_than_the_file_holds_is_refused_before_memory_is_taken(tmp_path, name):
+    content = b"1000000000 300\nthe 0.1 0.2\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(
+        ValueError, match=f"{name} cannot be read as word vectors .*1,000,000,000 vectors of 300 numbers"
+    ):
+        load_word_vectors(tmp_path / name)
+
+
+def test_vectors_in_a_file_of_their_own(glove, tmp_path):
+    """gensim writes large arrays beside the pickle."""
+    load_word_vectors(glove).save(str(tmp_path / "large.kv"), sep_limit=0)
+    assert (tmp_path / "large.kv.vectors.npy").is_file()
+    vectors = load_word_vectors(tmp_path / "large.kv")
+    check(vectors)
+    assert vectors.most_similar("king", topn=1)[0][0] == "queen"
+    np.save(tmp_path / "large.kv.vectors.npy", np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match="large.kv cannot be read .*not one vector of numbers for each of its words"):
+        load_word_vectors(tmp_path / "large.kv")
+
+
 def test_without_gensim_the_extra_is_named(monkeypatch, glove):
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     with pytest.raises(ImportError, match=r"hf-refseg\[vectors\]"):

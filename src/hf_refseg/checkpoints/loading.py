@@ -7,7 +7,9 @@ import pickle
 import zipfile
 from pathlib import Path
 
+from ..data.official_files import read_json
 from ..pipelines import TASK
+from ..systems import SYSTEMS
 from . import DEFAULT_CHECKPOINT, checkpoint_names, resolve_checkpoint
 
 # What `transformers.pipeline` passes on when it loads a processor, and when it loads a model.
@@ -129,14 +131,42 @@ def load_processor(name_or_path: str, **options):
 
 
 def find_checkpoint(name_or_path: str) -> str:
-    """The folder of a shipped name, and a folder or Hub id as it is; raises ValueError for what is none of these."""
+    """
+    The folder of a shipped name, and a folder or Hub id as it is.
+
+    Raises:
+        FileNotFoundError: a folder without config.json.
+        ValueError: none of these, or a folder of a model that reads no expressions.
+    """
     folder = resolve_checkpoint(name_or_path)
-    if not Path(folder).is_dir() and "/" not in folder:
+    if Path(folder).is_dir():
+        check_kind(Path(folder))
+    elif Path(folder).is_file():
+        raise ValueError(
+            f"{folder} is a file; a model is a folder, with config.json (hf-refseg convert makes one of an original "
+            "checkpoint)"
+        )
+    elif "/" not in folder:
         raise ValueError(
             f"there is no model {name_or_path!r}: it is no folder, no Hub id (they read user/name), and not one of the "
             f"checkpoints that ship ({', '.join(checkpoint_names()) or 'none'})"
         )
     return folder
+
+
+def check_kind(folder: Path) -> None:
+    """Raises FileNotFoundError or ValueError where `config.json` is missing or damaged, or is of another kind of model,
+    of which transformers would only find that the processor lacks something."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder} has no config.json: it is no folder that save_pretrained wrote (hf-refseg convert makes one of "
+            "an original checkpoint)"
+        )
+    kind = read_json(file, dict).get("model_type")
+    readers = [system.model_type for system in SYSTEMS if system.kind == "referring"]
+    if kind not in readers:
+        raise ValueError(f"{folder} is a model of type {kind!r}, which reads no expressions; {', '.join(readers)} do")
 
 
 def pipeline(task: str = TASK, model=None, **kwargs):

@@ -1,11 +1,11 @@
 """Models and processors of converted weights, written into new folders that appear only once they are complete."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+
+from ..writing import new_folder, require_new
 
 if TYPE_CHECKING:  # it takes seconds, and bundles and publishing need none of it
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
@@ -44,26 +44,9 @@ def save_converted(
     return write_folder([model, processor], output)
 
 
-def require_new(output: str | Path) -> None:
-    """
-    Raises:
-        FileExistsError: the folder to be written is there already.
-        NotADirectoryError: it would lie in a file.
-    """
-    if os.path.lexists(output):  # a link to nothing would be in the way, too
-        raise FileExistsError(f"{output} exists: choose a new folder, or remove it first")
-    there = next(parent for parent in Path(output).absolute().parents if parent.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{output} can't be made: {there} is a file; name a folder that lies in no file")
-
-
 def write_folder(parts: list, output: str | Path) -> Path:
     """Write what has a `save_pretrained` into a new folder, which appears only once it is complete."""
-    output = Path(output)
-    require_new(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+    with new_folder(output, "conversion") as folder:
         for part in parts:
-            part.save_pretrained(Path(folder) / output.name)
-        (Path(folder) / output.name).rename(output)
-    return output
+            part.save_pretrained(folder)
+    return Path(output)

@@ -133,6 +133,11 @@ class Source:
 
 def _find(name_or_path: str | Path, given: dict) -> Source:
     """The data set of a name or folder; a name of ours comes before a folder of that name only for RefShapes."""
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(
+            f"the data set is a {type(name_or_path).__name__}; give a name or a folder (save_to_disk(folder) of "
+            "datasets writes one)"
+        )
     path = Path(name_or_path).expanduser()
     name = str(path)
     if path.is_dir():

@@ -9,6 +9,7 @@ Masks beside text files, the layout that needs no tool but a painting program.
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 
 from .triples import TripleFolder
@@ -37,8 +38,7 @@ class MaskFiles(TripleFolder):
 
     def _read(self) -> list[str]:
         """The files as lines of a metadata.jsonl."""
-        texts = {path.stem: path for path in sorted(self.file.glob("*.txt"))}
-        masks = {path.stem: path for path in sorted(self.file.glob("*.png"))}
+        texts, masks = files_of(self.file, ".txt"), files_of(self.file, ".png")
         for stem in sorted(texts.keys() ^ masks.keys()):
             here, other = (f"{stem}.png", f"{stem}.txt") if stem in masks else (f"{stem}.txt", f"{stem}.png")
             raise FileNotFoundError(
@@ -69,6 +69,17 @@ class MaskFiles(TripleFolder):
         """The paths of the photos, relative to the folder, by their names without suffix."""
         found: dict[str, list[str]] = {}
         for path in sorted([*self.folder.glob("*"), *(self.folder / "images").glob("*")]):
-            if path.suffix.lower() in PHOTO_SUFFIXES:
-                found.setdefault(path.stem, []).append(path.relative_to(self.folder).as_posix())
+            if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+                found.setdefault(stem_of(path), []).append(path.relative_to(self.folder).as_posix())
         return found
+
+
+def files_of(folder: Path, suffix: str) -> dict[str, Path]:
+    """The files of a suffix, in small or capital letters, by their name without it; without those that a Mac adds."""
+    paths = sorted(folder.iterdir())
+    return {stem_of(path): path for path in paths if path.suffix.lower() == suffix and not path.name.startswith(".")}
+
+
+def stem_of(path: Path) -> str:
+    """The name without suffix. A Mac writes é as two characters, e and its accent, where others write one."""
+    return unicodedata.normalize("NFC", path.stem)

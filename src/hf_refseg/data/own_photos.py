@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .coco_exports import find_exports, open_exports
-from .mask_files import MASKS, MaskFiles
+from .mask_files import MASKS, MaskFiles, files_of
 from .refer import load_refer_folder
 from .rows import FileRows, ReferringRows
 from .splits import spellings
@@ -67,7 +67,7 @@ def open_splits(folder: Path) -> dict[str, ReferringRows]:
         return splits_of(load_refer_folder(folder))
     if (folder / METADATA).is_file():
         return splits_of(load_triples(folder))
-    if (folder / MASKS).is_dir() and any((folder / MASKS).glob("*.txt")):
+    if (folder / MASKS).is_dir() and files_of(folder / MASKS, ".txt"):
         return {"train": MaskFiles(folder)}
     if exports := find_exports(folder):
         return open_exports(folder, exports)

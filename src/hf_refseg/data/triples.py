@@ -10,6 +10,7 @@ thing, and `split` (default "train") says what the line is for. Paths are relati
 
 import copy
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -139,6 +140,8 @@ class TripleFolder(FileRows):
                 raise ValueError(f"{where}: its {name} is {shown(value)}, expected a text")
         paths = {name: record[name].replace("\\", "/") for name in ("file_name", "mask")}  # as Windows writes them
         for path in paths.values():
+            if not Path(os.path.normpath(self.folder / path)).is_relative_to(os.path.normpath(self.folder)):
+                raise ValueError(f"{where}: {path} lies outside of {self.folder}; paths are relative to the folder")
             if not (self.folder / path).is_file():
                 raise FileNotFoundError(f"{where}: there is no file {self.folder / path}")
         return {"number": number, "split": split, "sentences": sentences, **paths}

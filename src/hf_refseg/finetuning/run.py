@@ -1,6 +1,5 @@
 """From a folder of photos to a model that knows what is in them: what `hf-refseg finetune` does."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from ..checkpoints.loading import load_model, load_processor
-from ..conversion.folders import require_new
 from ..data import ReferringRows
 from ..data.augment import swap_left_right
 from ..data.own_photos import load_own_photos
@@ -19,7 +17,7 @@ from ..hub.bundle import add_code
 from ..processing.word_vectors import load_word_vectors
 from ..systems import find_system
 from ..training.curve import plot_training_curve
-from ..writing import naming_the_disk, write_text
+from ..writing import new_folder, require_new, write_text
 from . import DEFAULT_BASE
 from .before_after import draw_before_after, predict
 from .card import PICTURE, fine_tuned_card
@@ -63,17 +61,12 @@ def finetune(options: FineTuning) -> FineTuned:
     processor.tokenizer = grown_tokenizer(processor.tokenizer, words)
     starts = dict.fromkeys(words, "its own vector") | grow_embeddings(model, processor.tokenizer, vectors, options.seed)
     logger.warning(f"new words: {', '.join(f'{word} (from {start})' for word, start in starts.items()) or 'none'}")
-    options.output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with (
-        naming_the_disk(options.output),
-        tempfile.TemporaryDirectory(dir=options.output.absolute().parent, prefix=f".{options.output.name}-") as parent,
-    ):
-        learned = learn(options, model, processor, (train, val), known_words, Path(parent) / "training")
+    with new_folder(options.output, "fine-tuning") as folder:
+        learned = learn(options, model, processor, (train, val), known_words, folder.with_name("training of it"))
         done = FineTuned(before, learned.metrics, starts, learned.steps, train.counts(), val.counts())
         logger.warning(f"after: mIoU {done.after['mIoU']:.3f}, at step {done.steps}")
         if done.after["mIoU"] <= before["mIoU"]:
             logger.warning("it did not get better: give more photos, more --steps, or --learn network")
-        folder = Path(parent) / options.output.name
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         add_code(folder)
@@ -82,7 +75,6 @@ def finetune(options: FineTuning) -> FineTuned:
         write_measured(options, folder, done.after, val)
         write_measured(options, folder / "before", before, val)
         write_text(folder / "README.md", fine_tuned_card(folder, options, done, val.sentences_of(0)))
-        folder.rename(options.output)
     return done
 
 

@@ -7,12 +7,11 @@ imported its own classes are used, and no flag is asked for.
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..checkpoints import resolve_checkpoint
-from ..conversion.folders import require_new
 from ..systems import find_system
+from ..writing import new_folder, require_new
 from .code import system_code
 
 # What belongs to a model; what else lies in a folder of a training (optimizer, logs, checkpoints) stays there.
@@ -53,15 +52,11 @@ def bundle(checkpoint: str | Path, output_dir: str | Path) -> Path:
     output_dir = Path(output_dir)
     require_new(output_dir)
     source = find_folder(checkpoint)
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output_dir.parent) as temporary:
-        folder = Path(temporary) / output_dir.name
-        folder.mkdir()
+    with new_folder(output_dir, "bundling") as folder:
         for pattern in MODEL_FILES:
             for path in sorted(source.glob(pattern)):
                 shutil.copyfile(path, folder / path.name)
         add_code(folder)
-        folder.rename(output_dir)
     return output_dir
 
 
@@ -124,7 +119,10 @@ def without_local_paths(config: dict) -> dict:
 def read_json(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; save model and processor into one folder, by save_pretrained")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or cut off ({error}); get a complete copy") from error
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -4,8 +4,9 @@
 
     {"inputs": {"image": "<base64 of a photo>", "text": ["the cat", "the dog"]}, "parameters": {"threshold": 0.5}}
 
-is answered, one entry per expression, with `label`, `score`, `box` [x0, y0, x1, y1] or null, and `mask`, the base64 of
-a PNG of the photo's size, 255 where the mask is.
+is answered, one entry per expression, with `label`, `score`, `box` [x0, y0, x1, y1] or null, `mask`, the base64 of a
+PNG of the photo's size, 255 where the mask is, and the words that could not change it: `unknown_words`, which the model
+does not know, and `unread_words` at the end, of which `max_length` lets it read more.
 """
 
 import base64
@@ -56,7 +57,18 @@ class EndpointHandler:
             image = f"data:;base64,{image}"  # never a path of the endpoint's own disk
         answers = self.pipeline(image, inputs["text"], **parameters)
         answers = [answers] if isinstance(answers, dict) else answers
-        return [{**answer, "mask": png_of(answer["mask"])} for answer in answers]
+        length = parameters.get("max_length")
+        return [
+            {**answer, "mask": png_of(answer["mask"]), **self.lost_words(answer["label"], length)} for answer in answers
+        ]
+
+    def lost_words(self, expression: str, max_length: int | None) -> dict[str, list[str]]:
+        """What the pipeline logs on the server, where no client reads it."""
+        processor = self.pipeline.processor
+        return {
+            "unknown_words": processor.unknown_words(expression),
+            "unread_words": processor.unread_words(expression, max_length),
+        }
 
 
 def refuse_others(given: dict[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import tempfile
 from pathlib import Path
 
 import torch
@@ -11,9 +10,8 @@ from torch import nn
 from torch.export import Dim
 
 from ..checkpoints.loading import load_model, load_processor
-from ..conversion.folders import require_new
 from ..systems import SYSTEMS, System, find_system
-from ..writing import naming_the_disk
+from ..writing import new_folder, require_new
 from .weights import STORED_AS, store_weights
 
 logger = logging.getLogger(__name__)
@@ -63,10 +61,7 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
     words = example_words(model.config.vocab_size)
     sides = {name: dict.fromkeys(expression.sides(name), Dim.AUTO) for name in features}
     sides |= dict.fromkeys(words, {0: Dim.AUTO, 1: Dim.AUTO})
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with naming_the_disk(output), tempfile.TemporaryDirectory(dir=output.parent) as temporary:
-        folder = Path(temporary) / output.name
-        folder.mkdir()
+    with new_folder(output, "export") as folder:
         fixed = not write_image_graph(image, seen, list(features), folder / IMAGE_GRAPH)
         write_graph(expression, features | words, sides, list(expression.output_names), folder / EXPRESSION_GRAPH)
         for name in (IMAGE_GRAPH, EXPRESSION_GRAPH):
@@ -83,7 +78,6 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
             "weights": weights,
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        folder.rename(output)
     return output
 
 

@@ -108,6 +108,8 @@ class RefSegImageProcessor(SavesItsCode, TorchvisionBackend):
             raise ValueError("the list of images is empty; give at least one image")
         images = [load_image(image, f"images[{index}]", input_data_format) for index, image in enumerate(images)]
         tensors = [tvF.pil_to_tensor(image).to(device) for image in images]  # uint8 (3, H, W) each
+        for tensor in tensors:  # which raises for a size that no memory has, before any is taken
+            self.placement(tuple(tensor.shape[-2:]), **settings)
         data = self._preprocess(tensors, **settings)
         data["original_sizes"] = torch.tensor([tensor.shape[-2:] for tensor in tensors])
         if segmentation_maps is not None:

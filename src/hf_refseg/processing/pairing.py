@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Set
 
 import torch
 
+LONGEST_EXPRESSION = 100_000  # in characters; words of ten times as many take seconds and half a gigabyte
+
 
 def pair(text: str | list[str] | list[list[str]], num_images: int | None) -> tuple[list[str], torch.Tensor | None]:
     """Flattens the expressions and says which image each refers to: N strings and (N,) int64; None where there are no
@@ -46,9 +48,14 @@ def list_of_texts(text) -> list:
 
 
 def check_expression(expression: str, index: int) -> None:
-    """Raises TypeError for what is not text, ValueError for text that no file can hold."""
+    """Raises TypeError for what is not text, ValueError for text that no file can hold, or of the length of a book."""
     if not isinstance(expression, str):
         raise TypeError(f"expression {index} is a {type(expression).__name__}; expressions are strings")
+    if len(expression) > LONGEST_EXPRESSION:
+        raise ValueError(
+            f"expression {index}, {quoted(expression)}, has {len(expression):,} characters; {LONGEST_EXPRESSION:,} are "
+            "the most"
+        )
     try:
         expression.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as tvF
 from ..layers.nearest_resize import resize_nearest
 from .resizing import check_interpolation, resize_and_crop, resize_mask, resize_picture, skimage_resize
 
+MOST_PIXELS = 1 << 27  # of a network's input; the largest photo that is read has two thirds of them
 PAPER_LOGIT = 1e-9  # from which on the originals count a pixel of the network's input as foreground
 
 
@@ -27,7 +28,7 @@ class Placement:
         inner: size of the scaled picture.
         top, left: where it begins in the canvas.
 
-    Raises ValueError where the scaled picture does not fit into the canvas.
+    Raises ValueError where the scaled picture does not fit into the canvas, or this has more than `MOST_PIXELS`.
     """
 
     original: tuple[int, int]
@@ -38,6 +39,11 @@ class Placement:
 
     def __post_init__(self):
         (height, width), (canvas_height, canvas_width) = self.inner, self.canvas
+        if canvas_height * canvas_width > MOST_PIXELS:
+            raise ValueError(
+                f"the network's input would be {self.canvas} pixels (height, width); {MOST_PIXELS:,} in all are the "
+                "most: give the processor a smaller size"
+            )
         if self.top + height > canvas_height or self.left + width > canvas_width:
             raise ValueError(
                 f"a picture of {self.original} pixels (height, width), scaled to {self.inner}, does not fit into "

@@ -7,9 +7,13 @@ import torch
 from transformers import TokenizersBackend
 from transformers.utils import logging
 
+from .gensim_files import read_keyed_vectors
 from .word_table import TABLE_NAME, WHOLE_NAME, load_word_table, whole_glove
 
 logger = logging.get_logger(__name__)
+
+LONGEST_LINE = 1_000_000  # bytes of one vector
+MOST_PACKED = 1_032  # times as large as its .gz a text can be
 
 
 def load_word_vectors(name_or_path: str | os.PathLike):
@@ -46,12 +50,13 @@ def load_word_vectors(name_or_path: str | os.PathLike):
         if not path.is_file():
             return _download(name)
     logger.info("reading word vectors from %s", path)
+    if path.suffix == ".kv":
+        return read_keyed_vectors(path)
     try:
-        if path.suffix == ".kv":
-            return KeyedVectors.load(str(path), mmap="r")
-        if path.suffix == ".bin":
-            return KeyedVectors.load_word2vec_format(str(path), binary=True)
-        return KeyedVectors.load_word2vec_format(str(path), binary=False, no_header=not _has_header(path))
+        header, binary = _header(path), path.suffix == ".bin"
+        if header is not None:
+            _check_header(path, *header)
+        return KeyedVectors.load_word2vec_format(str(path), binary=binary, no_header=header is None)
     except Exception as error:  # gensim raises whatever its parser hits: ValueError, EOFError, UnpicklingError, ...
         raise ValueError(f"{path} cannot be read as word vectors ({type(error).__name__}: {error})") from error
 
@@ -60,12 +65,20 @@ def _data_folder() -> Path:
     return Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
 
 
-def _has_header(path: Path) -> bool:
-    """word2vec and FastText text starts with a line of two numbers, GloVe does not."""
+def _header(path: Path) -> tuple[int, int] | None:
+    """How many vectors of how many numbers there are: the first line of word2vec and FastText files, not of GloVe's."""
     from gensim.utils import open as open_text
 
     with open_text(str(path), "rb") as file:
-        return len(file.readline().split()) == 2
+        words = file.readline(LONGEST_LINE).split()
+    return (int(words[0]), int(words[1])) if len(words) == 2 else None
+
+
+def _check_header(path: Path, count: int, size: int) -> None:
+    """Raises ValueError for more numbers than the file can hold, for which gensim would take memory first."""
+    least = count * size * (4 if path.suffix == ".bin" else 2)  # bytes; of a text: a digit and a blank
+    if least > path.stat().st_size * (MOST_PACKED if path.suffix == ".gz" else 1):
+        raise ValueError(f"its first line says {count:,} vectors of {size:,} numbers, more than the file can hold")
 
 
 def _download(name: str):

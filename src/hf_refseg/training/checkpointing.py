@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..writing import flush, write_text
+from ..writing import flush, require_place, write_text
 
 MANIFEST = "checkpoint_manifest.json"
 
@@ -57,7 +57,9 @@ def require_fresh(output_dir: str | Path) -> None:
 
     Raises:
         FileExistsError: naming the ways out.
+        NotADirectoryError: `output_dir` can't be a folder.
     """
+    require_place(output_dir)
     old = sorted(path.name for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
     if old:
         raise FileExistsError(

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from PIL import Image
 from raw_photo_sets import write_raw
 
 from hf_refseg.data.photos.collection import (
     SETS,
+    check_pictures,
     evaluated_coco_ids,
     read_added,
     read_photos,
@@ -83,7 +85,16 @@ def test_written_expressions_find_their_object(raw):
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [("ann_id", 999, "photo 4 of coco_mini_instances has no annotation 999"), ("set", "flickr", "'flickr' is none of")],
+    [
+        ("ann_id", 999, "photo 4 of coco_mini_instances has no annotation 999"),
+        ("ann_id", "40", "ref 4: its ann_id is '40', expected a number"),
+        ("image_id", None, "its image_id is None"),
+        ("set", "flickr", "'flickr' is none of"),
+        ("set", ["flickr"], "is none of"),
+        ("sentences", "dog", "its sentences are 'dog', expected a list"),
+        ("sentences", [{"sent": "dog"}], r"a sentence lacks \['sent_id', 'tokens'\]"),
+        ("sentences", [{"sent_id": 1, "sent": 5, "tokens": []}], "expected a text and a number"),
+    ],
 )
 def test_an_expression_about_nothing_is_refused(raw, key, value, message):
     change(raw / "authored_expressions" / "refs.json", lambda refs: refs[0].update({key: value}))
@@ -91,18 +102,64 @@ def test_an_expression_about_nothing_is_refused(raw, key, value, message):
         read_written(raw, read_photos(raw))
 
 
+def test_photos_of_any_val_split_are_kept_out_of_training(raw):
+    change(raw / "authored_expressions" / "refs.json", lambda refs: refs[1].update(split="validation"))
+    assert [ref.split for ref in read_written(raw, read_photos(raw))][:3] == ["train", "val", "train"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["images"][0].update(complete_categories="dog"), "image 5: its complete_categories are 'dog'"),
+        (lambda c: c["images"][0].update(complete_categories=["dgo"]), "image 5: its complete_categories are"),
+        (lambda c: c["annotations"][0].update(id="a"), "the id of annotation 'a' is no number"),
+    ],
+)
+def test_damaged_sets_are_named(raw, edit, message):
+    change(raw / "photo_sets" / "coco_full" / "instances.json", edit)
+    with pytest.raises(ValueError, match=f"coco_full.instances.json.*{message}"):
+        read_photos(raw)
+
+
+def test_damaged_captions_are_named(raw):
+    file = raw / "coco_cc_expressions" / "captions.json"
+    file.write_text('{"images": []}')
+    with pytest.raises(ValueError, match=r"captions.json lacks \['annotations'\]"):
+        read_photos(raw)
+    file.write_text('{"annotations": [{"image_id": 1, "caption": 5}]}')
+    with pytest.raises(ValueError, match="captions.json, caption number 0: it is 5, expected a text"):
+        read_photos(raw)
+
+
+def test_photos_of_another_size_than_annotated_are_found_before_any_work(raw):
+    photos = read_photos(raw)
+    check_pictures(photos)
+    Image.new("RGB", (201, 120)).save(photos[7].file)
+    with pytest.raises(ValueError, match=r"7.png is \(201, 120\), its annotations are for \(200, 120\)"):
+        check_pictures(photos)
+    photos[7].file.unlink()
+    with pytest.raises(FileNotFoundError, match="7.png"):
+        check_pictures(photos)
+
+
 def added(file, *refs):
-    file.write_text("".join(f"{json.dumps(ref)}\n" for ref in refs), encoding="utf-8")
+    lines = "".join(f"{json.dumps(ref, ensure_ascii=False)}\n" for ref in refs)
+    file.write_text(f"{lines}\n", encoding="utf-8-sig")
     return file
 
 
 def test_added_expressions_find_their_object(raw, tmp_path):
     photos = read_photos(raw)
-    about_dog = {"set": "voc2012_objects", "image_id": 2, "ann_id": 20, "sentences": ["hund", " . ", "dog on the left"]}
+    about_dog = {
+        "set": "voc2012_objects",
+        "image_id": 2,
+        "ann_id": 20,
+        "sentences": ["hund", " . ", "dog on the\u2028left"],
+    }
     file = added(tmp_path / "added.jsonl", about_dog, {**about_dog, "set": "coco_full", "image_id": 5, "ann_id": 50})
     first, second = read_added(file, photos)
     assert (first.image_id, first.ann_id, first.split, first.source) == (VOC + 2, VOC + 20, "train", "photos/added")
-    assert [said["sent"] for said in first.sentences] == ["hund", "dog on the left"]  # a point says nothing
+    assert [said["sent"] for said in first.sentences] == ["hund", "dog on the\u2028left"]  # a point says nothing
     assert first.sentences[1]["tokens"] == ["dog", "on", "the", "left"]
     written = read_written(raw, photos)
     assert not {first.ref_id, second.ref_id} & {ref.ref_id for ref in written} and first.ref_id != second.ref_id

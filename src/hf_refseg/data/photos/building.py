@@ -25,7 +25,15 @@ from ..expressions.statements import stated_fields
 from ..schema import row_features, union_masks
 from ..statistics import split_files, statistics
 from .card import write_card
-from .collection import Photo, WrittenRef, evaluated_coco_ids, read_added, read_photos, read_written
+from .collection import (
+    Photo,
+    WrittenRef,
+    check_pictures,
+    evaluated_coco_ids,
+    read_added,
+    read_photos,
+    read_written,
+)
 from .making import PeopleSaid, make_expressions, see
 from .splits import SPLITS, TRAIN, SplitPlan, plan_splits, refuse_overlap
 
@@ -79,6 +87,7 @@ def build_photos(raw: Path, out: Path, added: Path | None = None, seed: int = 0)
 def collect(raw: Path, added: Path | None = None) -> Collected:
     """Reads the sets and decides on the splits, see `build_photos`."""
     photos = read_photos(raw)
+    check_pictures(photos)
     written, evaluated = read_written(raw, photos), evaluated_coco_ids(raw)
     if added is not None:
         written += read_added(added, photos)

@@ -9,9 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tqdm import tqdm
+
+from ...processing.images import image_size
 from ..coco_instances import CocoInstances
-from ..official_files import read_json, require
+from ..official_files import read_json, require, shown
 from ..schema import has_words
+from ..splits import spellings
 
 logger = logging.getLogger(__name__)
 
@@ -150,19 +154,19 @@ def _read_set(raw: Path, photo_set: PhotoSet) -> dict[int, Photo]:
             if coco.category(ann_id) in photo_set.left_out:
                 continue
             crowd = bool(coco.annotations[ann_id].get("iscrowd"))
+            if type(ann_id) is not int:
+                raise ValueError(f"{coco.file}: the id of annotation {shown(ann_id)} is no number")
             ours = ann_id + photo_set.id_offset
             category, box, rle = coco.category(ann_id), tuple(coco.box(ann_id)), coco.mask(ann_id)
             objects.append(AnnotatedObject(ours, category, box, rle, crowd))
-        named = image.get("complete_categories", "all")
-        labeled = set(coco.categories.values()) if named == "all" else set(named)
         photos[image_id + photo_set.id_offset] = Photo(
             set_name=photo_set.name,
-            file=folder / "images" / image["file_name"],
+            file=folder / "images" / coco.image_record(image_id)["file_name"],
             image_id=image_id + photo_set.id_offset,
             coco_id=image_id if photo_set.from_coco else None,
             height=int(image["height"]),
             width=int(image["width"]),
-            labeled=frozenset(labeled - photo_set.left_out - photo_set.may_hold),
+            labeled=frozenset(_labeled(image, coco) - photo_set.left_out - photo_set.may_hold),
             license=image.get("license"),
             objects=tuple(objects),
             captions=tuple(captions.get(image_id, ())),
@@ -171,11 +175,40 @@ def _read_set(raw: Path, photo_set: PhotoSet) -> dict[int, Photo]:
     return photos
 
 
+def _labeled(image: dict, coco: CocoInstances) -> set[str]:
+    """The categories all of whose objects in an image are annotated: those that it names, or all of the file."""
+    every, named = set(coco.categories.values()), image.get("complete_categories", "all")
+    if named == "all":
+        return every
+    if not isinstance(named, list) or not every.issuperset(name for name in named if isinstance(name, str)):
+        raise ValueError(f"{coco.file}, image {image['id']}: its complete_categories are {shown(named)}")
+    return set(named)
+
+
+def check_pictures(photos: Mapping[int, Photo]) -> None:
+    """
+    Look at the beginning of every photo's file, before hours of work on the first of them.
+
+    Raises:
+        FileNotFoundError: a photo is not there.
+        ValueError: it is no picture, or has not the annotated size.
+    """
+    for photo in tqdm(photos.values(), "sizes of photos", leave=False, delay=2):
+        found, annotated = image_size(photo.file, upright=False), (photo.width, photo.height)
+        if found != annotated:
+            raise ValueError(f"{photo.file} is {found}, its annotations are for {annotated} (width, height)")
+
+
 def _captions(folder: Path) -> dict[int, list[str]]:
     captions: dict[int, list[str]] = {}
     for file in sorted(folder.glob("*captions*.json")):
-        for number, entry in enumerate(read_json(file, dict)["annotations"]):
-            require(entry, ("image_id", "caption"), f"{file}, caption number {number}")
+        content = read_json(file, dict)
+        require(content, ("annotations",), str(file))
+        for number, entry in enumerate(content["annotations"]):
+            where = f"{file}, caption number {number}"
+            require(entry, ("image_id", "caption"), where)
+            if not isinstance(entry["caption"], str):
+                raise ValueError(f"{where}: it is {shown(entry['caption'])}, expected a text")
             captions.setdefault(entry["image_id"], []).append(entry["caption"])
     return captions
 
@@ -193,15 +226,28 @@ def read_written(raw: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet
         file, first = raw / folder / "refs.json", number * IDS_PER_FILE
         for ref in read_json(file, list):
             require(ref, ("ref_id", "ann_id", "image_id", "split", "sentences"), f"{file}, a ref")
-            named = {"set": folder, **ref}
-            image_id, ann_id = find_object(named, photos, sets, f"{file}, ref {ref['ref_id']}")
+            where = f"{file}, ref {shown(ref['ref_id'])}"
+            image_id, ann_id = find_object({"set": folder, **ref}, photos, sets, where)
+            check_sentences(ref["sentences"], where)
+            # whose splits have other names than ours would be trained on
+            split = "val" if ref["split"] in spellings("val") else ref["split"]
             sentences = tuple(
                 {"sent_id": first + said["sent_id"], "sent": said["sent"], "tokens": list(said["tokens"])}
                 for said in ref["sentences"]
                 if has_words(said["sent"])
             )
-            refs.append(WrittenRef(image_id, ann_id, first + ref["ref_id"], ref["split"], source, sentences))
+            refs.append(WrittenRef(image_id, ann_id, first + ref["ref_id"], split, source, sentences))
     return refs
+
+
+def check_sentences(sentences: list[dict], where: str) -> None:
+    """Raises ValueError for what are no sentences as the official files have them."""
+    if not isinstance(sentences, list):
+        raise ValueError(f"{where}: its sentences are {shown(sentences)}, expected a list")
+    for said in sentences:
+        require(said, ("sent_id", "sent", "tokens"), f"{where}, a sentence")
+        if not isinstance(said["sent"], str) or type(said["sent_id"]) is not int:
+            raise ValueError(f"{where}: a sentence is {shown(said)}, expected a text and a number")
 
 
 def read_added(file: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet] = SETS) -> Iterator[WrittenRef]:
@@ -214,11 +260,13 @@ def read_added(file: Path, photos: Mapping[int, Photo], sets: Sequence[PhotoSet]
         ValueError: a line is no such object, or is about an object that its photo does not have.
     """
     sent_id = first = len(WRITTEN) * IDS_PER_FILE
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n")):  # U+2028 is a part of a text
+        if not line.strip():
+            continue
         where = f"{file}, line {number + 1}"
         try:
             ref = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{where}: {error}") from None
         require(ref, ("set", "image_id", "ann_id", "sentences"), where)
         if not isinstance(ref["sentences"], list) or not all(isinstance(said, str) for said in ref["sentences"]):
@@ -243,8 +291,11 @@ def find_object(ref: Mapping, photos: Mapping[int, Photo], sets: Sequence[PhotoS
     """
     offset_of = {photo_set.name.split("/")[-1]: photo_set.id_offset for photo_set in sets}
     name = ref["set"]
-    if name not in offset_of:
+    if not isinstance(name, str) or name not in offset_of:
         raise ValueError(f"{where}: its set {name!r} is none of {sorted(offset_of)}")
+    for key in ("image_id", "ann_id"):
+        if type(ref[key]) is not int:
+            raise ValueError(f"{where}: its {key} is {shown(ref[key])}, expected a number")
     image_id, ann_id = ref["image_id"] + offset_of[name], ref["ann_id"] + offset_of[name]
     photo = photos.get(image_id)
     if photo is None or all(thing.ann_id != ann_id for thing in photo.single_objects):

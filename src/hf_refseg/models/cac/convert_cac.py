@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from transformers import TokenizersBackend
 
-from ...conversion.folders import build_model, require_new, write_folder
+from ...conversion.folders import build_model, write_folder
 from ...conversion.sources import Source, as_given, build_state_dict
 from ...conversion.torch_pickles import read_named_arrays
 from ...data.official_files import read_json
 from ...processing.tokenization import build_blank_split_tokenizer
+from ...writing import require_new
 from ..mask_rcnn import convert_mask_rcnn
 from .configuration_cac import FILTERS, CacConfig
 from .modeling_cac import CacForReferringSegmentation

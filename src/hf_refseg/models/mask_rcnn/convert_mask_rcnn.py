@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...conversion.folders import build_model, require_new, write_folder
+from ...conversion.folders import build_model, write_folder
 from ...conversion.sources import Source, as_given, build_state_dict
 from ...conversion.torch_pickles import read_named_arrays
 from ...data.coco_categories import NOUNS
+from ...writing import require_new
 from ..caffe_resnet.configuration_caffe_resnet import CaffeResNetConfig
 from .configuration_mask_rcnn import MaskRcnnConfig
 from .modeling_mask_rcnn import MaskRcnnForInstanceSegmentation

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from transformers import TokenizersBackend
 
-from ...conversion.folders import require_new, write_folder
+from ...conversion.folders import write_folder
 from ...conversion.sources import Source, as_given, build_state_dict
 from ...conversion.torch_pickles import read_named_arrays
 from ...data.official_files import read_json
 from ...losses import attribute_weights
 from ...processing.tokenization import build_blank_split_tokenizer
+from ...writing import require_new
 from ..mask_rcnn.configuration_mask_rcnn import MaskRcnnConfig
 from .configuration_mattnet import MODULES, MAttNetConfig
 from .matching import MAttNetMatching

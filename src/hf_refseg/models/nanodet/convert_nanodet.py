@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...conversion.folders import build_model, require_new, write_folder
+from ...conversion.folders import build_model, write_folder
 from ...conversion.sources import Source, as_given, build_state_dict
 from ...conversion.torch_pickles import read_named_arrays
 from ...data.coco_categories import NOUNS
+from ...writing import require_new
 from ..shufflenet_pan.configuration_shufflenet_pan import ShuffleNetPanConfig
 from .configuration_nanodet import FEATURES, NanoDetConfig
 from .modeling_nanodet import NanoDetForInstanceSegmentation
