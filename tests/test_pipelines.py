@@ -214,7 +214,7 @@ def test_saved_pipelines_load_again(pipe, tmp_path, monkeypatch):
     assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= names
     assert not any(name.endswith(".py") for name in names)
     assert [path.name for path in folder.parent.iterdir()] == ["pipeline"]
-    with pytest.raises(NotADirectoryError, match="config.json is a file; give the name of a folder"):
+    with pytest.raises(NotADirectoryError, match="config.json is a file; name another place"):
         pipe.save_pretrained(folder / "config.json")
 
 
