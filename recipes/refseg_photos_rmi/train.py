@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ from .views import pastable_objects, random_view
 logger = logging.getLogger(__name__)
 
 RECIPE = Path(__file__).parent / "recipe.yaml"
+Recipe = TypeVar("Recipe")
 
 
 @dataclass
@@ -90,15 +92,18 @@ class PhotoRecipe:
     naming: dict = field(default_factory=dict)
 
 
-def read_recipe(path: Path) -> PhotoRecipe:
+def read_recipe(path: Path, kind: type[Recipe] = PhotoRecipe) -> Recipe:
     """
+    Args:
+        kind: the dataclass whose fields the file gives.
+
     Raises:
-        ValueError: the file has a key that `PhotoRecipe` has not, or lacks one.
+        ValueError: the file has a key that `kind` has not, or lacks one.
     """
     try:
-        return PhotoRecipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind(**yaml.safe_load(path.read_text(encoding="utf-8")))
     except TypeError as error:
-        raise ValueError(f"{path}: {error}; PhotoRecipe lists all keys") from error
+        raise ValueError(f"{path}: {error}; {kind.__name__} lists all keys") from error
 
 
 def build(

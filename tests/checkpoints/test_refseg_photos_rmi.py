@@ -1,4 +1,4 @@
-"""The checkpoint that ships with the package: its size, its card, and what it can do on photos it never saw."""
+"""The dense checkpoint for photos: its size, its card, and what it can do on photos it never saw."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def measured(model, processor, shared_dir):
 
 
 def test_it_is_small_and_loads_to_compute_in_float32(model):
-    assert sum(file.stat().st_size for file in CHECKPOINT.iterdir()) <= 12e6
+    assert sum(file.stat().st_size for file in CHECKPOINT.iterdir()) <= 8e6
     assert model.dtype == torch.float32
 
 
@@ -52,30 +52,34 @@ def test_a_large_single_thing_is_found_and_a_missing_one_is_not():
 
 def test_quality_on_held_out_photos_is_above_the_bar(measured):
     assert measured["num"] == 84
-    assert measured["mIoU"] >= 0.38
-    assert measured["oIoU"] >= 0.47
-    assert measured["Pr@0.5"] >= 0.38
+    # what it had before its second training
+    assert measured["mIoU"] > 0.412
+    assert measured["oIoU"] > 0.470
+    assert measured["Pr@0.5"] > 0.440
 
 
 def test_what_is_not_there_is_mostly_left_unpainted(measured):
     assert measured["absent_pairs"] == 100
-    assert measured["absent_rate"] <= 0.25
+    assert measured["absent_rate"] < 0.09
 
 
 def test_left_and_right_matter(measured):
     assert measured["swap_sentences"] == 27
     assert measured["swap_iou"] < 0.6
-    assert measured["swap_miou_before"] > measured["swap_miou_after"] + 0.1
+    assert measured["swap_miou_before"] > 0.4 and measured["swap_miou_after"] < 0.0986
 
 
 def test_results_file_holds_what_is_measured(measured, stored_results):
-    numbers = set(stored_results)
-    assert numbers == {name for name, value in measured.items() if isinstance(value, float)}
-    for name in numbers:  # a pixel at the threshold may fall to the other side on another machine
-        assert measured[name] == pytest.approx(stored_results[name], abs=0.015), name
+    for name, value in measured.items():
+        if isinstance(value, float):  # a pixel at the threshold may fall to the other side on another machine
+            assert value == pytest.approx(stored_results[name], abs=0.015), name
 
 
-@pytest.mark.parametrize("name", ["mIoU", "oIoU", "Pr@0.5", "Pr@0.7", "absent_rate", "swap_miou_before", "swap_iou"])
+def test_words_of_the_table_are_known(processor):
+    assert processor.unknown_words("a kitty and a puppy, zzqx") == ["zzqx"]
+
+
+@pytest.mark.parametrize("name", ["mIoU", "oIoU", "Pr@0.5", "absent_rate", "swap_iou", "authored_Pr@0.5"])
 def test_card_states_the_numbers_of_the_results_file(name, stored_results):
     card = (CHECKPOINT / "README.md").read_text(encoding="utf-8")
     stated = re.search(rf"^\| `{re.escape(name)}` \| ([0-9.]+) \|", card, flags=re.MULTILINE)

@@ -52,7 +52,7 @@ def test_coco_holds_the_same_masks(cat_answer):
 
 
 def test_similar_words_are_offered_for_unknown_ones(cat_answer):
-    assert cat_answer.findings[0].unknown == {"whyte": ["white"]}
+    assert cat_answer.findings[0].unknown == {"whyte": ["white", "why"]}
     assert cat_answer.findings[0].mask.any()
 
 

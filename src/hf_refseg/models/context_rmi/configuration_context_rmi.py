@@ -42,7 +42,7 @@ class ContextRmiConfig(RmiConfig):
     }
 
     backbone_config: dict | PreTrainedConfig | None = None
-    vocab_size: int = 307
+    vocab_size: int = 7666
     num_trained_words: int | None = None
     word_embedding_size: int = 128
     lstm_hidden_size: int = 128
