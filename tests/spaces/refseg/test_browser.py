@@ -123,6 +123,8 @@ def test_a_visit(visit, photo, tmp_path):
     text.write_text("this is not a picture")
     upload(page, text)
     page.get_by_text("The file is not an image in a format").wait_for()
+    title = page.locator(".toast-title").first.evaluate("title => getComputedStyle(title, '::before').content")
+    assert title == '"That did not work"'  # not Gradio's "Error"
     picture(page, "error")
     segment(page, "the cat")  # what is no photo was taken away
     page.get_by_text("There is no photo yet").wait_for()
