@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+import skimage.data
+from PIL import Image
 
 HEAVY = [
     "gradio",
@@ -102,6 +104,19 @@ def test_registered_whatever_comes_first(imports):
 
 def test_registered_whatever_comes_first_once_the_base_is_imported():
     assert run(FORK % (FIRST_AFTER_THE_BASE, ASK)) == "registered\n" * len(FIRST_AFTER_THE_BASE)
+
+
+@pytest.mark.slow
+def test_the_command_line_needs_nothing_that_was_imported_before(tmp_path):
+    """As in a shell: the default model, in a process of its own."""
+    photo = tmp_path / "cat.png"
+    Image.fromarray(skimage.data.chelsea()).save(photo)
+    report = run(
+        f"import sys; assert not [name for name in {HEAVY} if name in sys.modules]; from hf_refseg.cli import main;"
+        f"sys.exit(main(['segment', {str(photo)!r}, 'the cat', '--json']))"
+    )
+    (answer,) = json.loads(report)
+    assert answer["area"] > 0
 
 
 def test_public_names_load():

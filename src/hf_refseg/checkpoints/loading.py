@@ -23,8 +23,9 @@ MOST_WANTED, SMALL, MOST_HEADER = 4, 1_000_000, 100_000_000
 def load_model(name_or_path: str, **options):
     """The whole model of a shipped name, folder or Hub id. `options` go to `from_pretrained`.
 
-    Raises ValueError where there is no such model, tensors are missing, unknown, of another shape or not finite, or the
-    file of weights is damaged or a pickle of more than tensors, which nobody unpickles.
+    Raises ValueError where there is no such model, it reads no expressions (a detector), tensors are missing, unknown,
+    of another shape or not finite, or the file of weights is damaged or a pickle of more than tensors, which nobody
+    unpickles.
     """
     folder = find_checkpoint(name_or_path)
     from safetensors import SafetensorError
@@ -33,6 +34,7 @@ def load_model(name_or_path: str, **options):
     from ..models.whole_checkpoint import check_finite_weights, check_report
 
     try:
+        check_reads_expressions(folder, options)
         check_proportions(folder)
         # Mismatched sizes then stand in the report, as missing and unexpected tensors do.
         options = {"ignore_mismatched_sizes": True, **options, "output_loading_info": True}
@@ -57,6 +59,20 @@ def load_model(name_or_path: str, **options):
     check_report(report, folder)
     check_finite_weights(model, folder)
     return model
+
+
+def check_reads_expressions(folder: str, options: dict) -> None:
+    """Raises ValueError for a model of another kind, such as a detector; `options` as of [`load_model`]."""
+    from transformers import AutoConfig
+
+    where = {name: options[name] for name in HUB_OPTIONS if name in options}
+    config = options.get("config") or AutoConfig.from_pretrained(folder, **where)
+    able = [system.model_type for system in SYSTEMS if system.kind == "referring"]
+    if config.model_type not in able:
+        raise ValueError(
+            f"{folder} is a model of {config.model_type}, which reads no expressions; models of {', '.join(able)} do. "
+            "AutoModel.from_pretrained loads it by itself"
+        )
 
 
 def check_proportions(folder: str) -> None:
@@ -187,10 +203,10 @@ def pipeline(task: str = TASK, model=None, **kwargs):
     if model is None or isinstance(model, (str, os.PathLike)):
         name = DEFAULT_CHECKPOINT if model is None else os.fspath(model)
         options = {option: kwargs.pop(option) for option in MODEL_OPTIONS if option in kwargs}
+        model = load_model(name, **options, **kwargs.pop("model_kwargs", {}))
         if kwargs.get("processor") is None:
             shared = {option: options[option] for option in HUB_OPTIONS if option in options}
             kwargs["processor"] = load_processor(name, **shared)
-        model = load_model(name, **options, **kwargs.pop("model_kwargs", {}))
     import transformers
 
     return transformers.pipeline(task, model, **kwargs)
