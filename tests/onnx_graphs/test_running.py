@@ -12,9 +12,12 @@ def test_a_folder_without_graphs_is_refused(tmp_path):
     ("description", "message"),
     [
         ("{", "graphs.json is damaged or cut off"),
-        ("[]", "graphs.json lacks one of inputs, features"),
-        ('{"inputs": []}', "graphs.json lacks one of inputs, features"),
-        ('{"inputs": [], "features": [], "outputs": [], "side_multiple": 1}', "image.onnx is damaged or cut off"),
+        ("[]", "graphs.json lacks one of inputs, words, features"),
+        ('{"inputs": []}', "graphs.json lacks one of inputs, words, features"),
+        (
+            '{"inputs": [], "words": [], "features": [], "outputs": [], "side_multiple": 1}',
+            "image.onnx is damaged or cut off",
+        ),
     ],
 )
 def test_damaged_files_are_named(tmp_path, description, message):

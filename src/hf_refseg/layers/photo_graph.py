@@ -58,6 +58,7 @@ class MaskGraph(nn.Module):
         model: whose `forward` it follows.
     """
 
+    word_names = ("input_ids", "attention_mask")
     output_names = ("logits",)
 
     def __init__(self, model: nn.Module):

@@ -17,10 +17,6 @@ from .weights import STORED_AS, store_weights
 logger = logging.getLogger(__name__)
 
 IMAGE_GRAPH, EXPRESSION_GRAPH, DESCRIPTION = "image.onnx", "expression.onnx", "graphs.json"
-WITHOUT_GRAPHS = {
-    "refseg_cac": "its words change the detector's map, so that regions can't be described before they are read",
-    "refseg_hulanet": "how many cells and relations it computes with depends on the photo and on the phrase",
-}
 
 
 def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "float32") -> Path:
@@ -29,9 +25,10 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
 
     `image.onnx` makes features of one photo, `expression.onnx` answers N expressions of T words about them, for any N
     and T. A dense system's take `pixel_values` (1, 3, H, W) and give `logits` (N, H, W). So do the region matcher's,
-    which hold its detector, and give the other fields of an answer too. MAttNet's take regions that were described
-    outside of them, and give `region_scores` (N, R). `graphs.json` names inputs and outputs, says of what the sides of
-    the photo are multiples, and the shapes of the inputs where the graph of a photo takes no others.
+    which hold its detector, and give the other fields of an answer too. CAC's also take the boxes of
+    regions; MAttNet's take regions that were described outside of them, and give `region_scores` (N, R). `graphs.json`
+    names inputs and outputs, says of what the sides of the photo are multiples, and the shapes of the inputs where the
+    graph of a photo takes no others.
 
     Args:
         checkpoint: shipped name, folder or Hub id.
@@ -58,7 +55,7 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
     seen = image.example(processor)
     with torch.no_grad():
         features = dict(zip(image.feature_names, image(*seen.values()), strict=True))
-    words = example_words(model.config.vocab_size)
+    words = {name: example_words(model.config.vocab_size)[name] for name in expression.word_names}
     sides = {name: dict.fromkeys(expression.sides(name), Dim.AUTO) for name in features}
     sides |= dict.fromkeys(words, {0: Dim.AUTO, 1: Dim.AUTO})
     with new_folder(output, "export") as folder:
@@ -73,6 +70,7 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
             "inputs": list(seen),
             "side_multiple": image.side_multiple,
             "input_shapes": {name: list(value.shape) for name, value in seen.items()} if fixed else None,
+            "words": list(words),
             "features": list(features),
             "outputs": list(expression.output_names),
             "weights": weights,
@@ -85,8 +83,7 @@ def check_system(system: System) -> None:
     """Raises ValueError for a system without graphs."""
     if not system.has("export"):
         able = ", ".join(one.model_type for one in SYSTEMS if one.has("export"))
-        reason = WITHOUT_GRAPHS.get(system.model_type, "it reads no expressions")
-        raise ValueError(f"{system.model_type} has no ONNX graphs: {reason}. These systems have: {able}")
+        raise ValueError(f"{system.model_type} has no ONNX graphs. These systems have: {able}")
 
 
 def write_image_graph(image: nn.Module, seen: dict[str, torch.Tensor], features: list[str], path: Path) -> bool:
@@ -103,9 +100,14 @@ def write_image_graph(image: nn.Module, seen: dict[str, torch.Tensor], features:
 
 
 def example_words(vocab_size: int) -> dict[str, torch.Tensor]:
-    """Three expressions of four words, with padding."""
+    """Three expressions of four words, with padding; and what HULANet's processor says of such words."""
     ids = torch.arange(12).reshape(3, 4) % vocab_size
-    return {"input_ids": ids, "attention_mask": torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]])}
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]]),
+        "word_roles": torch.tensor([[0, 5, 9, 11], [7, 5, 9, 11], [0, 0, 7, 5]]),
+        "word_categories": torch.tensor([[-1, 0, -1, 1], [-1, 1, -1, -1], [-1, -1, -1, 0]]),
+    }
 
 
 def write_graph(
@@ -119,6 +121,8 @@ def write_graph(
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
+    from .translations import TRANSLATIONS
+
     with torch.no_grad():
         program = torch.export.export(module, tuple(inputs.values()), dynamic_shapes=shapes_of(module, sides))
         written = torch.onnx.export(
@@ -126,19 +130,11 @@ def write_graph(
             dynamo=True,
             input_names=list(inputs),
             output_names=outputs,
-            custom_translation_table={torch.ops.aten.sort.stable: sort_stably},
+            custom_translation_table=TRANSLATIONS,
             verbose=False,
         )
     ClearMetadataAndDocStringPass()(written.model)  # where in the code each node comes from, a quarter of the file
     written.save(path, external_data=False)
-
-
-def sort_stably(values, stable: bool = True, dim: int = -1, descending: bool = False):
-    """`sort(stable=True)`, which torch can't write: TopK of all, which has the lower index first among equal values."""
-    from onnxscript import opset18
-
-    size = opset18.Gather(opset18.Shape(values), opset18.Constant(value_ints=[dim]))
-    return opset18.TopK(values, size, axis=dim, largest=int(descending))
 
 
 def shapes_of(module: nn.Module, sides: dict[str, dict]) -> tuple:

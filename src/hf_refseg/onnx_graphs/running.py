@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from ..layers.image_index import resolve_image_index
 from ..outputs import ReferringSegmentationOutput
 
-OF_PROCESSORS = ("pixel_mask", "original_sizes", "image_scales")  # what any processor may return
-DESCRIBED = ("inputs", "features", "outputs", "side_multiple")
+# What any processor may return beside what a graph reads.
+OF_PROCESSORS = ("pixel_mask", "original_sizes", "image_scales", "phrase_structure")
+DESCRIBED = ("inputs", "words", "features", "outputs", "side_multiple")
 
 
 class OnnxModel:
@@ -70,18 +71,16 @@ class OnnxModel:
 
     def __call__(
         self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
         image_index: torch.Tensor | None = None,
         image_features: list[dict] | None = None,
         **inputs: torch.Tensor,
     ) -> ReferringSegmentationOutput:
         """
         Args:
-            input_ids, attention_mask: (N, T), the processor's.
             image_index: (N,) the image of each expression; needed unless B = 1 or B = N.
             image_features: from [`get_image_features`], in place of its arguments.
-            inputs: as of [`get_image_features`].
+            inputs: as of [`get_image_features`], and `input_ids`, `attention_mask` and what else the processor says of
+                words, (N, T) each.
 
         Returns:
             `logits` (N, H, W), and of a system that chooses among regions the other fields of its answers. Masks of
@@ -93,13 +92,15 @@ class OnnxModel:
         self.refuse_unread(inputs)
         if image_features is not None and inputs.get("pixel_values") is not None:
             raise ValueError("image_features hold their photos already: leave out pixel_values")
-        if input_ids is None or attention_mask is None:
-            raise ValueError("give input_ids and attention_mask: what to look for")
+        words = {name: inputs.get(name) for name in self.description["words"]}
+        if any(values is None for values in words.values()):
+            raise ValueError(f"give {' and '.join(words)}: what to look for")
+        input_ids = words["input_ids"]
         features = self.get_image_features(**inputs) if image_features is None else image_features
         image_index = resolve_image_index(image_index, len(features), len(input_ids), input_ids.device)
         rows = [image_index.eq(image).nonzero()[:, 0] for image in range(len(features))]
         answers = [
-            self.answer(one, input_ids[index], attention_mask[index])
+            self.answer(one, {name: values[index] for name, values in words.items()})
             for one, index in zip(features, rows, strict=True)
             if len(index)
         ]
@@ -111,16 +112,15 @@ class OnnxModel:
 
     def refuse_unread(self, inputs: dict) -> None:
         unread = [name for name, value in inputs.items() if value is not None]
-        unread = [name for name in unread if name not in (*self.description["inputs"], *OF_PROCESSORS)]
+        read = (*self.description["inputs"], *self.description["words"])
+        unread = [name for name in unread if name not in (*read, *OF_PROCESSORS)]
         if unread:
-            raise TypeError(
-                f"the graphs read no {', '.join(unread)}; they read {', '.join(self.description['inputs'])}"
-            )
+            raise TypeError(f"the graphs read no {', '.join(unread)}; they read {', '.join(read)}")
 
-    def answer(self, features: dict, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    def answer(self, features: dict, words: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The outputs of the expression graph for some expressions about one photo."""
-        words = {"input_ids": input_ids.numpy(force=True), "attention_mask": attention_mask.numpy(force=True)}
-        values = self.expression_graph.run(self.description["outputs"], features | words)
+        arrays = {name: values.numpy(force=True) for name, values in words.items()}
+        values = self.expression_graph.run(self.description["outputs"], features | arrays)
         return dict(zip(self.description["outputs"], map(torch.from_numpy, values), strict=True))
 
 
@@ -133,9 +133,9 @@ def with_pixel_mask(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None 
 def fit_sides(inputs: dict[str, np.ndarray], description: dict) -> dict[str, np.ndarray]:
     """The inputs of one photo, its sides padded with zeros to multiples of what the graph's description says, instead
     of to those of the largest photo of its batch, which would leak into it at a convolution."""
-    multiple = description["side_multiple"]
-    if multiple == 1:
+    if "pixel_mask" not in inputs:  # then all photos have one size
         return inputs
+    multiple = description["side_multiple"]
     height, width = (int(inputs["pixel_mask"][0].max(axis).sum()) for axis in (1, 0))
     padding = [(0, -height % multiple), (0, -width % multiple)]
     fitted = {

@@ -142,8 +142,11 @@ class CacForReferringSegmentation(OverDetector, CacPreTrainedModel):
         self, images: MaskRcnnImageFeatures, response: torch.Tensor, image_index: torch.Tensor
     ) -> MaskRcnnImageFeatures:
         """X = V sigmoid(R), or V R: the maps of N expressions, `response` (N, h, w), on the images `image_index`."""
-        scale = response.sigmoid() if self.config.modulation == "sigmoid" else response
-        return scale_maps(images, scale, image_index)
+        return scale_maps(images, self.scale(response), image_index)
+
+    def scale(self, response: torch.Tensor) -> torch.Tensor:
+        """What every cell of V is multiplied by: (N, h, w) -> (N, h, w)."""
+        return response.sigmoid() if self.config.modulation == "sigmoid" else response
 
     def map_sizes(self, images: MaskRcnnImageFeatures) -> list[tuple[int, int]]:
         """(height, width) of each image's own map, without the padding of a batch."""

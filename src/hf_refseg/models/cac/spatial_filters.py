@@ -12,6 +12,17 @@ from ...layers.spatial_coordinates import NUM_COORDINATES, spatial_coordinates
 from .configuration_cac import CacConfig
 from .outputs_cac import CacTextFeatures
 
+# The part of the map that a filter looks at, in quarters of its height and width: top, bottom, left and right.
+QUARTERS = {
+    "whole": (0, 4, 0, 4),
+    "up": (0, 2, 0, 4),
+    "down": (2, 4, 0, 4),
+    "left": (0, 4, 0, 2),
+    "right": (0, 4, 2, 4),
+    "horizontal": (1, 3, 0, 4),
+    "vertical": (0, 4, 1, 3),
+}
+
 
 def part_of_map(name: str, height: int, width: int) -> tuple[int, int, int, int]:
     """
@@ -19,17 +30,8 @@ def part_of_map(name: str, height: int, width: int) -> tuple[int, int, int, int]
 
     Halves and quarters of odd sizes are rounded down, as in the original: of five rows, two are "up" and three "down".
     """
-    rows = {
-        "up": (0, height // 2),
-        "down": (height // 2, height),
-        "horizontal": (height // 4, height * 3 // 4),
-    }
-    columns = {
-        "left": (0, width // 2),
-        "right": (width // 2, width),
-        "vertical": (width // 4, width * 3 // 4),
-    }
-    return *rows.get(name, (0, height)), *columns.get(name, (0, width))
+    sides = (height, height, width, width)
+    return tuple(side * quarters // 4 for side, quarters in zip(sides, QUARTERS[name], strict=True))
 
 
 def part_masks(
@@ -43,11 +45,16 @@ def part_masks(
         sizes: (height, width) of each image's map; cells beyond it belong to no part.
         canvas: (h, w) of the maps in the batch.
     """
-    bounds = torch.tensor([[part_of_map(name, *size) for name in filters] for size in sizes], device=device)
-    top, bottom, left, right = bounds[..., None, None].unbind(2)  # (B, F, 4) -> 4 x (B, F, 1, 1)
-    y = torch.arange(canvas[0], device=device)[:, None]
-    x = torch.arange(canvas[1], device=device)
-    return (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    quarters = torch.tensor([QUARTERS[name] for name in filters], device=device)
+    top, bottom, left, right = quarters[..., None, None].unbind(1)  # (F, 4) -> 4 x (F, 1, 1)
+    y = 4 * torch.arange(1, canvas[0] + 1, device=device)[:, None]  # the lower end of each cell, in quarters of one
+    x = 4 * torch.arange(1, canvas[1] + 1, device=device)
+    # in whole numbers of quarters, for a size may not be known yet while a graph is traced
+    masks = [
+        (y > height * top) & (y <= height * bottom) & (x > width * left) & (x <= width * right)  # -> (F, h, w)
+        for height, width in sizes
+    ]
+    return torch.stack(masks)
 
 
 def map_coordinates(sizes: list[tuple[int, int]], canvas: tuple[int, int], like: torch.Tensor) -> torch.Tensor:
@@ -77,7 +84,7 @@ class SpatialFilters(nn.Module):
             sentence: (N, 2H), s.
         """
         filters = torch.stack([layer(sentence) for layer in self.filters.values()], 1).tanh()  # F x (N, C) -> (N, F, C)
-        weights = sentence.new_ones(len(sentence), 1) if self.fusion is None else self.fusion(sentence).tanh()
+        weights = sentence.new_ones(sentence.shape[0], 1) if self.fusion is None else self.fusion(sentence).tanh()
         return CacTextFeatures(filters=filters, weights=weights)
 
     def forward(

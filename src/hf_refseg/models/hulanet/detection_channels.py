@@ -53,6 +53,13 @@ class DetectionCells(ModelOutput):
         speaker = torch.zeros_like(sizes).scatter(0, index, torch.arange(len(index), device=index.device))
         return cls(index.view(masks.shape[1:]), sizes.float(), places.index_select(1, speaker).float())
 
+    @classmethod
+    def of_places(cls, masks: torch.Tensor) -> "DetectionCells":
+        """Every place a cell of its own: for exported graphs, where no size may depend on what is in a photo."""
+        places = masks.flatten(1).float()  # (R, h, w) -> (R, hw)
+        index = torch.arange(places.shape[1], device=masks.device)
+        return cls(index.view(masks.shape[1:]), torch.ones_like(index, dtype=torch.float32), places)
+
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """From cells to places: (N, Q) -> (N, h, w)."""
         return values.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
@@ -98,6 +105,11 @@ class DetectionChannels(ModelOutput):
             some = slice(start, start + step)
             worth = values[some, None].float() * cells.covered.index_select(0, detections[some])  # -> (P, Q)
             maps.scatter_reduce_(0, rows[some, None].expand_as(worth), worth, "amax")  # (P, Q) -> (D, Q)
+        return cls.of_maps(cells, index, maps)
+
+    @classmethod
+    def of_maps(cls, cells: DetectionCells, index: torch.Tensor, maps: torch.Tensor) -> "DetectionChannels":
+        """Category or attribute of each channel (D,), and its largest value in each cell (D, Q)."""
         share = cells.sizes / cells.sizes.sum()
         mean = maps @ share  # (D, Q) -> (D,)
         variance = (maps - mean[:, None]).square() @ share  # (D, Q) -> (D,)

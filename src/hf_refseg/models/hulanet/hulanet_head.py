@@ -110,7 +110,7 @@ class HulaNetHead(nn.Module):
         values, attributes = probabilities.topk(number, dim=1)  # (R, A) -> (R, P / R)
         if self.config.score_attributes:
             values = values * scores[:, None]
-        rows = torch.arange(len(features), device=features.device)
+        rows = torch.arange(features.shape[0], device=features.device)
         return rows.repeat_interleave(number), attributes.flatten(), values.flatten()
 
     def ground(self, detections: HulaNetDetections, phrases: PhraseEmbeddings) -> HulaNetMaps:

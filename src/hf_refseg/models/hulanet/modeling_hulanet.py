@@ -149,8 +149,7 @@ class HulaNetForReferringSegmentation(OverFrozenDetector, HulaNetPreTrainedModel
             if regions.masks is not None:
                 masks = sample_masks(regions.masks[image], size)
             else:
-                scale = torch.tensor(size, device=photo.device) / photo  # (2,) cells per pixel of the photo
-                masks = paste_probabilities(probabilities, boxes.float() * scale.flip(0).repeat(2), size) > 0.5
+                masks = masks_on_grid(probabilities, boxes, photo, size)
             detections.append(self.head.encode_detections(masks, labels, scores, of_image))
         return tuple(detections)
 
@@ -399,6 +398,15 @@ def pool_regions(crops: torch.Tensor, head_maps: torch.Tensor, masks: torch.Tens
         shares = shares / shares.sum((1, 2), keepdim=True).clamp(min=1e-6)
         pooled.append(torch.einsum("mcyx,myx->mc", maps, shares))
     return torch.cat(pooled, 1)
+
+
+def masks_on_grid(
+    probabilities: torch.Tensor, boxes: torch.Tensor, photo: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """Small masks (R, S, S) in boxes (R, 4) of a photo of (2,) height and width, on its grid: (R, h, w) bool."""
+    cells = torch.stack([side * photo.new_ones(()) for side in size])  # traced, too, where a size is not known yet
+    scale = cells / photo  # (2,) cells per pixel of the photo
+    return paste_probabilities(probabilities, boxes.float() * scale.flip(0).repeat(2), size) > 0.5
 
 
 def sample_masks(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

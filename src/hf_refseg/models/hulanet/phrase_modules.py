@@ -10,6 +10,7 @@ E channels of the embedding of a part of a phrase.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,7 @@ class PhraseEmbeddings(ModelOutput):
         relations: (N, E) the mean of its predicates.
         present: (N, 3) bool, which of the modules have something to read.
         name_category: (N,) category of that very name, -1 for none.
-        relation_phrase: (K,) which phrase a relation belongs to.
+        relation_phrase: (K,) which phrase a relation belongs to; N: to none, it counts nothing.
         predicates: (K, E) the relation itself.
         objects: (K, E) what it is a relation to.
         object_category: (K,) category of that very name, -1 for none.
@@ -82,15 +83,26 @@ class RoleLstm(nn.Module):
         self.forward_lstm = nn.LSTM(config.word_embedding_size, config.hidden_size, batch_first=True)
         self.backward_lstm = nn.LSTM(config.word_embedding_size, config.hidden_size, batch_first=True)
 
-    def forward(self, words: torch.Tensor, is_word: torch.Tensor) -> torch.Tensor:
-        """Words (N, T, V), of which those marked in (N, T) are read: states (N, T, E)."""
-        return read_both_ways(self.forward_lstm, self.backward_lstm, words, is_word)[0]
+    def forward(self, words: torch.Tensor, is_word: torch.Tensor, read: Callable = read_both_ways) -> torch.Tensor:
+        """Words (N, T, V), of which those marked in (N, T) are read, by `read`: states (N, T, E)."""
+        return read(self.forward_lstm, self.backward_lstm, words, is_word)[0]
 
 
 def mean_of_words(states: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """(N, T, E) and (N, T) bool -> the mean over the chosen words (N, E), zero where there is none."""
     chosen = chosen.to(states)
     return torch.einsum("nte,nt->ne", states, chosen / chosen.sum(1, keepdim=True).clamp(min=1))
+
+
+def places_of(marked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of what is marked in (N, T) bool: (K,) each."""
+    return marked.nonzero().unbind(1)
+
+
+def every_place(marked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of all places, marked or not."""
+    rows, columns = (torch.arange(length, device=marked.device) for length in marked.shape)
+    return rows[:, None].expand(marked.shape).flatten(), columns.expand(marked.shape).flatten()
 
 
 class PhraseEncoder(nn.Module):
@@ -107,14 +119,22 @@ class PhraseEncoder(nn.Module):
         is_word: torch.Tensor,
         word_roles: torch.Tensor,
         word_categories: torch.Tensor,
+        read: Callable = read_both_ways,
+        find: Callable = places_of,
     ) -> PhraseEmbeddings:
-        """All (N, T): ids, False at padding, [`WordRole`], and the category that words name, -1 for none."""
+        """
+        Args:
+            input_ids, is_word, word_roles, word_categories: all (N, T): ids, False at padding, [`WordRole`], and the
+                category that words name, -1 for none.
+            read, find: by what the LSTMs run over the words, and how the relations are found; an exported graph needs
+                another loop, and sizes that do not depend on the phrases.
+        """
         words = self.embeddings(input_ids)  # (N, T) -> (N, T, V)
-        states = {name: lstm(words, is_word) for name, lstm in self.lstms.items()}
+        states = {name: lstm(words, is_word, read) for name, lstm in self.lstms.items()}
         in_name = has_role(word_roles, WordRole.NAME)
         name, absent = (
             mean_of_words(states["category"], in_name),
-            words.new_zeros(len(words), states["category"].shape[2]),
+            words.new_zeros(words.shape[0], states["category"].shape[2]),
         )
         attributes = relations = absent
         present = [in_name.any(1), torch.zeros_like(in_name[:, 0]), torch.zeros_like(in_name[:, 0])]
@@ -127,19 +147,22 @@ class PhraseEncoder(nn.Module):
         if "relationship" in states:
             # one relation per last word of an object; the words up to it from the one before on are its own
             is_last = word_roles == WordRole.LAST_OF_OBJECT
-            phrase, last = is_last.nonzero().unbind(1)  # (N, T) -> (K,) phrases, (K,) places
-            before = is_last.cumsum(1) - is_last.long()  # (N, T), how many relations a word stands behind
-            own = before[phrase] == before[phrase, last][:, None]  # (K, T)
-            in_object = own & has_role(word_roles, WordRole.OBJECT)[phrase]
-            in_predicate = own & has_role(word_roles, WordRole.PREDICATE)[phrase]
-            found["predicates"] = mean_of_words(states["relationship"][phrase], in_predicate)  # -> (K, E)
+            rows, last = find(is_last)  # (N, T) -> (K,) phrases, (K,) places
+            before = is_last.long().cumsum(1) - is_last.long()  # (N, T), how many relations a word stands behind
+            own = before[rows] == before[rows, last][:, None]  # (K, T)
+            in_object = own & has_role(word_roles, WordRole.OBJECT)[rows]
+            in_predicate = own & has_role(word_roles, WordRole.PREDICATE)[rows]
+            found["predicates"] = mean_of_words(states["relationship"][rows], in_predicate)  # -> (K, E)
             # the category LSTM reads the object by itself, as it would read a name
             # (with an empty row behind: torch's profilers end the process at an LSTM over no rows)
-            read = self.lstms["category"](F.pad(words[phrase], (0, 0, 0, 0, 0, 1)), F.pad(in_object, (0, 0, 0, 1)))
-            found["objects"] = mean_of_words(read[:-1], in_object)  # (K + 1, T, E) -> (K, E)
-            found["object_category"] = word_categories[phrase, last]
+            of_objects = self.lstms["category"](
+                F.pad(words[rows], (0, 0, 0, 0, 0, 1)), F.pad(in_object, (0, 0, 0, 1)), read
+            )
+            found["objects"] = mean_of_words(of_objects[:-1], in_object)  # (K + 1, T, E) -> (K, E)
+            found["object_category"] = word_categories[rows, last]
             present[2] = is_last.any(1)
-            relations = mean_of_relations(found["predicates"], phrase, len(words))
+            phrase = rows.where(is_last[rows, last], words.shape[0])
+            relations = mean_of_relations(found["predicates"], phrase, words.shape[0])
         category = torch.where(in_name, word_categories, -1).amax(1)  # (N, T) -> (N,)
         return PhraseEmbeddings(
             name=name,
@@ -159,9 +182,9 @@ def has_role(word_roles: torch.Tensor, role: WordRole) -> torch.Tensor:
 
 def mean_of_relations(values: torch.Tensor, phrase: torch.Tensor, num_phrases: int) -> torch.Tensor:
     """The mean over the relations of each phrase: (K, ...) and (K,) -> (N, ...), zero for a phrase without any."""
-    sums = values.new_zeros(num_phrases, *values.shape[1:]).index_add(0, phrase, values)
-    counts = torch.bincount(phrase, minlength=num_phrases).clamp(min=1)
-    return sums / counts.view(-1, *[1] * (values.ndim - 1))
+    sums = values.new_zeros(num_phrases + 1, *values.shape[1:]).index_add(0, phrase, values)[:-1]
+    counts = values.new_zeros(num_phrases + 1).index_add(0, phrase, values.new_ones(phrase.shape[0]))[:-1]
+    return sums / counts.clamp(min=1).view(-1, *[1] * (values.ndim - 1))
 
 
 # ---- Category and attribute module ----

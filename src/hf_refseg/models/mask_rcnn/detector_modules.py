@@ -88,7 +88,7 @@ class MaskBranch(nn.Module):
     def forward(self, features: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
         """(R, D, S, S) and the category of each (R,) -> mask logits (R, 2S, 2S)."""
         logits = self.mask_logits(F.relu(self.upsampling(features)))  # (R, D, S, S) -> (R, K + 1, 2S, 2S)
-        return logits[torch.arange(len(logits), device=logits.device), class_labels + 1]  # -> (R, 2S, 2S)
+        return logits[torch.arange(logits.shape[0], device=logits.device), class_labels + 1]  # -> (R, 2S, 2S)
 
 
 __all__ = ["MaskBranch", "RegionHead", "RegionProposalNetwork"]

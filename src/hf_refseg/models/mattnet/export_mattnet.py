@@ -77,6 +77,7 @@ class ImageGraph(nn.Module):
 class ExpressionGraph(nn.Module):
     """How well N expressions fit the regions of [`ImageGraph`]'s features."""
 
+    word_names = ("input_ids", "attention_mask")
     output_names = ("region_scores", "scores", "chosen")
 
     def __init__(self, model: MAttNetForReferringSegmentation):

@@ -97,6 +97,7 @@ class ImageGraph(nn.Module):
 class ExpressionGraph(nn.Module):
     """Answers of N expressions about the photo of [`ImageGraph`]'s features."""
 
+    word_names = ("input_ids", "attention_mask")
     output_names = (
         "logits",
         "region_masks",
