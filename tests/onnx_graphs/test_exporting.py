@@ -23,7 +23,7 @@ onnx = pytest.importorskip("onnx", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install -e '.[onnx]'")
 
-OVER_REGIONS = ("region_matcher", "mattnet", "cac")
+OVER_REGIONS = ("region_matcher", "mattnet", "cac", "hulanet")
 FAMILIES = [system.family for system in SYSTEMS if system.has("export") and system.family not in OVER_REGIONS]
 SIZES = {"context_rmi": [(64, 64), (96, 128)], "rmi": [(64, 64), (96, 128)], "lstm_cnn": [(64, 64), (64, 128)]}
 
@@ -192,8 +192,12 @@ def photo_with_regions(height: int, width: int, regions: int, generator: torch.G
     }
 
 
+def test_every_system_that_reads_expressions_has_graphs():
+    assert {system.family for system in SYSTEMS if system.kind == "referring"} == {*FAMILIES, *OVER_REGIONS}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["cac"])
+@pytest.mark.parametrize("family", ["cac", "hulanet"])
 def test_given_regions_are_answered_about_alike(family, tmp_path):
     """For photos of two sizes, and any number of regions, words and expressions."""
     folder = write_checkpoints(tmp_path / "plain", family)[family]
@@ -256,7 +260,7 @@ def test_a_graph_says_nothing_of_the_machine_that_wrote_it(tmp_path):
 
 def test_refusals_teach(tmp_path):
     folders = write_checkpoints(tmp_path / "plain", "mask_rcnn", "rmi")
-    with pytest.raises(ValueError, match="is a model of refseg_mask_rcnn, which reads no expressions; models of .*rmi"):
+    with pytest.raises(ValueError, match="is a model of type 'refseg_mask_rcnn', which reads no expressions; .*rmi"):
         export_onnx(folders["mask_rcnn"], tmp_path / "graphs")
     with pytest.raises(ValueError, match="weights are stored as float32, float16, int8, not as 'int4'"):
         export_onnx(folders["rmi"], tmp_path / "graphs", weights="int4")

@@ -10,7 +10,7 @@ from torch import nn
 from torch.export import Dim
 
 from ..checkpoints.loading import load_model, load_processor
-from ..systems import SYSTEMS, System, find_system
+from ..systems import find_system
 from ..writing import new_folder, require_new
 from .weights import STORED_AS, store_weights
 
@@ -25,7 +25,7 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
 
     `image.onnx` makes features of one photo, `expression.onnx` answers N expressions of T words about them, for any N
     and T. A dense system's take `pixel_values` (1, 3, H, W) and give `logits` (N, H, W). So do the region matcher's,
-    which hold its detector, and give the other fields of an answer too. CAC's also take the boxes of
+    which hold its detector, and give the other fields of an answer too. CAC's and HULANet's also take the boxes of
     regions; MAttNet's take regions that were described outside of them, and give `region_scores` (N, R). `graphs.json`
     names inputs and outputs, says of what the sides of the photo are multiples, and the shapes of the inputs where the
     graph of a photo takes no others.
@@ -48,7 +48,6 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
         raise ValueError(f"weights are stored as {', '.join(STORED_AS)}, not as {weights!r}")
     model = load_model(str(checkpoint), dtype=torch.float32).eval().requires_grad_(False)
     system = find_system(model.config.model_type)
-    check_system(system)
     graphs = system.module("export")
     image, expression = graphs.ImageGraph(model).eval(), graphs.ExpressionGraph(model).eval()
     processor = load_processor(str(checkpoint))
@@ -77,13 +76,6 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return output
-
-
-def check_system(system: System) -> None:
-    """Raises ValueError for a system without graphs."""
-    if not system.has("export"):
-        able = ", ".join(one.model_type for one in SYSTEMS if one.has("export"))
-        raise ValueError(f"{system.model_type} has no ONNX graphs. These systems have: {able}")
 
 
 def write_image_graph(image: nn.Module, seen: dict[str, torch.Tensor], features: list[str], path: Path) -> bool:
