@@ -34,7 +34,6 @@ def load_model(name_or_path: str, **options):
     from ..models.whole_checkpoint import check_finite_weights, check_report
 
     try:
-        check_reads_expressions(folder, options)
         check_proportions(folder)
         # Mismatched sizes then stand in the report, as missing and unexpected tensors do.
         options = {"ignore_mismatched_sizes": True, **options, "output_loading_info": True}
@@ -59,20 +58,6 @@ def load_model(name_or_path: str, **options):
     check_report(report, folder)
     check_finite_weights(model, folder)
     return model
-
-
-def check_reads_expressions(folder: str, options: dict) -> None:
-    """Raises ValueError for a model of another kind, such as a detector; `options` as of [`load_model`]."""
-    from transformers import AutoConfig
-
-    where = {name: options[name] for name in HUB_OPTIONS if name in options}
-    config = options.get("config") or AutoConfig.from_pretrained(folder, **where)
-    able = [system.model_type for system in SYSTEMS if system.kind == "referring"]
-    if config.model_type not in able:
-        raise ValueError(
-            f"{folder} is a model of {config.model_type}, which reads no expressions; models of {', '.join(able)} do. "
-            "AutoModel.from_pretrained loads it by itself"
-        )
 
 
 def check_proportions(folder: str) -> None:
