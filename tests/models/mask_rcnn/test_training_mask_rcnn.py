@@ -47,6 +47,15 @@ def test_flips_turn_pictures_boxes_and_masks_around(rows):
         torch.testing.assert_close(other["boxes"][:, 2] - other["boxes"][:, 0], width)
 
 
+def test_crops_show_fewer_objects_and_larger_ones(rows):
+    plain, cropped = make_collator()(rows), make_collator(crop_probability=1.0)(rows)
+    for one, other in zip(plain["labels"], cropped["labels"], strict=True):
+        assert 1 <= len(other["class_labels"]) == len(other["boxes"]) == len(other["masks"]) <= len(one["boxes"])
+    assert max(one["masks"].sum((1, 2)).max() for one in cropped["labels"]) > max(
+        one["masks"].sum((1, 2)).max() for one in plain["labels"]
+    )
+
+
 def test_flips_are_drawn_from_seed_epoch_and_row(rows):
     def flips(collator):
         pixels = collator(rows)["pixel_values"]

@@ -8,6 +8,7 @@ from transformers import AutoImageProcessor, AutoModel, set_seed
 
 from ...data import ReferringRows
 from ...data.augment import flip_row
+from ...data.crops import crop_row
 from ...data.objects import object_labels
 from ...data.row_draws import RowDraws
 from ...data.schema import decode_mask
@@ -28,10 +29,12 @@ class ObjectDataSection(DataSection):
     Args:
         exclude_images: of COCO, text file of images to leave out of the training, see `load_coco_images`.
         flip_probability: share of the rows that are mirrored.
+        crop_probability: share of the rows of which a random part is seen, in other light.
     """
 
     exclude_images: str | None = None
     flip_probability: float = 0.0
+    crop_probability: float = 0.0
 
 
 @dataclass
@@ -104,7 +107,9 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         model=model,
         processor=image_processor,
         train_rows=rows,
-        collator=DetectionCollator(image_processor, categories, recipe.data.flip_probability, args.seed),
+        collator=DetectionCollator(
+            image_processor, categories, recipe.data.flip_probability, recipe.data.crop_probability, args.seed
+        ),
         eval_rows=eval_rows,
         evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
         pretrained=pretrained,
@@ -146,30 +151,42 @@ class DetectionCollator(RowDraws):
         image_processor: the detector's.
         categories: names in the order of the model's labels (`config.id2label`).
         flip_probability: share of rows that are mirrored.
+        crop_probability: share of rows of which a random part is seen, in other light.
         seed: another seed, other draws.
 
     Raises (on call):
         ValueError: a row without the field `instances`, or with a category that the model does not have.
     """
 
-    def __init__(self, image_processor, categories: Sequence[str], flip_probability: float = 0.0, seed: int = 0):
+    def __init__(
+        self,
+        image_processor,
+        categories: Sequence[str],
+        flip_probability: float = 0.0,
+        crop_probability: float = 0.0,
+        seed: int = 0,
+    ):
         super().__init__(seed)
-        self.image_processor, self.flip_probability = image_processor, flip_probability
+        self.image_processor = image_processor
+        self.flip_probability, self.crop_probability = flip_probability, crop_probability
         self.labels = {name: label for label, name in enumerate(categories)}
 
     def __call__(self, rows: Sequence[dict]) -> dict:
         images, annotations = [], []
         for row in rows:
-            labels = object_labels(row, self.labels)
-            if self.draws_of(row).random() < self.flip_probability:
+            object_labels(row, self.labels)  # of the whole picture, so that a wrong row is refused whatever is drawn
+            draws = self.draws_of(row)
+            if draws.random() < self.flip_probability:
                 row = flip_row(row)
+            if draws.random() < self.crop_probability:
+                row = crop_row(row, draws)
             masks = [decode_mask(thing["mask"]) for thing in row["instances"]]
             images.append(row["image"])
             annotations.append(
                 {
                     "boxes": [thing["box"] for thing in row["instances"]],
                     "masks": np.stack(masks) if masks else np.zeros((0, row["height"], row["width"]), bool),
-                    "class_labels": labels,
+                    "class_labels": object_labels(row, self.labels),
                 }
             )
         return dict(self.image_processor(images, annotations=annotations, return_tensors="pt"))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from ...data.augment import swap_left_right
+from ...data.crops import change_light
 from ...data.objects import object_boxes
 from ...data.row_draws import RowDraws
 from ...data.rows import ReferringRows
@@ -186,8 +187,7 @@ def view_of(image: Image.Image, view: int, rng: np.random.Generator) -> Image.Im
     if view % 2:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if view >= 2:
-        for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            image = enhance(image).enhance(rng.uniform(1 - LIGHT, 1 + LIGHT))
+        image = change_light(image, rng, LIGHT)
         share = rng.uniform(SMALLEST, 1)
         # half of what is lost is padding again: the processor would enlarge a smaller photo to the same size
         image = image.resize([max(32, round(side * share)) for side in image.size], Image.Resampling.BILINEAR)
