@@ -177,8 +177,8 @@ def test_checkpoints_that_are_not_whole_are_refused(rmi, photo, tmp_path, capsys
     assert f"error: {weights} is damaged or cut off" in error()
     save_file(tensors, weights, {"format": "pt"})
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    names = [f"{system.prefix}Config" for system in SYSTEMS if system.kind == "referring"]
-    assert f"Model type should be one of {', '.join(names)}" in error()
+    names = [system.model_type for system in SYSTEMS if system.kind == "referring"]
+    assert f"is a model of type 'bert', which reads no expressions; {', '.join(names)} do" in error()
 
 
 class Touch:
