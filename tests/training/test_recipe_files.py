@@ -47,6 +47,7 @@ def test_every_recipe_says_in_a_sentence_what_it_is():
 
 def test_numbers_with_exponents_are_numbers_and_no_is_a_word():
     assert yaml.load("{a: 1e-5, b: no, c: true, d: -2E+3}", Loader) == {"a": 1e-5, "b": "no", "c": True, "d": -2000.0}
+    assert yaml.load("[true north, Falsetto, 1e5 steps]", Loader) == ["true north", "Falsetto", "1e5 steps"]
     assert yaml.safe_load("1e-5") == "1e-5"  # why the loader is our own
 
 
