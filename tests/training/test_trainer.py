@@ -123,6 +123,17 @@ def test_the_best_checkpoint_by_overall_iou_survives_rotation_and_everything_rel
     assert trainer.evaluate()["eval_oIoU"] == max(overall)
 
 
+def test_a_training_that_had_ended_stays_as_it_is(make_trainer):
+    """A kill just before the end leaves a checkpoint of the last step; the rate is constant, so that one more shows."""
+    settings = {"max_steps": 2, "save_steps": 2, "per_device_train_batch_size": 4, "lr_scheduler_type": "constant"}
+    ended, resumed = make_trainer(**settings), make_trainer(**settings)
+    ended.train()
+    resumed.train(resume_from_checkpoint=True)
+    found, expected = resumed.model.state_dict(), ended.model.state_dict()
+    assert resumed.state.global_step == 2 and found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_an_incomplete_checkpoint_is_refused_by_name(make_trainer, tmp_path):
     trainer = make_trainer(save_steps=1)
     trainer.train()

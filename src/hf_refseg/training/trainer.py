@@ -212,6 +212,13 @@ class ReferringSegmentationTrainer(Trainer):
             )
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
+    def _run_epoch(self, *args, **kwargs) -> None:
+        """As Trainer, which takes one step too many where it resumes from a checkpoint of the last step."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False):
         with naming_the_disk(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
