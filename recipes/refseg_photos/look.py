@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from hf_refseg.data import ReferringRows, load
+from hf_refseg.data.photos.collection import MADE
 from hf_refseg.plotting import overlay
 
 logger = logging.getLogger(__name__)
 
-MADE = "photos/made"
 OF_SHEET, COLUMNS, SIDE = 20, 5, 320  # SIDE: longest side of a photo in pixels
 
 

@@ -7,9 +7,10 @@ made for what the view shows (`hf_refseg.data.photos`).
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from hf_refseg.data.augment import swap_left_right
+from hf_refseg.data.crops import LIGHT, change_light
 from hf_refseg.data.schema import decode_mask, rle_area
 from hf_refseg.processing.images import load_image
 
@@ -56,10 +57,7 @@ def random_view(
             *(view.categories, view.masks[:, :, ::-1], view.crowd, view.pixels[:, ::-1], view.person_word),
             authored=[(swap_left_right(text), index) for text, index in view.authored],
         )
-    image = Image.fromarray(view.pixels)
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhance(image).enhance(rng.uniform(0.75, 1.25))
-    view.pixels = np.asarray(image)
+    view.pixels = np.asarray(change_light(Image.fromarray(view.pixels), rng, LIGHT))
     return view
 
 

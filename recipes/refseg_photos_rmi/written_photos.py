@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image
 from torch.utils.data import IterableDataset
 
 from hf_refseg.data import ReferringRows
 from hf_refseg.data.augment import flip_row, swap_left_right
+from hf_refseg.data.crops import LIGHT, change_light
+from hf_refseg.data.photos.collection import MADE
 from hf_refseg.data.schema import decode_mask
-
-MADE = "photos/made"  # source of the rows that no one wrote
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,7 @@ class WrittenPhotos:
         if rng.random() < 0.5:
             first = flip_row(first)
             asked = [(swap_left_right(text), mask[:, ::-1]) for text, mask in asked]
-        image = first["image"]
-        for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            image = enhance(image).enhance(rng.uniform(0.75, 1.25))
-        return image, asked
+        return change_light(first["image"], rng, LIGHT), asked
 
     def _draw(self, indices: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
         """Up to `count` expressions of different rows; several of a row where there are fewer rows."""

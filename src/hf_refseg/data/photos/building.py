@@ -26,6 +26,7 @@ from ..schema import row_features, union_masks
 from ..statistics import split_files, statistics
 from .card import write_card
 from .collection import (
+    MADE,
     Photo,
     WrittenRef,
     check_pictures,
@@ -177,7 +178,7 @@ def made_rows(collected: Collected, seed: int) -> Iterator[dict]:
             stated = stated_fields(first.expression, first.wording, scene, ann_ids)
             referents = [ann_ids[number] for number in first.referents]
             yield referring_row(
-                *(photo, referents, sentences, ref_id, TRAIN, f"{NAME}/made"),
+                *(photo, referents, sentences, ref_id, TRAIN, MADE),
                 expression_type=first.expression_type,
                 attributes=stated["attributes"],
                 relations=stated["relations"],

@@ -63,6 +63,7 @@ SETS = (
 EVALUATED = ("refcoco_mini",)
 WRITTEN = {"photos/authored": "authored_expressions", "photos/coco_cc": "coco_cc_expressions"}
 ADDED = "photos/added"  # source of the sentences of a file of one's own, see `read_added`
+MADE = "photos/made"  # source of the sentences that no one wrote
 IDS_PER_FILE = 1_000_000  # so that the ids of no two files of expressions meet
 
 
