@@ -1,6 +1,7 @@
 """The house rules that a machine can check. Reads the files only: imports neither torch nor the package."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -107,6 +108,11 @@ def test_names_of_files_say_what_is_in_them():
         if path.stem in VAGUE_NAMES and not path.match("tests/peer/common_tests/*")
     ]
     assert not vague, f"name what these hold: {vague}"
+
+
+def test_scripts_can_be_started_by_their_name():
+    scripts = [path for path in (*(ROOT / ".ci").iterdir(), *ROOT.glob("tests/**/*.sh")) if path.is_file()]
+    assert scripts and all(os.access(path, os.X_OK) for path in scripts), "git update-index --chmod=+x FILE"
 
 
 def test_only_the_command_line_prints():
