@@ -13,6 +13,7 @@ from hf_refseg.layers.packed_convolution import (
     KernelKeeper,
     PackedKernel,
     ReluConvolution,
+    best_form,
     lay_out_for_inference,
     sample,
 )
@@ -34,7 +35,8 @@ def expected_of(convolution: ReluConvolution, maps: torch.Tensor) -> torch.Tenso
 
 
 def kept_by(convolution: ReluConvolution) -> PackedKernel:
-    return convolution._keeper.kept[2]
+    (kernel,) = convolution._keeper.kept[2].values()
+    return kernel
 
 
 def test_it_is_tried_before_it_is_used(monkeypatch):
@@ -63,7 +65,7 @@ def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, l
     torch.manual_seed(0)
     weight, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
     keeper = KernelKeeper(stride, padding, dilation)
-    for size in ((1, 8, 17, 20), (3, 8, 40, 12)):  # packed for the first, right for the second
+    for size in ((1, 8, 17, 20), (3, 8, 40, 12)):
         maps = torch.randn(size).contiguous(memory_format=layout)
         kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
         assert kept.is_packed == packed_convolution.packing_works()
@@ -77,6 +79,42 @@ def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, l
         ):
             torch.testing.assert_close(found, F.relu(expected) if relu else expected, rtol=1e-5, atol=2e-5)
         assert torch.equal(added, given), "what is added may be in use elsewhere"
+
+
+@pytest.mark.skipif(not packed_convolution.packing_works(), reason="this PyTorch packs no kernels")
+def test_the_order_of_a_kernel_has_one_name():
+    counted = torch.arange(32.0 * 64).view(32, 64, 1, 1)
+    kernels = [PackedKernel(factor * counted, counted[:, 0, 0, 0], 1, 0, 1) for factor in (1, 1, 2)]
+    orders = [kernel.packed((1, 64, 8, 8)).order() for kernel in kernels]
+    assert orders[0] == orders[1] != orders[2], "the numbers have to be known"
+    sizes = [torch.Size((1, 64, 8, side)) for side in range(1, 60)]
+    forms = {best_form(counted.shape, (1, 0, 1), size, 1) for size in sizes}
+    assert len(forms) < 6, f"sizes share orders, or every size would need a kernel of its own: {forms}"
+
+
+@torch.no_grad()
+def test_each_order_has_a_kernel_of_its_own(monkeypatch):
+    """oneDNN puts a kernel in another order at every call, which can take longer than the convolution."""
+    monkeypatch.setattr(packed_convolution, "packing_works", lambda: True)
+    monkeypatch.setattr(packed_convolution, "best_form", lambda kernel, geometry, maps, threads: f"order {maps[3] % 4}")
+    monkeypatch.setattr(PackedKernel, "packed", lambda self, size: self)
+    made, keeper, weight, bias = [], KernelKeeper(1, 0, 1), torch.randn(4, 3, 1, 1), torch.randn(4)
+
+    def make():
+        made.append(None)
+        return weight, bias
+
+    def kernel_for(width: int) -> PackedKernel:
+        return keeper.kernel(torch.randn(1, 3, 5, width), [weight, bias], make)
+
+    first, second = kernel_for(4), kernel_for(5)
+    assert first is not second and kernel_for(8) is kernel_for(4) is first and kernel_for(9) is second
+    assert len(made) == 2
+    kernel_for(6)
+    assert len(keeper.kept[2]) == packed_convolution.MOST_KERNELS, "memory has a bound"
+    weight.add_(1)
+    kernel_for(4)
+    assert len(keeper.kept[2]) == 1, "kernels of the old weights are gone"
 
 
 @torch.no_grad()

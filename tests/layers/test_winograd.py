@@ -70,13 +70,20 @@ def test_a_module_keeps_the_kernel_that_suits_the_maps():
     torch.manual_seed(0)
     weight, bias = torch.randn(128, 128, 3, 3), torch.randn(128)
     keeper = KernelKeeper(stride=1, padding=1, dilation=1)
-    for size, kind in ((8, WinogradKernel), (3, PackedKernel), (8, WinogradKernel)):
+    made = []
+
+    def make():
+        made.append(None)
+        return weight, bias
+
+    for size, kind in ((8, WinogradKernel), (3, PackedKernel), (8, WinogradKernel), (3, PackedKernel)):
         maps = torch.randn(1, 128, size, size)
-        kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
+        kept = keeper.kernel(maps, [weight, bias], make)
         assert type(kept) is kind
-        assert keeper.kernel(maps, [weight, bias], lambda: pytest.fail("it was kept")) is kept
+        assert keeper.kernel(maps, [weight, bias], make) is kept
         expected = F.conv2d(maps, weight, bias, padding=1).relu()
         torch.testing.assert_close(kept.convolve(maps, relu=True), expected, rtol=1e-5, atol=1e-4)
+    assert len(made) == 2, "each is made once, in whatever order the sizes come"
 
 
 def test_turns_are_about_as_long():

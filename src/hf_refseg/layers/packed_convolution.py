@@ -5,9 +5,15 @@ Convolutions for inference on a CPU, whose kernels are packed once.
 maps. The operator of oneDNN behind it takes a packed kernel and does all of that in one pass. PyTorch calls it for
 frozen models, but does not document it: this file is the only one that does, after one try, and falls back on
 `F.conv2d`. Kernels of 3x3 that are worth it are kept for Winograd's filters instead (see winograd.py).
+
+Which order oneDNN wants depends on the size of the maps. A kernel in another order is right, but is put in order at
+every call, which takes up to ten times as long as the convolution of small maps: so each order has a kernel of its own.
 """
 
+import ctypes
 import functools
+import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +25,9 @@ from transformers.utils import logging
 from .winograd import WinogradKernel, winograd_pays
 
 logger = logging.get_logger(__name__)
+
+MOST_KERNELS = 2  # of one convolution: maps of most sizes want one order or another
+MOST_NUMBERS = 2**24  # of a kernel whose order is looked at: 64 MB; float32 counts up to here
 
 
 @dataclass(frozen=True)
@@ -50,14 +59,24 @@ class PackedKernel:
                 "diverged; load an earlier checkpoint"
             )
 
-    def prepared(self, size: list[int], winograd: bool) -> "PackedKernel | WinogradKernel":
-        """The fastest form for maps of a size (B, C, H, W), which is right for all sizes."""
-        return WinogradKernel.of(self.kernel, self.bias, self.dilation) if winograd else self.packed(size)
+    def prepared(self, size: Sequence[int], form: str) -> "PackedKernel | WinogradKernel":
+        """In this `best_form` for maps of a size (B, C, H, W); it is right for all sizes."""
+        if form == "winograd":
+            return WinogradKernel.of(self.kernel, self.bias, self.dilation)
+        return self if form == "plain" else self.packed(size)
 
-    def packed(self, size: list[int]) -> "PackedKernel":
+    def packed(self, size: Sequence[int]) -> "PackedKernel":
         """The same in the order that oneDNN wants for maps of a size (B, C, H, W); it is right for all sizes."""
-        kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, size)
+        kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, list(size))
         return replace(self, kernel=kernel, is_packed=True)
+
+    def order(self) -> str:
+        """Names the order of a packed kernel, whose numbers are known, by where in memory they are."""
+        numbers = torch.ops.mkldnn._nbytes(self.kernel) // 4
+        memory = (ctypes.c_float * numbers).from_address(torch.ops.mkldnn.data_ptr(self.kernel))
+        seen = torch.frombuffer(memory, dtype=torch.float32)
+        seen = torch.cat([seen[:2048], seen[:: -(-numbers // 2048)]])
+        return hashlib.blake2b(seen.numpy().tobytes(), digest_size=8).hexdigest()
 
     def convolve(
         self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
@@ -78,7 +97,8 @@ class KernelKeeper:
     """
     Keeps the [`PackedKernel`] or [`WinogradKernel`] of a module until one of the tensors that it is made of changes.
 
-    Copies and pickles of the module leave it out. Threads may share it: what one is using is never changed.
+    Maps whose sizes want different forms have a kernel each, the last `MOST_KERNELS`. Copies and pickles of the module
+    leave them out. Threads may share it: what one is using is never changed.
 
     Args:
         stride, padding, dilation: of the convolution.
@@ -93,7 +113,7 @@ class KernelKeeper:
 
     def forget(self) -> None:
         """Drop what is kept, so that it is not alive beside weights that were moved."""
-        self.kept: tuple[tuple, list[torch.Tensor], PackedKernel | WinogradKernel] | None = None
+        self.kept: tuple[tuple, list[torch.Tensor], dict[str, PackedKernel | WinogradKernel]] | None = None
 
     def kernel(
         self,
@@ -113,21 +133,46 @@ class KernelKeeper:
             ValueError: weights that are not finite.
         """
         pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
-        winograd = pack and winograd_pays(sources[0].shape, *self.geometry, maps.shape)
+        form = best_form(sources[0].shape, self.geometry, maps.shape, torch.get_num_threads()) if pack else "plain"
         # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
         versions = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources]
-        key = pack, winograd, sample(sources[0]), *versions
+        key = sample(sources[0]), *versions
         kept = self.kept
-        if kept is None or kept[0] != key:
-            kept = self.kept = None  # the old kernel and the new one need not be alive at once
+        kernels = kept[2] if kept is not None and kept[0] == key else {}
+        if form not in kernels:
+            kept = self.kept = None  # what is dropped and what is made need not be alive at once
+            kernels = dict(list(kernels.items())[1 - MOST_KERNELS :])
             # What is made inside of inference mode could not be used in training later.
             with torch.inference_mode(False), torch.no_grad():
                 kernel = PackedKernel(*make(), *self.geometry)
                 kernel.check_finite()
-                kernel = kernel.prepared(list(maps.shape), winograd) if pack else kernel
+                kernels[form] = kernel.prepared(maps.shape, form)
             # The sources are kept too: as long as they live, no other tensor can have their address.
-            kept = self.kept = key, [tensor.detach() for tensor in sources], kernel
-        return kept[2]
+            self.kept = key, [tensor.detach() for tensor in sources], kernels
+        return kernels[form]
+
+
+@functools.lru_cache(maxsize=4096)
+def best_form(kernel: torch.Size, geometry: tuple[int, int, int], maps: torch.Size, num_threads: int) -> str:
+    """
+    In which form a kernel convolves fastest.
+
+    Args:
+        kernel: its size (D, C, k, k).
+        geometry: stride, padding and dilation.
+        maps: their size (B, C, H, W).
+        num_threads: of PyTorch now, which oneDNN looks at too.
+
+    Returns:
+        "winograd", or a name of the order that oneDNN wants; the same for all sizes of maps that want the same.
+    """
+    if winograd_pays(kernel, *geometry, maps):
+        return "winograd"
+    if math.prod(kernel) > MOST_NUMBERS:
+        return "packed"
+    with torch.inference_mode(False), torch.no_grad():
+        counted = torch.arange(math.prod(kernel), dtype=torch.float32).view(kernel)
+        return PackedKernel(counted, counted[:, 0, 0, 0], *geometry).packed(maps).order()
 
 
 def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, relu: bool) -> torch.Tensor:
@@ -148,7 +193,8 @@ def packing_works() -> bool:
         tried = PackedKernel(kernel, bias, stride=1, padding=2, dilation=2)
         expected = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
         try:
-            packed = tried.packed(list(maps.shape))
+            packed = tried.packed(maps.shape)
+            packed.order()
             found = [packed.convolve(maps, added, relu=True) for added in (None, maps)]
         except (AttributeError, RuntimeError) as error:
             logger.info(f"kernels of convolutions can't be packed by this PyTorch, it takes F.conv2d instead: {error}")
