@@ -65,7 +65,8 @@ def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, l
     torch.manual_seed(0)
     weight, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
     keeper = KernelKeeper(stride, padding, dilation)
-    for size in ((1, 8, 17, 20), (3, 8, 40, 12)):
+    least = 1 if padding else 3  # to which oneDNN of torch 2.10 can't add: the maps of the output are a single cell
+    for size in ((1, 8, 17, 20), (3, 8, 40, 12), (2, 8, least, least)):
         maps = torch.randn(size).contiguous(memory_format=layout)
         kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
         assert kept.is_packed == packed_convolution.packing_works()

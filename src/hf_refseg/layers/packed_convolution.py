@@ -89,6 +89,8 @@ class PackedKernel:
         convolution, activation = torch.ops.mkldnn._convolution_pointwise, "relu" if relu else "none"
         if added is None:
             return convolution(maps, self.kernel, bias, *self.geometry, 1, activation, [], None)
+        if added.shape[2:].numel() == 1:  # of which oneDNN, up to torch 2.10, does not know the order
+            return add_and_rectify(self.convolve(maps, bias=bias is not None), added, relu)
         activation = "relu" if relu else None
         return convolution(maps, added, self.kernel, bias, *self.geometry, 1, "add", 1, activation, [], None)
 

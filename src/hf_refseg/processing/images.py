@@ -167,7 +167,8 @@ def _to_rgb(image: Image.Image, name: str, upright: bool) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_large(f"{name} unpacks to more pixels than", f" ({error})") from error
     except Exception as error:  # as above
-        if "closed" in str(error) or (isinstance(error, AssertionError) and getattr(image, "fp", None) is None):
+        without_file = isinstance(error, AssertionError | AttributeError) and getattr(image, "fp", None) is None
+        if "closed" in str(error) or without_file:
             raise ValueError(
                 f"the file of {name} was closed before its pixels were read: call image.load() inside of `with "
                 "Image.open(...)`, or give the path"

@@ -105,7 +105,10 @@ class HulaNetHead(nn.Module):
                 f"the features of the regions are {None if features is None else tuple(features.shape)}, but the "
                 f"attribute module reads {layer.in_features} channels of each: give them, or set region_size"
             )
-        probabilities = self.attribute_classifier(features.to(layer.weight.dtype)).float().sigmoid()  # (R, V) -> (R, A)
+        # Autocast would keep the weights that it rounds here, without gradients, for the loss of the classifier.
+        with torch.autocast(features.device.type, enabled=False):
+            logits = self.attribute_classifier(features.to(layer.weight.dtype))  # (R, V) -> (R, A)
+        probabilities = logits.float().sigmoid()
         number = min(self.config.attributes_per_detection, probabilities.shape[1])
         values, attributes = probabilities.topk(number, dim=1)  # (R, A) -> (R, P / R)
         if self.config.score_attributes:
