@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hf_refseg.layers.language_encoder import LanguageEncoder
+from hf_refseg.layers import language_encoder
+from hf_refseg.layers.language_encoder import FEWEST_GROUPED, LENGTH_GROUPS, LanguageEncoder, read_at_once
 from hf_refseg.layers.normalize_scale import NormalizeScale
 from hf_refseg.layers.phrase_attention import PhraseAttention
 
@@ -45,6 +46,32 @@ def test_padding_may_lie_anywhere(encoder):
     expected_context, expected_hidden, _ = encoder(WORDS, WORDS != 0)
     torch.testing.assert_close(hidden, expected_hidden)
     torch.testing.assert_close(context[spread != 0], expected_context[WORDS != 0])
+
+
+@pytest.mark.parametrize("right_padded", [True, False])
+def test_many_expressions_are_read_in_groups_with_the_same_numbers(encoder, monkeypatch, right_padded):
+    torch.manual_seed(0)
+    lengths = torch.randint(0, 12, (FEWEST_GROUPED, 1))
+    places = torch.arange(11) if right_padded else torch.rand(FEWEST_GROUPED, 11).argsort(1)
+    words = torch.randint(1, 10, (FEWEST_GROUPED, 11)) * (places < lengths)
+    grouped, at_once, steps = [], [], []
+
+    def counting(*arguments):
+        steps.append(arguments[2].shape[:2].numel())
+        return read_at_once(*arguments)
+
+    for found in (grouped, at_once):
+        encoder.zero_grad()
+        monkeypatch.setattr(language_encoder, "read_at_once", counting)
+        context, hidden, _ = encoder(words, words != 0)
+        (context.sum() + hidden.square().sum()).backward()
+        found.extend([context, hidden, *(parameter.grad for parameter in encoder.parameters())])
+        monkeypatch.setattr(language_encoder, "FEWEST_GROUPED", FEWEST_GROUPED + 1)
+    for one, other in zip(grouped, at_once, strict=True):
+        torch.testing.assert_close(one, other)
+    assert len(steps) == LENGTH_GROUPS + 1
+    if right_padded:
+        assert sum(steps[:-1]) < 0.8 * steps[-1], "less is read"
 
 
 def test_no_words_give_zeros_and_no_nan(encoder):

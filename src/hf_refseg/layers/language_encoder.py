@@ -6,12 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .inputs import values_are_readable
+
+LENGTH_GROUPS = 3  # of a batch of expressions, so that short ones are not read on to the end of the longest
+FEWEST_GROUPED = 96  # expressions; with fewer, starting the LSTMs again takes as long as the padding
+
 
 def read_both_ways(
     forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The states of an LSTM from the first word to the last and of one from the last to the first.
+
+    On a CPU, many expressions are read in groups of about the same length, with the same numbers.
 
     Args:
         words: (N, T, V).
@@ -21,6 +28,24 @@ def read_both_ways(
         context (N, T, 2H), the states of both at each word, zero where there is none; hidden (N, 2H), the state of each
         after the last word it reads.
     """
+    if len(words) < FEWEST_GROUPED or not values_are_readable(is_word):
+        return read_at_once(forward_lstm, backward_lstm, words, is_word)
+    ends = (is_word * torch.arange(1, is_word.shape[1] + 1)).amax(1)  # (N, T) -> (N,), after the last word
+    by_length = ends.argsort()
+    contexts, hidden = [], []
+    for rows in by_length.chunk(LENGTH_GROUPS):
+        length = max(1, int(ends[rows].max()))
+        group = read_at_once(forward_lstm, backward_lstm, words[rows, :length], is_word[rows, :length])
+        contexts.append(F.pad(group[0], (0, 0, 0, words.shape[1] - length)))  # (n, t, 2H) -> (n, T, 2H)
+        hidden.append(group[1])
+    places = by_length.argsort()
+    return torch.cat(contexts)[places], torch.cat(hidden)[places]
+
+
+def read_at_once(
+    forward_lstm: nn.LSTM, backward_lstm: nn.LSTM, words: torch.Tensor, is_word: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """[`read_both_ways`] of expressions that are all read as far as the longest."""
     last = (is_word.sum(1) - 1).clamp(min=0)  # (N, T) -> (N,)
     has_words = is_word.any(1)[:, None]  # (N, T) -> (N, 1)
     skipped = (~is_word).int()
