@@ -256,6 +256,22 @@ def test_a_folder_of_photos_is_segmented_one_by_one(rmi, photo, tmp_path, capsys
     assert "more has no pictures, files that end in .png" in capsys.readouterr().err
 
 
+def test_overlays_of_a_folder_have_names_of_their_own():
+    photos = [Path(name) for name in ("c.tiff", "c.tiff.png", "c.bmp", "d.jpg")]
+    names = ["c.tiff.png.png", "c.tiff.png", "c.bmp.png", "d.jpg"]
+    assert cli.overlay_names(photos) == dict(zip(photos, names, strict=True))
+
+
+def test_a_reader_that_has_enough_ends_the_command_in_silence():
+    """As `hf-refseg checkpoints | head -0`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        command = [sys.executable, "-m", "hf_refseg.cli", "checkpoints"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (cli.ENDED_BY_READER, b"")
+
+
 def test_words_beyond_the_model_s_length_are_told_and_can_be_read(rmi, photo, capsys):
     text = " ".join(["the red dog"] * 7 + ["cat"])
     command = [sys.executable, "-m", "hf_refseg.cli", "segment", photo, text, "--model", rmi]

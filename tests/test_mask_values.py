@@ -47,6 +47,7 @@ def test_masks(mask):
         (np.where(MASK, 3.0, -3.0), "holds -3, 3"),
         (np.where(MASK, np.nan, 0), "holds 0, nan"),
         (np.where(MASK, 1, -1), "holds -1, 1"),
+        (np.full((4, 4), -1), "holds -1. A mask"),
         (as_jpeg(MASK), "keep masks as PNG, for JPEG blurs them"),
         (np.where(MASK, 1, 0) + 255 * np.eye(40, 50, 20, dtype=int), "holds 0, 1, 255. A mask"),
         (torch.full((2, 2), 0.5), "holds 0.5"),
@@ -71,6 +72,6 @@ def test_decisions_and_counts():
     for value in (0.3, "no", None, [True], np.nan):
         with pytest.raises(ValueError, match="denied is .*; give True or False"):
             as_bool(value, "denied")
-    for value in (0.9, -1, "3", None, [3], np.nan, np.inf):
+    for value in (0.9, -1, "3", None, [3], np.nan, np.inf, 10**30):
         with pytest.raises(ValueError, match="union is .*; give a whole number"):
             as_count(value, "union")

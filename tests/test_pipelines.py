@@ -274,7 +274,15 @@ def test_checkpoints_that_are_not_whole_or_not_finite_are_refused(checkpoint, tm
                 load()
         model, report = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
         assert report["missing_keys"] == (set() if name in content else {name})
+    save_file({key: torch.zeros_like(value) for key, value in tensors.items()}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="the weights of .* are 0 everywhere"):
+        hf_refseg.pipeline(model=str(folder))
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\nsize 34\n")
+    with pytest.raises(ValueError, match="model.safetensors holds no weights: it is a pointer of Git LFS"):
+        hf_refseg.pipeline(model=str(folder))
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(OSError, match="other"):
+        hf_refseg.pipeline(model=str(folder), config=str(tmp_path / "other"))
     (folder / "processor_config.json").unlink()
     with pytest.raises(ValueError, match="the processor of .*model cannot be loaded"):
         hf_refseg.pipeline(model=str(folder))
@@ -335,6 +343,16 @@ def test_bad_calls(pipe, tmp_path):
     for size in (0, "2", True, 1.5):
         with pytest.raises(ValueError, match="batch_size is .*; give the number of images"):
             pipe([picture()], ["the dog"], batch_size=size)
+    for number in (-1, "2", True, 1.5):
+        with pytest.raises(ValueError, match="num_workers is .*; give the number of processes"):
+            pipe([picture()], ["the dog"], num_workers=number)
+    for part in ("tokenizer", "image_processor", "feature_extractor"):
+        with pytest.raises(TypeError, match=f"{part} would not be read: give processor"):
+            hf_refseg.pipeline(model=pipe.model, processor=pipe.processor, **{part: pipe.tokenizer or pipe.processor})
+    with pytest.raises(TypeError, match="processor is a int; give that of a referring segmentation model"):
+        hf_refseg.pipeline(model=pipe.model, processor=5)
+    with pytest.raises(TypeError, match="model is a int; give the name of a checkpoint"):
+        hf_refseg.pipeline(model=5)
     for threshold in ("0.5", None, True):
         with pytest.raises(TypeError, match="threshold is .*; give a number"):
             pipe(picture(), "the dog", threshold=threshold)

@@ -5,6 +5,7 @@ import evaluate
 
 from hf_refseg.data.run_lengths import check_rle
 from hf_refseg.data.schema import text_rle
+from hf_refseg.mask_values import as_count
 from hf_refseg.metrics import PROTOCOLS, RefSegMetric
 
 DESCRIPTION = (
@@ -47,20 +48,39 @@ class RefSeg(evaluate.Metric):
 
     def add(self, **example):
         """One sample; has_target and pred_no_target may be left out of counts."""
-        if self.config_name == "rle":
-            example = {name: text_rle(check_rle(rle)) for name, rle in example.items()}
+        self._check_names(example)
         unknown = dict.fromkeys(FLAGS) if self.config_name == "counts" else {}
-        super().add(**{**unknown, **example})
+        super().add(**{**unknown, **{name: self._stored(name, value) for name, value in example.items()}})
 
     def add_batch(self, **batch):
         """A list of samples per column; has_target and pred_no_target may be left out of counts."""
+        batch = {name: column for name, column in batch.items() if column is not None}
+        self._check_names(batch)
+        if self.config_name == "counts" and "intersection" in batch:
+            batch = {name: [None] * len(batch["intersection"]) for name in FLAGS} | batch
+        super().add_batch(**{name: [self._stored(name, value) for value in column] for name, column in batch.items()})
+
+    def compute(self, *, protocol="hu2016", **columns):
+        """The numbers of what was added, or of these columns, counted by a named protocol."""
+        columns = {name: column for name, column in columns.items() if column is not None}
+        if columns:
+            self._check_names(columns)
+        return super().compute(protocol=protocol, **columns)
+
+    def _check_names(self, given):
+        """Raises ValueError for columns that this configuration lacks or does not read."""
+        features = FEATURES[self.config_name]
+        unknown, missing = given.keys() - features.keys(), features.keys() - FLAGS.keys() - given.keys()
+        if unknown or missing:
+            others = [f"unknown {', '.join(sorted(unknown))}"] * bool(unknown)
+            others += [f"missing {', '.join(sorted(missing))}"] * bool(missing)
+            raise ValueError(f"{self.config_name} takes {', '.join(features)} and protocol; {'; '.join(others)}")
+
+    def _stored(self, name, value):
+        """A value as its column keeps it; the column itself would cut 1.5 to 1."""
         if self.config_name == "rle":
-            batch = {name: [text_rle(check_rle(rle)) for rle in column or ()] for name, column in batch.items()}
-        if self.config_name == "counts" and batch.get("intersection") is not None:
-            for name in FLAGS:
-                if batch.get(name) is None:
-                    batch[name] = [None] * len(batch["intersection"])
-        super().add_batch(**batch)
+            return text_rle(check_rle(value))
+        return as_count(value, name) if name in COUNTS else value
 
     def _compute(self, protocol="hu2016", **columns):
         metric = RefSegMetric(protocol)

@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import inspect
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -28,6 +29,7 @@ DEMO_PHOTO, DEMO_EXPRESSIONS = "chelsea.png", ["the cat"]
 # Words that mean nothing by themselves: as whole expressions they tell of quotes that were forgotten.
 CONNECTING_WORDS = frozenset("the a an of in on at with to and by from under over behind next".split())
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # that overlays are written as
+ENDED_BY_READER = 141  # 128 + SIGPIPE
 READABLE_SUFFIXES = (*PICTURE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".ppm", ".pgm", ".tif", ".tiff")
 
 
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     Runs one command.
 
     Returns the exit status: 0; 1 where some of several photos could not be read; 2 after an error of the user, told in
-    one line on stderr.
+    one line on stderr; 141, as other programs, where nobody reads the output any more.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a notebook's streams take every character
@@ -44,7 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     words, overrides = training.split_overrides(sys.argv[1:] if arguments is None else list(arguments))
     options = build_parser().parse_args(words)
     try:
-        return options.run(options, *([overrides] if words[:1] == ["train"] else [])) or 0
+        status = options.run(options, *([overrides] if words[:1] == ["train"] else [])) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read the answers, such as `head`, has enough of them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python itself would still write
+        return ENDED_BY_READER
     except (ValueError, TypeError, OSError, ImportError) as error:
         print("error:", textwrap.shorten(str(error), 500), file=sys.stderr)
         return 2
@@ -180,7 +188,7 @@ def segment_folder(options: argparse.Namespace) -> int:
         require_place(options.output)
     from .processing.images import load_image
 
-    pipe, failed = load_pipeline(options.model), 0
+    pipe, failed, names = load_pipeline(options.model), 0, overlay_names(photos)
     for line in [explain(expression, pipe) for expression in options.expressions] if options.explain else []:
         print(line, file=sys.stderr)
     for photo in photos:
@@ -198,8 +206,7 @@ def segment_folder(options: argparse.Namespace) -> int:
                 print(f"{photo}: {describe(answer)}")
         if options.output:
             options.output.mkdir(parents=True, exist_ok=True)
-            name = photo.name if photo.suffix.lower() in PICTURE_SUFFIXES else f"{photo.name}.png"
-            write_overlay(image, answers, options.output / name)
+            write_overlay(image, answers, options.output / names[photo])
     if options.output:
         print(f"wrote {len(photos) - failed} pictures into {options.output}", file=sys.stderr)
     if failed:
@@ -214,6 +221,18 @@ def pictures_in(folder: Path) -> list[Path]:
     if not photos:
         raise ValueError(f"the folder {folder} has no pictures, files that end in {', '.join(READABLE_SUFFIXES)}")
     return photos
+
+
+def overlay_names(photos: list[Path]) -> dict[Path, str]:
+    """A name for the overlay of each photo: its own where it can be written, else with .png; no two of them alike."""
+    names = {photo: photo.name for photo in photos if photo.suffix.lower() in PICTURE_SUFFIXES}
+    for photo in photos:
+        if photo not in names:
+            name = f"{photo.name}.png"
+            while name in names.values():
+                name += ".png"
+            names[photo] = name
+    return names
 
 
 def run_caption(options: argparse.Namespace) -> None:

@@ -4,6 +4,8 @@ from numbers import Integral
 
 import numpy as np
 
+MOST_COUNTED = 1 << 48  # more than the pixels of any picture; the sums of as many still fit into 64 bits
+
 
 def as_array(values, name: str) -> np.ndarray:
     """numpy of an array, a tensor of any device and type, a picture, or nested lists.
@@ -44,7 +46,7 @@ def foreground(mask, name: str = "a mask") -> np.ndarray:
         return array
     inside = array != 0
     largest = array.max()
-    whole = array.dtype.kind != "f" or largest in (0, 1, 255)
+    whole = largest >= 0 and (array.dtype.kind != "f" or largest in (0, 1, 255))
     if not whole or np.count_nonzero(array == largest) != max(np.count_nonzero(inside), (largest == 0) * array.size):
         few = ", ".join(f"{value:g}" for value in np.unique(array)[:6])
         raise ValueError(
@@ -66,11 +68,11 @@ def as_bool(value, name: str) -> bool:
 
 
 def as_count(value, name: str) -> int:
-    """A whole number, none below 0.
+    """A whole number, none below 0 and none above `MOST_COUNTED`.
 
     Raises ValueError for other numbers.
     """
     whole = isinstance(value, Integral) or (isinstance(value, (float, np.floating)) and float(value).is_integer())
-    if not whole or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} is {value!r}; give a whole number of 0 or more")
+    if not whole or isinstance(value, bool) or not 0 <= value <= MOST_COUNTED:
+        raise ValueError(f"{name} is {value!r}; give a whole number from 0 to {MOST_COUNTED:,}")
     return int(value)

@@ -24,6 +24,7 @@ logger = logging.get_logger(__name__)
 
 TASK = "referring-image-segmentation"
 LONGEST_LIST = 300  # characters of the words that a warning lists
+PARTS = ("tokenizer", "image_processor", "feature_extractor")  # of pipelines that have no processor
 PREPROCESSING, POSTPROCESSING = ("max_length",), ("threshold", "interpolation", "refine")
 
 
@@ -48,6 +49,16 @@ class ReferringSegmentationPipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = False
     _load_video_processor = False  # None would look for one, and ask for permission to run remote code
+
+    def __init__(self, *args, processor=None, **kwargs):
+        """As in transformers; raises TypeError for a processor of another kind, and for a part that is not read."""
+        if unread := [name for name in PARTS if kwargs.get(name) is not None]:
+            raise TypeError(
+                f"{', '.join(unread)} would not be read: give processor, which has an image processor and a tokenizer"
+            )
+        if not hasattr(processor, "post_process_referring_segmentation"):
+            raise TypeError(f"processor is a {type(processor).__name__}; give that of a referring segmentation model")
+        super().__init__(*args, processor=processor, **kwargs)
 
     def _sanitize_parameters(self, **options):
         unknown = set(options) - {*PREPROCESSING, *POSTPROCESSING}
@@ -92,6 +103,9 @@ class ReferringSegmentationPipeline(Pipeline):
         size = 1 if size is None else size
         if type(size) is not int or size < 1:
             raise ValueError(f"batch_size is {size!r}; give the number of images per forward pass, 1 or more")
+        workers = options.get("num_workers")
+        if workers is not None and (type(workers) is not int or workers < 0):
+            raise ValueError(f"num_workers is {workers!r}; give the number of processes that prepare images, 0 or more")
         if isinstance(inputs, (np.ndarray, torch.Tensor)) and inputs.ndim == 4:
             inputs = list(inputs)
         if is_one_input(inputs):

@@ -19,6 +19,11 @@ def test_models_that_read_no_expressions_are_refused(tmp_path, load, model_type)
 
 @pytest.mark.parametrize("load", [load_model, load_processor, lambda folder: pipeline(model=folder)])
 def test_folders_and_files_that_are_no_model_are_refused(tmp_path, load):
+    for name in (tmp_path / "none", "./none", "a/b/c", "~/none"):
+        with pytest.raises(
+            FileNotFoundError, match="there is no folder .*; give one that save_pretrained wrote, or a Hub"
+        ):
+            load(str(name))
     with pytest.raises(FileNotFoundError, match="has no config.json: it is no folder that save_pretrained wrote"):
         load(str(tmp_path))
     (tmp_path / "config.json").write_text("[1]")

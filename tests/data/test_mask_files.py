@@ -71,5 +71,8 @@ def test_a_mask_of_two_photos_is_refused(folder):
 
 def test_a_text_that_is_none_is_named(folder):
     (folder / "masks" / "mug.txt").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(ValueError, match="mug.txt is not a text in UTF-8"):
+    with pytest.raises(ValueError, match=r"mug.txt is not a text in UTF-16 .*save it in UTF-8"):
         MaskFiles(folder)
+    (folder / "masks" / "mug.txt").write_bytes("the mug".encode("utf-16"))
+    rows = MaskFiles(folder)
+    assert ["the mug"] in [rows.sentences_of(index) for index in range(len(rows))]

@@ -85,7 +85,7 @@ def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "refer_val.json").write_bytes(b'[{"a": "\xff\xfe"}]')
     with pytest.raises(ValueError, match="refer_val.json is cut off or broken at record number 0"):
         list(iterate_json_list(tmp_path / "refer_val.json"))
-    with pytest.raises(ValueError, match="refer_val.json is not JSON"):
+    with pytest.raises(ValueError, match="refer_val.json is not a text in UTF-8 .*save it in UTF-8"):
         read_json(tmp_path / "refer_val.json", list)
 
 

@@ -43,12 +43,32 @@ def test_a_folder_of_triples(folder):
     assert other["ref_id"] != row["ref_id"] and rows.counts() == (1, 1, 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32"])
+def test_every_encoding_of_json(folder, encoding):
+    (folder / "metadata.jsonl").write_bytes(json.dumps(line(text="la t\u00eate"), ensure_ascii=False).encode(encoding))
+    assert load_triples(folder).sentences_of(0) == ["la t\u00eate"]
+
+
+def test_another_encoding_is_named(folder):
+    (folder / "metadata.jsonl").write_bytes(json.dumps(line(text="la t\u00eate"), ensure_ascii=False).encode("latin1"))
+    with pytest.raises(ValueError, match=r"metadata.jsonl is not a text in UTF-8 \(invalid .* at byte \d+\): save it"):
+        load_triples(folder)
+
+
+def test_texts_that_no_processor_reads_are_left_out_when_the_folder_is_opened(folder):
+    write(folder, line(text=["the dog", "half \ud83d", "word " * 50_000]), line(text="\udc00"))
+    rows = load_triples(folder)
+    assert rows.sentences_of(0) == ["the dog"] and len(rows) == 1
+    assert rows.notes == {"sentences without a word, left out": 3, "masks without a sentence, left out": 1}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"mask": "masks/none.png"}, "metadata.jsonl, line 2: there is no file .*none.png"),
         ({"mask": "../m.png"}, r"line 2: ../m.png lies outside of .*; paths are relative to the folder"),
         ({"file_name": "/etc/passwd"}, "line 2: /etc/passwd lies outside of"),
+        ({"mask": "m" * 5000}, "line 2: there is no file"),
         ({"text": 5}, "line 2: its text is 5, expected a sentence"),
         ({"split": 5}, "line 2: its split is 5"),
         ({"file_name": None}, "line 2: its file_name is None"),

@@ -76,6 +76,8 @@ def test_words_that_were_lost_are_in_the_answer(root, handler):
         ({"inputs": {"image": "", "text": "dog"}, "parameters": ["threshold"]}, "parameters are a list; send"),
         ({"inputs": "the cat"}, 'send {"inputs"'),
         ({"inputs": {"image": {"path": "/etc/hostname"}, "text": "dog"}}, "the image is a dict"),
+        ({"inputs": {"image": "", "text": None}}, "the text is a NoneType; send an expression"),
+        ({"inputs": {"image": "", "text": {"a": 1}}}, "the text is a dict"),
         ({"inputs": {"image": "/etc/hostname", "text": "dog"}}, "data: URI|not an image|damaged"),
         ({"inputs": {"image": "", "text": "dog"}, "parameters": {"size": 3}}, "parameters: unknown size; there are"),
         (

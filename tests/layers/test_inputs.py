@@ -17,6 +17,7 @@ IDS, PIXELS = torch.tensor([[1, 2, 3], [1, 0, 0]]), torch.zeros(1, 3, 8, 8)
         (PIXELS[0], r"\(3, 8, 8\); give"),
         (PIXELS.byte(), "pixel_values is of torch.uint8; the processor makes floats"),
         (PIXELS / 0, "pixel_values hold nan or inf"),
+        (PIXELS.to_sparse(), "pixel_values is a tensor of layout torch.sparse_coo; give a dense one"),
         (PIXELS + torch.inf, "pixel_values hold nan or inf"),
     ],
 )
@@ -32,6 +33,7 @@ def test_pixels_of_no_image(pixels, message):
         (IDS.tolist(), None, "input_ids is a list; give a tensor"),
         (IDS.float(), None, "input_ids is of torch.float32; ids are whole numbers"),
         (IDS.bool(), None, "input_ids is of torch.bool"),
+        (IDS.to_sparse(), None, "input_ids is a tensor of layout torch.sparse_coo"),
         (IDS, torch.tensor([[1, 1, 1], [0, 0, 0]]), "expression 1 has no word: its attention_mask is 0 everywhere"),
         (IDS, torch.zeros(2, 3), "expression 0 has no word"),
         (IDS, torch.ones(2, 3).numpy(), "attention_mask is a ndarray"),

@@ -173,6 +173,8 @@ def without_pixels() -> list[torch.Tensor]:
         ({"region_boxes": [FIRST, [[0, 0, 9, 9], [9, 9, 4, 4]]]}, r"region_boxes\[1\]\[1\] .* has no area"),
         ({"region_boxes": [FIRST, [[30, 0, 40, 9]]]}, "lies outside its image of 40 x 30 pixels"),
         ({"region_boxes": [FIRST, [[-9, -9, 0, 9]]]}, "lies outside its image"),
+        ({"region_boxes": [FIRST, [[0, 0, 1e30, 1e30]]]}, "is further away than any picture reaches"),
+        ({"region_boxes": [FIRST, [[-3.4e38, 0, 9, 9]]]}, "is further away than any picture reaches"),
         ({"region_boxes": [FIRST, [[0, 0, float("inf"), 9]]]}, "is not made of finite numbers"),
         ({"region_boxes": [FIRST, [[0, float("nan"), 4, 9]]]}, "is not made of finite numbers"),
         (

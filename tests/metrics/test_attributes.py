@@ -42,5 +42,7 @@ def test_errors_teach():
         AttributeMetric().compute()
     with pytest.raises(ValueError, match="cannot merge the threshold 0.4 into 0.5"):
         AttributeMetric().merge(AttributeMetric(0.4))
+    with pytest.raises(TypeError, match="cannot merge a int into an AttributeMetric"):
+        AttributeMetric().merge(5)
     with pytest.raises(ValueError, match="threshold is 5"):
         AttributeMetric(5)

@@ -69,7 +69,9 @@ def test_union_of_boxes_as_large_as_a_continent_takes_no_memory():
     [
         ([[0, 0, np.nan, 4]], None, "single", "nan"),
         ([["0", "0", "4", "4"]], None, "single", "predicted boxes: expected numbers, got <U1"),
-        ([[0, 0, 1e12, 4]], None, "union", "no picture is as large"),
+        *(([[0, 0, 1e12, 4]], None, rule, "no picture is as large") for rule in ("single", "union", "matched")),
+        ([[0.1, 0.1, 0.5, 0.9]], None, "single", "one lies in one pixel; give pixels of the picture, not shares"),
+        ([[False, False, True, True]], None, "single", "are of bool; give a list of"),
         ([[0, 0, 4, 4]], [np.nan], "matched", "box_scores are .nan.; give finite numbers"),
         ([[0, 0, 4, 4]], ["0.9"], "matched", "box_scores: expected numbers"),
     ],
@@ -91,6 +93,11 @@ def test_errors_teach():
         box_counts([box], [box], rule="best")
     with pytest.raises(ValueError, match="1 scores for 2 predicted boxes"):
         box_counts([box, box], [box], rule="matched", scores=[1])
+    for wrong in ([0, 0], [9, 9, 0, 0], [0, 0, np.nan, 4], {"x": 1}):
+        with pytest.raises(ValueError, match="first boxes"):
+            inclusive_box_iou(wrong, box)
+    with pytest.raises(ValueError, match="box_scores are given without boxes"):
+        RefSegMetric().add(mask, mask, box_scores=[0.4])
     with pytest.raises(ValueError, match="give both a prediction and a target"):
         RefSegMetric().add(mask, None)
     with pytest.raises(ValueError, match="two masks, two lists of boxes, or both"):

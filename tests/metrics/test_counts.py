@@ -42,6 +42,12 @@ def test_sizes_of_no_picture_are_refused(size):
         mask_counts({"size": size, "counts": [0]}, {"size": size, "counts": [0]})
 
 
+@pytest.mark.parametrize("size", [(0, 0), (-1, 5), ("4", "4"), 5, (10**6, 10**6), (2.5, 2.5), (480,)])
+def test_sizes_to_compare_at_that_are_none(size):
+    with pytest.raises(ValueError, match=r"size is "):
+        mask_counts(np.eye(4, dtype=bool), np.eye(4, dtype=bool), size=size)
+
+
 def test_the_metric_takes_rle():
     mask = np.random.default_rng(3).random((40, 50)) < 0.5
     for protocol in ("hu2016", "lavt"):

@@ -65,8 +65,33 @@ def test_phrases():
     assert {"p_name"} == {name for name in subsets_of() if name.startswith("p")}
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"structure": {}}, "a phrase_structure lacks .'name', 'attributes'"),
+        ({"structure": None}, "a phrase_structure is a NoneType"),
+        ({"attributes": "red"}, "the attributes of a phrase are 'red'; give a list"),
+        ({"num_instances": -1}, "num_instances is -1"),
+        ({"target_share": 5}, "target_share is 5; it is a share"),
+        ({"target_share": float("nan")}, "target_share is nan"),
+    ],
+)
+def test_what_is_no_phrase(changes, message):
+    structure = {
+        "name": "dog",
+        "attributes": changes.pop("attributes", []),
+        "relation_descriptions": [],
+        "type": "name",
+    }
+    with pytest.raises(ValueError, match=message):
+        PhraseCutSubsets(["dog"], ["red"])(
+            **{"structure": structure, "num_instances": 1, "target_share": 0.1, **changes}
+        )
+
+
 def test_a_file_that_is_another_one(tmp_path):
-    for content in ("[]", '{"cat": [["dog", 3]]}', "nothing"):
+    others = ('{"cat": {"ab": 1}, "att": {}}', '{"cat": [["dog", 3]]}', "[" * 5000)
+    for content in ("[]", "nothing", *others):
         (tmp_path / "counts.json").write_text(content)
         with pytest.raises(ValueError, match="is not VGPhraseCut's name_att_rel_count.json"):
             PhraseCutSubsets.from_file(tmp_path / "counts.json")

@@ -160,9 +160,33 @@ def test_errors_teach():
     with pytest.raises(ValueError, match="the predicted mask is no mask: it holds 0.2, 0.9"):
         RefSegMetric().add(np.where(np.eye(3), 0.9, 0.2), np.eye(3))
     state = metric_of("hu2016").state_dict()
-    for rows in ([[5, 4, True, False, None, None, None, 1]], [[1, 2, True, False, None, None, None, -1]], [[1]]):
-        with pytest.raises(ValueError, match="impossible counts|number of samples is -1|is no sample"):
+    whole = [1, 2, True, False, None, None, None]
+    damaged = [
+        [*whole[:place], *values, *whole[place + len(values) :], 1]
+        for place, values in (
+            (0, [5, 4]),
+            (2, ["no"]),
+            (3, ["no"]),
+            (4, [5, 0]),
+            (4, [5, None]),
+            (6, ["maybe"]),
+            (2, [[]]),
+        )
+    ]
+    for rows in (*([row] for row in damaged), [[*whole, -1]], [[1]], [[]], [5], None):
+        with pytest.raises(
+            ValueError, match="impossible|number of samples is -1|no sample|no state|give True or False"
+        ):
             RefSegMetric.from_state_dict(state | {"samples": rows})
+    with pytest.raises(ValueError, match="no state of a RefSegMetric"):
+        RefSegMetric.from_state_dict(state | {"subsets": [1]})
+    with pytest.raises(ValueError, match="subsets is 'red', of which each letter would be a name"):
+        RefSegMetric().add(np.eye(3), np.eye(3), subsets="red")
+    for number in (2.5, True, "5"):
+        with pytest.raises(ValueError, match="num_expected is "):
+            metric_of("hu2016", [(1, 2)]).compute(number)
+    with pytest.raises(TypeError, match="cannot merge a int into a RefSegMetric"):
+        RefSegMetric().merge(5)
     with pytest.raises(ValueError, match="'cris' into 'lavt'"):
         RefSegMetric("lavt").merge(RefSegMetric("cris"))
 

@@ -27,6 +27,8 @@ def test_errors_teach():
         ThresholdSearch().add([np.nan, 0.5])
     with pytest.raises(ValueError, match="no score was added"):
         ThresholdSearch().compute()
+    with pytest.raises(TypeError, match="cannot merge a int into a ThresholdSearch"):
+        ThresholdSearch().merge(5)
     search = ThresholdSearch()
     search.add([0.5])
     with pytest.raises(ValueError, match=r"lies in \(0, 1\], got 14"):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from hf_refseg.outputs import ReferringSegmentationOutput
-from hf_refseg.processing.answer_checks import check_finite, check_threshold, checked_sizes
+from hf_refseg.processing.answer_checks import check_finite, check_threshold, checked_sizes, image_sizes
 
 
 def test_sizes_of_every_kind():
@@ -29,6 +29,8 @@ def test_sizes_of_every_kind():
         4,
         "4x5",
         [(10**6, 10**6)],
+        torch.zeros(1, 2, device="meta"),
+        torch.ones(1, 2, dtype=torch.int64).to_sparse(),
     ],
 )
 def test_sizes_of_no_image(sizes):
@@ -53,6 +55,12 @@ def test_thresholds_that_are_no_probability():
             check_threshold(threshold)
     for threshold in (0, 1, np.float32(0.5)):
         check_threshold(threshold)
+
+
+@pytest.mark.parametrize("outputs", [None, {}, (torch.zeros(1, 2, 2),), torch.zeros(1, 2, 2)])
+def test_what_no_model_returned(outputs):
+    with pytest.raises(TypeError, match="outputs is a .*; give what the model returned, without return_dict=False"):
+        image_sizes(outputs, [(2, 2)])
 
 
 @pytest.mark.parametrize("name", ["logits", "scores", "pred_boxes"])

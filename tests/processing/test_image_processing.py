@@ -129,6 +129,16 @@ def test_unknown_interpolation_and_resample_name_the_choices():
         CanvasImageProcessor()(np.zeros((4, 4, 3), np.uint8), interpolation="papre")
     with pytest.raises(ValueError, match="BILINEAR"):
         CanvasImageProcessor(resample=3)
+    for option in (
+        {"do_center_crop": True, "crop_size": 8},
+        {"crop_size": 8},
+        {"data_format": "channels_last"},
+        {"do_convert_rgb": False},
+    ):
+        with pytest.raises(ValueError, match="is .*, which would not be followed; leave it out"):
+            CanvasImageProcessor()(np.zeros((4, 4, 3), np.uint8), **option)
+        with pytest.raises(ValueError, match="which would not be followed"):
+            CanvasImageProcessor(**option)
     with pytest.raises(ValueError, match="threshold 0.7"):
         CanvasImageProcessor().restore_masks(torch.zeros(1, 320, 320), (4, 4), threshold=0.7, interpolation="paper")
 

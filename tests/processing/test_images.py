@@ -2,11 +2,13 @@
 
 import base64
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from hf_refseg.processing.images import image_size, load_image
 
@@ -144,6 +146,60 @@ def test_a_damaged_exif_block_leaves_the_pixels_as_they_are(photo, caplog):
     assert turned.size == (40, 60)
 
 
+def png_chunk(kind, content, checksum=None):
+    checksum = zlib.crc32(kind + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"tEXt", b"Comment\0hello", checksum=5),
+        png_chunk(b"pHYs", b""),
+        png_chunk(b"gAMA", b"?"),
+        png_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"\0" * 3_000_000)),
+        png_chunk(b"iCCP", b"a\0\0" + zlib.compress(b"\0" * 3_000_000)),
+        png_chunk(b"acTL", b"???"),
+    ],
+)
+def test_damaged_metadata_of_a_png_leave_the_pixels_as_they_are(photo, tmp_path, chunk, caplog):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    data = file_bytes(photo, "PNG", exif=exif)
+    expected = np.asarray(load_image(data))
+    for place in (33, len(data) - 12):  # behind the header, and behind the pixels
+        path = tmp_path / "photo.png"
+        path.write_bytes(data[:place] + chunk + data[place:])
+        np.testing.assert_array_equal(np.asarray(load_image(path)), expected)
+        assert image_size(path) == (40, 60)
+    assert any("photo.png: its metadata is damaged" in record.getMessage() for record in caplog.records)
+    cut = data[:200] + data[400:]
+    with pytest.raises(ValueError, match="image is damaged or truncated|not an image"):
+        load_image(cut)
+
+
+def test_sixteen_bits_that_look_like_eight_are_told(caplog):
+    assert np.asarray(load_image(np.full((4, 4), 200, np.uint16))).max() == 1
+    assert "image has 16 bits, but no value above 200: it is read as nearly black" in caplog.text
+    caplog.clear()
+    load_image(np.zeros((4, 4), np.uint16))
+    load_image(np.full((4, 4), 256, np.uint16))
+    assert not caplog.records
+
+
+def test_files_that_cannot_go_back(photo):
+    class Stream:
+        """The answer of a web server."""
+
+        def __init__(self, data):
+            self.read = io.BytesIO(data).read
+
+    data = file_bytes(photo, "PNG")
+    np.testing.assert_array_equal(np.asarray(load_image(Stream(data))), np.asarray(photo))
+    with pytest.raises(ValueError, match="not an image"):
+        load_image(Stream(b"nothing"))
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "GIF", "BMP", "PPM"])
 def test_an_image_whose_file_was_closed_says_so(photo, tmp_path, format):
     path = tmp_path / f"photo.{format.lower()}"
@@ -231,6 +287,11 @@ def test_not_an_image(tmp_path):
         load_image(path)
     with pytest.raises(ValueError, match="not an image"):
         load_image(b"")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 34\n")
+    with pytest.raises(
+        ValueError, match=r"notes.txt is not an image .*: it is a pointer of Git LFS, not the file itself"
+    ):
+        load_image(path)
 
 
 def test_missing_file_folder_and_address(tmp_path):

@@ -100,6 +100,12 @@ def test_other_bad_calls(processor):
             processor(picture(), text)
     with pytest.raises(TypeError, match="RmiProcessor needs a RmiImageProcessor .* not a CanvasImageProcessor"):
         RmiProcessor(CanvasImageProcessor(), processor.tokenizer)
+    for option in ({"size": "large"}, {"do_resize": "no"}, {"return_tensors": 5}):
+        with pytest.raises(TypeError, match=f"Validation error for field '{next(iter(option))}'"):
+            processor(picture(), "a cat", **option)
+    with pytest.raises(ValueError, match="no word of expression 0") as caught:
+        processor(picture(), "z" * 90_000)
+    assert len(str(caught.value)) < 500
     with pytest.raises(ValueError, match="neither images nor text"):
         processor()
     with pytest.raises(ValueError, match="1 segmentation_maps for 2 expressions"):

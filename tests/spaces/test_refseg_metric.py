@@ -97,6 +97,18 @@ def test_errors_teach(load):
     with pytest.raises(ValueError, match="add has_target and pred_no_target beside intersection and union"):
         load("counts").compute(intersection=[1], union=[2], protocol="grefcoco")
     rle = encode_mask(masks()[0][0])
+    with pytest.raises(ValueError, match="intersection is 1.5; give a whole number"):
+        load("counts").compute(intersection=[1.5], union=[2])
+    with pytest.raises(
+        ValueError, match="counts takes intersection, .*; unknown predictions, references; missing inter"
+    ):
+        load("counts").compute(predictions=[rle], references=[rle])
+    with pytest.raises(ValueError, match="rle takes predictions, references and protocol; unknown threshold"):
+        load("rle").compute(predictions=[rle], references=[rle], threshold=0.5)
+    with pytest.raises(ValueError, match="missing references"):
+        load("rle").add_batch(predictions=[rle])
+    with pytest.raises(ValueError, match="an RLE is a dict"):
+        load("rle").compute(predictions=np.eye(4), references=np.eye(4))
     with pytest.raises(ValueError, match="damaged or cut off"):
         load("rle").compute(predictions=[rle], references=[{**rle, "counts": rle["counts"][:-3]}])
 

@@ -51,6 +51,13 @@ def test_numbers_with_exponents_are_numbers_and_no_is_a_word():
     assert yaml.safe_load("1e-5") == "1e-5"  # why the loader is our own
 
 
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int x", "!!float x", "!!timestamp x", "2020-13-45", "!!binary é"])
+def test_values_that_are_none_of_their_kind_name_the_line(tmp_path, value):
+    (tmp_path / "r.yaml").write_text(f"model:\n  size: {value}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="r.yaml is no YAML: (.|\n)*line 2, column 9"):
+        read_recipe(tmp_path / "r.yaml", ["model"])
+
+
 def test_a_recipe_inherits_the_keys_of_its_bases(tmp_path):
     write(tmp_path, "first.yaml", "model: {a: 1, b: {x: 1, y: 2}}\ntraining: {t: 3}")
     write(tmp_path, "second.yaml", "base: first.yaml\nmodel: {b: {x: 5}}")

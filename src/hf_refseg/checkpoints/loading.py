@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from ..data.official_files import read_json
+from ..lfs_pointers import pointer_hint
 from ..pipelines import TASK
 from ..systems import SYSTEMS
 from . import DEFAULT_CHECKPOINT, checkpoint_names, resolve_checkpoint
@@ -99,6 +100,9 @@ def count_stored(file: Path) -> int:
                     raise ValueError(f"{file} is compressed, which torch.save never does: it may unpack to anything")
         return file.stat().st_size
     with open(file, "rb") as stream:
+        if hint := pointer_hint(stream.read(100)):
+            raise ValueError(f"{file} holds no weights{hint}")
+        stream.seek(0)
         length = int.from_bytes(stream.read(8), "little")
         if length > min(MOST_HEADER, file.stat().st_size):
             raise ValueError(
@@ -122,7 +126,7 @@ def load_processor(name_or_path: str, **options):
     try:
         processor = AutoProcessor.from_pretrained(folder, **options)
     except Exception as error:  # its files may say anything, as config.json may
-        raise ValueError(f"the processor of {folder} cannot be loaded: {error}") from error
+        raise ValueError(f"the processor of {folder} cannot be loaded: {type(error).__name__}: {error}") from error
     if not hasattr(processor, "post_process_referring_segmentation"):
         raise ValueError(
             f"{folder} has no processor of a referring segmentation model, only a {type(processor).__name__}: get its "
@@ -146,6 +150,10 @@ def find_checkpoint(name_or_path: str) -> str:
         raise ValueError(
             f"{folder} is a file; a model is a folder, with config.json (hf-refseg convert makes one of an original "
             "checkpoint)"
+        )
+    elif folder.startswith(("/", ".", "~")) or folder.count("/") > 1:
+        raise FileNotFoundError(
+            f"there is no folder {folder}; give one that save_pretrained wrote, or a Hub id, user/name"
         )
     elif "/" not in folder:
         raise ValueError(
@@ -181,17 +189,24 @@ def pipeline(task: str = TASK, model=None, **kwargs):
 
     Returns: a [`ReferringSegmentationPipeline`].
 
-    Raises ValueError for another task, and for a checkpoint that is not whole, see [`load_model`].
+    Raises ValueError for another task, and for a checkpoint that is not whole, see [`load_model`]; TypeError for what
+    is no model and no name of one.
     """
     if task != TASK:
         raise ValueError(f"hf_refseg.pipeline is for {TASK!r}; for {task!r} use transformers.pipeline")
     if model is None or isinstance(model, (str, os.PathLike)):
         name = DEFAULT_CHECKPOINT if model is None else os.fspath(model)
         options = {option: kwargs.pop(option) for option in MODEL_OPTIONS if option in kwargs}
+        if isinstance(options.get("config"), (str, os.PathLike)):
+            from transformers import AutoConfig
+
+            options["config"] = AutoConfig.from_pretrained(options["config"])
         model = load_model(name, **options, **kwargs.pop("model_kwargs", {}))
         if kwargs.get("processor") is None:
             shared = {option: options[option] for option in HUB_OPTIONS if option in options}
             kwargs["processor"] = load_processor(name, **shared)
+    elif not hasattr(model, "forward"):
+        raise TypeError(f"model is a {type(model).__name__}; give the name of a checkpoint, a folder, or a model")
     import transformers
 
     return transformers.pipeline(task, model, **kwargs)

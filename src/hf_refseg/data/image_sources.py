@@ -3,6 +3,7 @@
 Annotations and pixels are separate, because many rows share a picture; each picture is stored once.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -10,12 +11,14 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from ..processing.images import image_size, load_image
+from .official_files import shown
 
 # The COCO id in the file names of the 2014 and 2017 releases, where a picture has the same id.
 COCO_NAME = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")
 DRIVE = re.compile("[A-Za-z]:")
 # How much more a copy may be enlarged along one side than along the other: a pixel in a small picture.
 MOST_STRETCH = 0.03
+LONGEST_NAME = 300  # characters of a name that messages print whole
 # The folders of Visual Genome's two archives.
 SUBFOLDERS = ("VG_100K", "VG_100K_2")
 
@@ -58,10 +61,11 @@ class ImageFolder:
         names += [f"{subfolder}/{path.name}" for subfolder in SUBFOLDERS]
         names += [f"{path.stem}{suffix}" for suffix in (path.suffix.lower(), path.suffix.upper())]  # of a camera
         for name in names:
-            if (self.folder / name).is_file():
+            if os.path.isfile(self.folder / name):  # a Path raises for a name that is longer than any file's
                 return self.folder / name
+        name = row["file_name"] if len(row["file_name"]) < LONGEST_NAME else shown(row["file_name"])
         raise FileNotFoundError(
-            f"{self.folder / row['file_name']} is missing (picture of image_id {row['image_id']}); "
+            f"{self.folder / name} is missing (picture of image_id {row['image_id']}); "
             "download it, or give the folder that has it with images=."
         )
 

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from .official_files import read_text
 from .triples import TripleFolder
 
 MASKS = "masks"
@@ -56,11 +57,7 @@ class MaskFiles(TripleFolder):
                     f"{path} has no photo: there is no {stem}.jpg in {self.folder / 'images'} (a mask of a second "
                     "thing has the photo's name and a number, mug_2.png for mug.jpg)"
                 )
-            try:
-                text = texts[stem].read_text(encoding="utf-8-sig")
-            except ValueError as error:
-                raise ValueError(f"{texts[stem]} is not a text in UTF-8: {error}") from error
-            expressions = [line.strip() for line in text.splitlines() if line.strip()]
+            expressions = [line.strip() for line in read_text(texts[stem]).splitlines() if line.strip()]
             names = {"file_name": named[0], "mask": f"{MASKS}/{path.name}", "text": expressions}
             lines.append(json.dumps(names))
         return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..lfs_pointers import pointer_hint
 from ..pickles import UNREADABLE, PlainKeysUnpickler, copy_plain
 from .run_lengths import MOST_PIXELS
 
@@ -36,17 +37,38 @@ def read_json(file: Path, kind: type, keys_are_ids: bool = False):
         raise FileNotFoundError(f"{file} is missing.")
     try:
         hook = partial(_unique_keys, file) if keys_are_ids else None
-        data = file.read_bytes()
-        content = json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=hook)  # Windows writes others
-    except _RepeatedKey:
+        content = json.loads(read_text(file), object_pairs_hook=hook)
+    except (_RepeatedKey, _UnknownEncoding):
         raise
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON: {error}. Is it cut off? Download it again.") from error
+        with open(file, "rb") as stream:
+            hint = pointer_hint(stream.read(100)) or ". Is it cut off? Download it again."
+        raise ValueError(f"{file} is not JSON: {error}{hint}") from error
     return _expect(content, kind, file)
 
 
 class _RepeatedKey(ValueError):
     pass
+
+
+class _UnknownEncoding(ValueError):
+    pass
+
+
+def read_text(file: Path) -> str:
+    """A text file in UTF-8, or in UTF-16 or UTF-32 as some programs of Windows write it.
+
+    Raises ValueError, naming file and encoding, for what is none of these.
+    """
+    data = file.read_bytes()
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _UnknownEncoding(
+            f"{file} is not a text in {encoding.upper()} ({error.reason} at byte {error.start}): save it in UTF-8, or, "
+            "if it is an archive or was cut off, get it again"
+        ) from error
 
 
 def _unique_keys(file: Path, pairs: list[tuple[str, object]]) -> dict:

@@ -24,7 +24,7 @@ def check_rle(rle: dict) -> dict:
     if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
         given = sorted(map(str, rle)) if isinstance(rle, Mapping) else type(rle).__name__
         raise ValueError(f"an RLE is a dict of size and counts, got {given}")
-    height, width = checked_size(rle["size"])
+    height, width = checked_size(rle["size"], "the size of an RLE")
     counts = rle["counts"]
     if not isinstance(counts, (str, bytes, list, np.ndarray)):
         raise ValueError(f"the counts of an RLE are a {type(counts).__name__}; they are a string or a list of numbers")
@@ -46,14 +46,12 @@ def check_rle(rle: dict) -> dict:
     return {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
 
 
-def checked_size(size) -> tuple[int, int]:
-    """The (height, width) of an RLE; raises ValueError for what is no size of a picture."""
+def checked_size(size, name: str) -> tuple[int, int]:
+    """(height, width); raises ValueError, which calls it by its `name`, for what is no size of a picture."""
     sides = size.tolist() if isinstance(size, np.ndarray) else size
     whole = isinstance(sides, (list, tuple)) and len(sides) == 2 and all(isinstance(side, Integral) for side in sides)
     if not whole or min(sides) < 0 or sides[0] * sides[1] > MOST_PIXELS:
-        raise ValueError(
-            f"the size of an RLE is {str(size)[:60]}; give [height, width], {MOST_PIXELS:,} pixels in all at most"
-        )
+        raise ValueError(f"{name} is {str(size)[:60]}; give [height, width], {MOST_PIXELS:,} pixels in all at most")
     return int(sides[0]), int(sides[1])
 
 

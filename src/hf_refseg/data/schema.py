@@ -46,6 +46,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..processing.pairing import check_expression
 from .run_lengths import check_rle
 
 REQUIRED_FIELDS = (
@@ -130,8 +131,13 @@ def row_features(optional: Sequence[str] = ()):
 def has_words(sentence: str) -> bool:
     """Whether anything is left of an expression that the originals split into words; of "" and "." nothing is.
 
-    Such a sentence refers to nothing, and no model can answer it: readers leave it out and count it.
+    Such a sentence refers to nothing, and no model can answer it: readers leave it out and count it. So they do with
+    what no processor reads: half a character, which JSON may hold, and a text as long as a book.
     """
+    try:
+        check_expression(sentence, 0)
+    except ValueError:
+        return False
     return sentence.strip() not in ("", ".")
 
 

@@ -22,7 +22,7 @@ from ..mask_values import foreground
 from ..processing.images import image_size, load_image
 from .damaged_records import DamagedRecords
 from .image_sources import ImageFolder
-from .official_files import require, shown
+from .official_files import read_text, require, shown
 from .rows import FileRows, HeldRows
 from .schema import box_from_mask, encode_mask, has_words
 from .splits import find_split
@@ -119,10 +119,7 @@ class TripleFolder(FileRows):
     def _read(self) -> list[str]:
         if not self.file.is_file():
             raise FileNotFoundError(f"{self.file} is missing; it has one line per mask, {{{', '.join(FIELDS)}}}")
-        try:
-            return self.file.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would part texts at U+2028
-        except ValueError as error:
-            raise ValueError(f"{self.file} is not a text in UTF-8: {error}") from error
+        return read_text(self.file).split("\n")  # splitlines() would part texts at U+2028
 
     def _checked(self, number: int, line: str) -> dict:
         where = f"{self.file}, line {number}"
@@ -142,7 +139,7 @@ class TripleFolder(FileRows):
         for path in paths.values():
             if not Path(os.path.normpath(self.folder / path)).is_relative_to(os.path.normpath(self.folder)):
                 raise ValueError(f"{where}: {path} lies outside of {self.folder}; paths are relative to the folder")
-            if not (self.folder / path).is_file():
+            if not os.path.isfile(self.folder / path):  # as `ImageFolder` looks for it
                 raise FileNotFoundError(f"{where}: there is no file {self.folder / path}")
         return {"number": number, "split": split, "sentences": sentences, **paths}
 

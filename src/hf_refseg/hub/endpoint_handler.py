@@ -50,12 +50,14 @@ class EndpointHandler:
         if not isinstance(parameters, dict):
             raise ValueError(f"parameters are a {type(parameters).__name__}; send {{'threshold': 0.5}}")
         refuse_others(parameters, PARAMETERS, "parameters")
-        image = inputs["image"]
+        image, text = inputs["image"], inputs["text"]
+        if not isinstance(text, (str, list)):
+            raise ValueError(f"the text is a {type(text).__name__}; send an expression or a list of them")
         if not isinstance(image, str):
             raise ValueError(f"the image is a {type(image).__name__}; send its file in base64")
         if not image.startswith("data:"):
             image = f"data:;base64,{image}"  # never a path of the endpoint's own disk
-        answers = self.pipeline(image, inputs["text"], **parameters)
+        answers = self.pipeline(image, text, **parameters)
         answers = [answers] if isinstance(answers, dict) else answers
         length = parameters.get("max_length")
         return [

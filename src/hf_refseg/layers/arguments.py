@@ -31,12 +31,18 @@ def check_call(
         images: `pixel_values` and all that says more of them.
 
     Raises:
-        ValueError: no `input_ids`; neither images nor features, or both. TypeError: an argument that does not exist.
+        ValueError: no `input_ids`; neither images nor features, or both; tensors without values. TypeError: an argument
+            that does not exist.
     """
     refuse_unknown(model, unknown)
     if input_ids is None:
         raise ValueError(f"{type(model).__name__} needs input_ids: what to look for")
     check_sources(features, images)
+    for name, value in {"input_ids": input_ids, **images}.items():
+        if isinstance(value, torch.Tensor) and value.is_meta and model.device.type != "meta":
+            raise ValueError(
+                f"{name} is on the device meta, where tensors have no values; the model is on {model.device}"
+            )
     if not torch.compiler.is_compiling():
         check_features(model, features)
 

@@ -9,10 +9,12 @@ def values_are_readable(tensor: torch.Tensor) -> bool:
 
 
 def require_tensors(**values) -> None:
-    """Raises TypeError, naming it, for a value that is neither a tensor nor None."""
+    """Raises TypeError, naming it, for a value that is neither a tensor of a plain layout nor None."""
     for name, value in values.items():
         if value is not None and not isinstance(value, torch.Tensor):
             raise TypeError(f"{name} is a {type(value).__name__}; give a tensor, as the processor returns it")
+        if value is not None and value.layout != torch.strided:
+            raise TypeError(f"{name} is a tensor of layout {value.layout}; give a dense one: {name}.to_dense()")
 
 
 def check_pixel_values(pixel_values: torch.Tensor) -> None:

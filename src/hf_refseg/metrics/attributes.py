@@ -47,8 +47,10 @@ class AttributeMetric:
         """Add what `other` counted, and return this metric.
 
         Raises:
-            ValueError: if the thresholds differ.
+            ValueError: if the thresholds differ. TypeError: `other` is another kind of metric.
         """
+        if not isinstance(other, AttributeMetric):
+            raise TypeError(f"cannot merge a {type(other).__name__} into an AttributeMetric")
         if other.threshold != self.threshold:
             raise ValueError(f"cannot merge the threshold {other.threshold} into {self.threshold}")
         self.true_positives += other.true_positives

@@ -32,8 +32,9 @@ def box_counts(
         scores: of the predicted boxes; the rule `"matched"` leaves out those below 0.7.
 
     Raises:
-        ValueError: unknown rule, a box that is not four finite numbers with x0 <= x1 and y0 <= y1, another number of
-            scores than of boxes, a score that is not finite, or more than one box on a side under the rule `"single"`.
+        ValueError: unknown rule, a box that is not four finite numbers with x0 <= x1 and y0 <= y1, that is larger than
+            any picture or lies in one pixel, as shares of the sides do; another number of scores than of boxes, a score
+            that is not finite, or more than one box on a side under the rule `"single"`.
     """
     pred, target = _boxes(pred_boxes, "predicted"), _boxes(target_boxes, "target")
     kept = pred if scores is None else pred[checked_scores(scores, len(pred)) >= MATCHED_SCORE]
@@ -52,7 +53,11 @@ def box_counts(
 
 def inclusive_box_iou(first: Box, second: Box) -> float:
     """IoU whose intersection takes both corners for pixels of the box (x0 .. x1 - 1, plus one) and whose areas are
-    width x height. Boxes that share no more than one row or column of pixels don't overlap: the test is strict."""
+    width x height. Boxes that share no more than one row or column of pixels don't overlap: the test is strict.
+
+    Raises ValueError for what is no box, as [`box_counts`].
+    """
+    (first,), (second,) = _boxes([first], "first"), _boxes([second], "second")
     x0, y0 = max(first[0], second[0]), max(first[1], second[1])
     x1, y1 = min(first[2] - 1, second[2] - 1), min(first[3] - 1, second[3] - 1)
     shared = (x1 - x0 + 1) * (y1 - y0 + 1) if x0 < x1 and y0 < y1 else 0.0
@@ -70,8 +75,6 @@ def union_box_counts(pred: np.ndarray, target: np.ndarray) -> tuple[int, int]:
     if not len(pred) and not len(target):
         return 0, 0
     both = np.concatenate([pred, target])
-    if np.abs(both).max() >= MOST_PIXELS:
-        raise ValueError(f"boxes reach from {both.min():g} to {both.max():g} pixels; no picture is as large")
     # x1 - 1 is the last pixel's coordinate, which the original then uses as the end of a slice
     width, height = (max(int(side), 0) for side in (both[:, 2:] - 1).max(0) + 1)
     corners = [
@@ -135,9 +138,18 @@ def checked_scores(scores: Sequence[float], count: int) -> np.ndarray:
 
 
 def _boxes(boxes: Sequence[Box], name: str) -> np.ndarray:
-    array = as_array(boxes, f"{name} boxes").astype(np.float64) if len(boxes) else np.zeros((0, 4))
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise ValueError(f"{name} boxes have the shape {array.shape}; give a list of [x0, y0, x1, y1]")
+    array = as_array(boxes, f"{name} boxes") if len(boxes) else np.zeros((0, 4))
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype == bool:
+        raise ValueError(
+            f"{name} boxes have the shape {array.shape} and are of {array.dtype}; give a list of [x0, y0, x1, y1]"
+        )
+    array = array.astype(np.float64)
     if not np.isfinite(array).all() or (array[:, 2:] < array[:, :2]).any():
         raise ValueError(f"{name} boxes {array.tolist()}: x0 <= x1 and y0 <= y1 must hold; give xyxy, not xywh")
+    if np.abs(array).max(initial=0) >= MOST_PIXELS:
+        raise ValueError(f"{name} boxes reach from {array.min():g} to {array.max():g} pixels; no picture is as large")
+    if ((array >= 0) & (array <= 1)).all(1).any() and ((array > 0) & (array < 1)).any():
+        raise ValueError(
+            f"{name} boxes {array.tolist()}: one lies in one pixel; give pixels of the picture, not shares of its sides"
+        )
     return array

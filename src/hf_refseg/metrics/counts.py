@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.run_lengths import check_rle
+from ..data.run_lengths import check_rle, checked_size
 from ..mask_values import foreground
 
 
@@ -37,8 +37,10 @@ def mask_counts(pred_mask, target_mask, size: tuple[int, int] | None = None) -> 
 
     Raises:
         ValueError: if a mask is not two-dimensional or holds values of no mask (probabilities, several labels), an RLE
-            does not fill its size, or, without `size`, if their sizes differ.
+            does not fill its size, `size` is none of a picture, or, without `size`, if their sizes differ.
     """
+    if size is not None and 0 in (size := checked_size(size, "size")):
+        raise ValueError(f"size is {list(size)}; no pixel would be left to compare")
     if isinstance(pred_mask, dict) and isinstance(target_mask, dict) and size is None:
         return _rle_counts(check_rle(pred_mask), check_rle(target_mask))
     pred, target = _foreground(pred_mask, "the predicted mask"), _foreground(target_mask, "the target mask")

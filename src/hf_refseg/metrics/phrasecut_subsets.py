@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 
 from ..data.coco_categories import NOUNS
+from ..data.official_files import read_json, require
+from ..mask_values import as_count
 
 PHRASECUT_SUBSETS = (
     *("all", "c_coco", "c20", "c100", "c500", "c21-100", "c101-500", "c500+", "i_single", "i_multi", "i_many"),
@@ -50,8 +52,11 @@ class PhraseCutSubsets:
             ValueError: it is not that file.
         """
         try:
-            counts = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-            return cls([name for name, _ in counts["cat"]], [name for name, _ in counts["att"]])
+            counts = read_json(Path(path), dict)
+            names = [[name for name, _ in counts[kind]] for kind in ("cat", "att")]
+            if not all(isinstance(counts[kind], list) for kind in ("cat", "att")):
+                raise TypeError("they are no lists")
+            return cls(*names)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is not VGPhraseCut's name_att_rel_count.json, which holds lists [name, count] as 'cat' and "
@@ -68,7 +73,16 @@ class PhraseCutSubsets:
             num_instances: of the target.
             target_share: pixels of the target / pixels of the image.
             coco_id: of the image, None or 0 where it is in neither of COCO's train and val sets.
+
+        Raises:
+            ValueError: a structure without one of these fields, or numbers that are no count and no share.
         """
+        require(structure, ("name", "attributes", "relation_descriptions", "type"), "a phrase_structure")
+        num_instances = as_count(num_instances, "num_instances")
+        if isinstance(structure["attributes"], str):
+            raise ValueError(f"the attributes of a phrase are {structure['attributes']!r}; give a list of words")
+        if not 0 <= target_share <= 1:
+            raise ValueError(f"target_share is {target_share}; it is a share of the image, from 0 to 1")
         attributes, num_relations = structure["attributes"], len(structure["relation_descriptions"])
         category = self._category_rank.get(structure["name"], UNRANKED_CATEGORY)
         attribute = min(

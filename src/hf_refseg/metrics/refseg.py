@@ -63,7 +63,8 @@ class RefSegMetric:
             subsets: names of the subsets the sample belongs to; `compute` reports each of them too.
 
         Raises:
-            ValueError: as [`mask_counts`] and [`box_counts`]; or if one of two masks, or of two lists, is missing.
+            ValueError: as [`mask_counts`] and [`box_counts`]; or if one of two masks, or of two lists, is missing,
+                `box_scores` have no boxes, or `subsets` is a single string.
         """
         sample = make_sample(
             self.protocol,
@@ -101,8 +102,10 @@ class RefSegMetric:
         """Count one sample that was reduced to integers elsewhere, by [`make_sample`] or [`mask_counts`].
 
         Raises:
-            ValueError: for impossible counts.
+            ValueError: for impossible counts, or where `subsets` is a single string.
         """
+        if isinstance(subsets, str):
+            raise ValueError(f"subsets is {subsets!r}, of which each letter would be a name; give [{subsets!r}]")
         sample = _checked(sample)
         self._samples[sample] += 1
         for name in subsets:
@@ -112,8 +115,10 @@ class RefSegMetric:
         """Add all samples of `other` (another process, another shard) to this metric, and return this metric.
 
         Raises:
-            ValueError: if the two count by different protocols.
+            ValueError: if the two count by different protocols. TypeError: `other` is another kind of metric.
         """
+        if not isinstance(other, RefSegMetric):
+            raise TypeError(f"cannot merge a {type(other).__name__} into a RefSegMetric")
         if other.protocol != self.protocol:
             raise ValueError(f"cannot merge protocol {other.protocol.name!r} into {self.protocol.name!r}")
         self._samples.update(other._samples)
@@ -136,13 +141,14 @@ class RefSegMetric:
             each the same numbers.
 
         Raises:
-            ValueError: if no sample was added, or more than `num_expected`.
+            ValueError: if no sample was added, or `num_expected` is no count or below what was added.
         """
         num = self._samples.total()
         if num == 0:
             raise ValueError("no sample was added: call add() or add_counts() before compute()")
         numbers = _numbers(self._samples, self.protocol)
         if num_expected is not None:
+            num_expected = as_count(num_expected, "num_expected")
             if num_expected < num:
                 raise ValueError(f"{num} samples were added, but num_expected is {num_expected}")
             means = {name: numbers[name] for name in ("mIoU", "mean_box_iou") if name in numbers}
@@ -171,8 +177,13 @@ class RefSegMetric:
         if not isinstance(state, dict) or not {"protocol", "samples", "subsets"} <= state.keys():
             raise ValueError("this is no state of a RefSegMetric, which has protocol, samples and subsets")
         metric = cls(state["protocol"])
-        metric._samples = _counter(state["samples"])
-        metric._subsets = {name: _counter(rows) for name, rows in state["subsets"].items()}
+        try:
+            metric._samples = _counter(state["samples"])
+            metric._subsets = {name: _counter(rows) for name, rows in state["subsets"].items()}
+        except (TypeError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"this is no state of a RefSegMetric, whose samples are lists of numbers: {error}"
+            ) from error
         return metric
 
 
@@ -192,6 +203,8 @@ def make_sample(
         raise ValueError("give both a prediction and a target: two masks, two lists of boxes, or all four")
     if pred_mask is None and pred_boxes is None:
         raise ValueError("a sample needs two masks, two lists of boxes, or both")
+    if pred_boxes is None and box_scores is not None:
+        raise ValueError("box_scores are given without boxes, so they would not be read: give pred_boxes too")
     if pred_mask is not None:
         sample = mask_counts(pred_mask, target_mask, size=protocol.size)
     else:
@@ -233,6 +246,11 @@ def _checked(sample: Iterable) -> Sample:
         for name in ("intersection", "union", "box_numerator", "box_denominator"):
             if getattr(sample, name) is not None:
                 as_count(getattr(sample, name), name)
+        sample = sample._replace(
+            has_target=as_bool(sample.has_target, "has_target"),
+            pred_no_target=as_bool(sample.pred_no_target, "pred_no_target"),
+            correct=None if sample.correct is None else as_bool(sample.correct, "correct"),
+        )
     except TypeError as error:
         raise ValueError(f"{sample!r} is no sample: {error}") from error
     intersection, union, has_target = sample[:3]
@@ -243,4 +261,7 @@ def _checked(sample: Iterable) -> Sample:
             f"impossible counts: intersection {intersection}, union {union}, has_target {has_target}; "
             "the intersection is a part of the union, and of the target"
         )
+    numerator, denominator = sample.box_numerator, sample.box_denominator
+    if (numerator is None) != (denominator is None) or (numerator is not None and numerator > denominator):
+        raise ValueError(f"impossible box score: {numerator} of {denominator}; the first is a part of the second")
     return sample

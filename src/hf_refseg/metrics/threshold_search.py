@@ -32,7 +32,9 @@ class ThresholdSearch:
         self.counts += np.bincount(bins, minlength=BINS)
 
     def merge(self, other: "ThresholdSearch") -> "ThresholdSearch":
-        """Add the pixels of `other`, and return this search."""
+        """Add the pixels of `other`, and return this search; raises TypeError for what is none."""
+        if not isinstance(other, ThresholdSearch):
+            raise TypeError(f"cannot merge a {type(other).__name__} into a ThresholdSearch")
         self.counts += other.counts
         return self
 

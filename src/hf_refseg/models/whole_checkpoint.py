@@ -44,7 +44,7 @@ def check_report(report: dict, name: str) -> None:
 
 
 def check_finite_weights(model: torch.nn.Module, name: str) -> None:
-    """Raises ValueError where a parameter or buffer of a loaded model holds nan or inf."""
+    """Raises ValueError where a parameter or buffer of a loaded model holds nan or inf, or where all of them are 0."""
     tensors = {key: value for key, value in model.state_dict().items() if value.dtype in FLOATING and not value.is_meta}
     broken = [key for key, value in tensors.items() if not value.isfinite().all()]
     if broken:
@@ -52,4 +52,8 @@ def check_finite_weights(model: torch.nn.Module, name: str) -> None:
             f"the weights of {name} hold nan or inf in {len(broken)} of {len(tensors)} tensors ({broken[0]}, ...): the "
             "training that wrote them has diverged; get another checkpoint, or load with output_loading_info=True to "
             "look at this one"
+        )
+    if tensors and not any(value.any() for value in tensors.values()):
+        raise ValueError(
+            f"the weights of {name} are 0 everywhere, as in a file that was never written whole; get another"
         )

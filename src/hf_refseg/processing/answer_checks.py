@@ -4,6 +4,7 @@ import numbers
 
 import torch
 from PIL import Image
+from transformers.utils import ModelOutput
 
 
 def check_threshold(threshold: float) -> None:
@@ -20,19 +21,20 @@ def checked_sizes(sizes, name: str = "target_sizes") -> list[tuple[int, int]]:
     Raises ValueError for what is not a list of two whole numbers above 0 each, or for more pixels than an image may
     have (`PIL.Image.MAX_IMAGE_PIXELS`).
     """
-    table = sizes.tolist() if hasattr(sizes, "tolist") else sizes
     try:
+        table = sizes.tolist() if hasattr(sizes, "tolist") else sizes
         rows = [tuple(size.tolist() if hasattr(size, "tolist") else size) for size in table]
-    except TypeError:
-        rows = None
+    except (TypeError, NotImplementedError, RuntimeError):  # the latter of tensors without values, or sparse ones
+        table, rows = sizes, None
     limit = Image.MAX_IMAGE_PIXELS or float("inf")
     whole = rows is not None and all(
         len(row) == 2 and all(isinstance(side, numbers.Integral) and side > 0 for side in row) for row in rows
     )
     if not whole or any(height * width > limit for height, width in rows):
+        given = " ".join(str(table).split())[:80]
         raise ValueError(
-            f"{name} is {str(table)[:80]}; give one (height, width) per image, in whole pixels and at most "
-            f"{limit:,} of them, usually inputs['original_sizes']"
+            f"{name} is {given}; give one (height, width) per image, in whole pixels and at most {limit:,} of them, "
+            "usually inputs['original_sizes']"
         )
     return [(int(height), int(width)) for height, width in rows]
 
@@ -41,8 +43,12 @@ def image_sizes(outputs, target_sizes: torch.Tensor | list[tuple[int, int]] | No
     """(height, width) of each image, from `target_sizes` or else from the outputs; None where neither says it.
 
     Raises ValueError for what is no size, and where both say it and differ: the boxes of the outputs are in pixels of
-    their own sizes.
+    their own sizes. TypeError for what no model returns, such as the tuple of return_dict=False.
     """
+    if not isinstance(outputs, ModelOutput):
+        raise TypeError(
+            f"outputs is a {type(outputs).__name__}; give what the model returned, without return_dict=False"
+        )
     given = None if target_sizes is None else checked_sizes(target_sizes)
     known = None if outputs.original_sizes is None else checked_sizes(outputs.original_sizes, "original_sizes")
     if given is not None and known is not None and given != known:

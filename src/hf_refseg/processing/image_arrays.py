@@ -2,6 +2,9 @@
 
 import numpy as np
 import torch
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
 
 CHANNELS = (1, 3, 4)
 
@@ -73,6 +76,8 @@ def to_uint8(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype == np.uint16 or (array.dtype == np.int32 and high > 255):
         # Pillow gives some 16-bit files as 32-bit integers (mode "I")
         if low >= 0 and high <= 65535:
+            if 0 < high <= 255:
+                logger.warning("%s has 16 bits, but no value above %d: it is read as nearly black", name, high)
             return np.rint(array / 257).astype(np.uint8)
     elif array.dtype.kind in "iu" and low >= 0 and high <= 255:
         return array.astype(np.uint8)

@@ -1,5 +1,7 @@
 """The image processors of all systems: one base, and the two ways to place an image in the network's input."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvF
@@ -13,6 +15,15 @@ from .images import image_list, load_image
 from .masks import read_masks
 from .placement import CenteredPlacement, CornerPlacement, Placement
 from .resizing import check_interpolation, opencv_resize
+
+# Settings of transformers' image processors by which no image is prepared here, and what is true of every image.
+FOLLOWED = {
+    "do_center_crop": (None, False),
+    "crop_size": (None,),
+    "pad_size": (None,),
+    "data_format": (None, "channels_first"),
+    "do_convert_rgb": (None, True),
+}
 
 
 class RefSegImageProcessorKwargs(ImagesKwargs, total=False):
@@ -47,7 +58,8 @@ class RefSegImageProcessor(SavesItsCode, TorchvisionBackend):
 
     def __init__(self, **kwargs: Unpack[RefSegImageProcessorKwargs]):
         super().__init__(**kwargs)
-        self.check_settings(self.interpolation, self.resample, self.do_pad)
+        checked = ("interpolation", "resample", "do_pad", *FOLLOWED)
+        self.check_settings({name: getattr(self, name, None) for name in checked})
 
     def has_code(self) -> bool:
         return getattr(self, "auto_map", None) is not None
@@ -60,9 +72,13 @@ class RefSegImageProcessor(SavesItsCode, TorchvisionBackend):
         """The `size` that one number means, such as `size: 320` in a recipe."""
         raise NotImplementedError
 
-    def check_settings(self, interpolation: str, resample, do_pad: bool | None) -> None:
+    def check_settings(self, settings: Mapping[str, object]) -> None:
         """Raises ValueError for settings that this processor cannot follow."""
-        check_interpolation(interpolation)
+        check_interpolation(settings["interpolation"])
+        for name, follows in FOLLOWED.items():
+            if settings.get(name) not in follows:
+                raise ValueError(f"{name} is {settings[name]}, which would not be followed; leave it out")
+        resample = settings["resample"]
         if resample != PILImageResampling.BILINEAR:
             raise ValueError(f"resample is {resample!r}; only PILImageResampling.BILINEAR (2) is supported")
 
@@ -102,7 +118,7 @@ class RefSegImageProcessor(SavesItsCode, TorchvisionBackend):
     def _preprocess_image_like_inputs(
         self, images, segmentation_maps=None, *, input_data_format=None, return_tensors="pt", device=None, **settings
     ) -> BatchFeature:
-        self.check_settings(settings["interpolation"], settings["resample"], settings["do_pad"])
+        self.check_settings(settings)
         images = image_list(images)
         if not images:
             raise ValueError("the list of images is empty; give at least one image")
@@ -221,9 +237,9 @@ class ShortestEdgeImageProcessor(RefSegImageProcessor):
         """The `size` with this short side, and the paper's ratio of 600 to 1000 for the longest there may be."""
         return {"shortest_edge": side, "longest_edge": side * 5 // 3}
 
-    def check_settings(self, interpolation: str, resample, do_pad: bool | None) -> None:
-        super().check_settings(interpolation, resample, do_pad)
-        if do_pad is False:
+    def check_settings(self, settings: Mapping[str, object]) -> None:
+        super().check_settings(settings)
+        if settings["do_pad"] is False:
             raise ValueError("do_pad is False, but the images of a batch are always padded to one size; leave it out")
 
     def scale_of(self, original: tuple[int, int], size=None, do_resize: bool | None = None) -> float:

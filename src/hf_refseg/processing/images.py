@@ -8,16 +8,23 @@ import binascii
 import io
 import os
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from transformers.utils import logging
 
+from ..lfs_pointers import pointer_hint
 from .image_arrays import channels_last, readable_array, to_uint8
 from .orientation import SIDEWAYS, orientation_of, turn_back, turn_upright
+from .png_chunks import without_metadata
+
+logger = logging.get_logger(__name__)
 
 ImageSource = str | os.PathLike | bytes | bytearray | Mapping | Image.Image | np.ndarray | torch.Tensor
+Result = TypeVar("Result")
 MIN_IS_WHITE = (262, 0)  # the TIFF tag PhotometricInterpretation, and the value that says that 0 is white
 
 
@@ -64,7 +71,8 @@ def load_image(
     if isinstance(source, Mapping) and source.keys() & {"bytes", "path"}:
         return load_image(source.get("bytes") or source.get("path"), name, input_data_format, upright)
     if hasattr(source, "read") and not isinstance(source, io.TextIOBase):
-        return _from_file(source, name, upright)
+        seekable = hasattr(source, "seekable") and source.seekable()
+        return _from_file(source if seekable else io.BytesIO(source.read()), name, upright)
     if isinstance(source, (str, os.PathLike)):
         return _from_text(os.fspath(source), name, upright)
     raise TypeError(
@@ -78,10 +86,13 @@ def image_size(file: str | os.PathLike, upright: bool = True) -> tuple[int, int]
 
     Raises FileNotFoundError, and ValueError for what is no image.
     """
-    with open(file, "rb") as content:
-        image = _open(content, str(file))
+
+    def read(image: Image.Image) -> tuple[int, int]:
         size = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size  # Pillow turns TIFF
         return size[::-1] if upright and orientation_of(image, str(file)) in SIDEWAYS else size
+
+    with open(file, "rb") as content:
+        return _read(content, str(file), read)
 
 
 def _from_text(text: str, name: str, upright: bool) -> Image.Image:
@@ -118,7 +129,24 @@ def _is_image_file(data: bytes) -> bool:
 
 
 def _from_file(file, name: str, upright: bool) -> Image.Image:
-    return _to_rgb(_open(file, name), name, upright)
+    return _read(file, name, lambda image: _to_rgb(image, name, upright))
+
+
+def _read(file, name: str, read: Callable[[Image.Image], Result]) -> Result:
+    """What `read` makes of a file's image; of a PNG that is refused, without its metadata, which may be all that is
+    damaged."""
+    try:
+        return read(_open(file, name))
+    except ValueError as error:
+        pixels = without_metadata(file)
+        if pixels is None:
+            raise
+        try:
+            result = read(_open(io.BytesIO(pixels), name))
+        except ValueError:
+            raise error from None
+        logger.warning("%s: its metadata is damaged (%s) and left out", name, error)
+        return result
 
 
 def _open(file, name: str) -> Image.Image:
@@ -127,7 +155,9 @@ def _open(file, name: str) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_large(f"{name} unpacks to more pixels than", f" ({error})") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is not an image in a format that Pillow {Image.__version__} can read") from error
+        file.seek(0)
+        what = f"{name} is not an image in a format that Pillow {Image.__version__} can read"
+        raise ValueError(what + pointer_hint(file.read(100))) from error
     except Exception as error:  # the readers of Pillow's formats raise whatever a damaged file makes them hit
         raise _damaged(name, error) from error
     if image.format == "EPS":

@@ -1,10 +1,12 @@
 """The processor of every system: pictures and expressions in, model inputs out; model outputs in, masks out."""
 
 import os
+import textwrap
 import typing
 from collections.abc import Mapping
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import BatchFeature, ProcessorMixin, TokenizersBackend
 from transformers.processing_utils import ProcessingKwargs, Unpack
 
@@ -140,12 +142,16 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
             `labels (N, H, W)` float32 in {0, 1}, with masks.
 
         Raises ValueError where the numbers of images, expressions and masks do not fit, for an expression without
-            words or with no word in the vocabulary, and for a mask that is not of the size of its image.
+            words or with no word in the vocabulary, and for a mask that is not of the size of its image; TypeError for
+            an option that does not exist, or of another type.
         """
         if images is None and text is None:
             raise ValueError("neither images nor text is given; give at least one of them")
         self._check_names(kwargs)
-        options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        try:
+            options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        except StrictDataclassError as error:  # a class of its own, though it tells of values of another type
+            raise TypeError(str(error)) from error
         check_length(options["text_kwargs"].get("max_length"))
         return_tensors = kwargs.get("return_tensors") or "pt"
         images = None if images is None else image_list(images)
@@ -191,10 +197,10 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
             if not ids:
                 raise ValueError(f"expression {index} has no words: {quoted(expression)}; describe what to segment")
             if set(ids) == {self.tokenizer.unk_token_id} and not allow_unknown:
-                unknown = ", ".join(self.unknown_words(expression)[:10]) or "it has only punctuation"
+                unknown = ", ".join(self.unknown_words(expression)) or "it has only punctuation"
                 raise ValueError(
                     f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
-                    f"{len(self.tokenizer)} words ({unknown}); use other words"
+                    f"{len(self.tokenizer)} words ({textwrap.shorten(unknown, 200)}); use other words"
                 )
         return self._pad(encoded, options, options.get("max_length"))
 
@@ -258,9 +264,9 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
             a CRF is certain of everything; `box` [x0, y0, x1, y1] floats in pixels, x1 and y1 exclusive, the model's
             own where it has one, else that of the mask, None for an empty one; `image_index` int.
 
-        Raises ValueError for an unknown `refine` or `interpolation`, for a `threshold` that is not a probability, for
-            `target_sizes` that are none, where `target_sizes` or `images` do not fit the `outputs` or each other, and
-            where numbers of the outputs are not finite.
+        Raises TypeError for `outputs` of no model, ValueError for an unknown `refine` or `interpolation`, for a
+            `threshold` that is not a probability, for `target_sizes` that are none, where `target_sizes` or `images` do
+            not fit the `outputs` or each other, and where numbers of the outputs are not finite.
         """
         sizes = image_sizes(outputs, target_sizes)
         check_interpolation(interpolation)

@@ -197,7 +197,10 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
             if not words or words[0].startswith("--"):
                 raise ValueError(f"--{name} needs a value, for instance --{name} true")
             value = words.pop(0)
-        overrides[name] = yaml.load(value, Loader)
+        try:
+            overrides[name] = yaml.load(value, Loader)
+        except yaml.YAMLError as error:
+            raise ValueError(f"--{name} {value} is no YAML: {error}") from error
     return overrides
 
 

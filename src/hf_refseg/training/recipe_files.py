@@ -18,6 +18,15 @@ BASE = "base"
 class Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's numbers and truth values: 1e-3 is a number, and `no` (a strategy's name) a string."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # a date of month 13, `!!bool maybe`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is no value of the kind {kind}", node.start_mark
+            ) from error
+
 
 _BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
 Loader.yaml_implicit_resolvers = {
