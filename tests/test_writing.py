@@ -4,8 +4,10 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from hf_refseg import writing
 from hf_refseg.writing import (
@@ -116,6 +118,12 @@ def test_two_commands_do_not_make_one_folder(tmp_path, monkeypatch):
 
 class ForeignError(Exception):
     """As safetensors raises one."""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_disk_is_named_where_torch_tells_of_its_archive_alone(tmp_path):
+    with pytest.raises(OSError, match="cannot be written: no space left"), naming_the_disk(tmp_path / "optimizer.pt"):
+        torch.save(torch.zeros(10_000), "/dev/full")
 
 
 @pytest.mark.parametrize("kind", [lambda text: OSError(errno.ENOSPC, text), ForeignError])

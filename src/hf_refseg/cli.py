@@ -145,6 +145,8 @@ def run_segment(options: argparse.Namespace) -> int:
     if not 0 < options.threshold < 1:
         raise ValueError(f"--threshold is {options.threshold}; it is a probability between 0 and 1")
     check_expressions(options.expressions)
+    if not options.photo:
+        raise ValueError("the path of the photo is empty; give that of a picture, or of a folder of pictures")
     if Path(options.photo).is_dir():
         return segment_folder(options)
     if options.word_maps and len(options.expressions) > 1:

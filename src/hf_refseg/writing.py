@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+CUT_ARCHIVE = ("failed writing file", ". unexpected pos ")  # how torch.save says that a disk took no more
 PATIENCE = 10  # seconds for which a killed command may keep its folder, until its workers have noticed
 
 
@@ -131,6 +132,8 @@ def naming_the_disk(path: str | Path) -> Iterator[None]:
     except Exception as error:
         # libraries that write through Rust or C raise a class of their own with the system's words in it
         full = [code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(code) in str(error)]
+        if any(words in str(error) for words in CUT_ARCHIVE):
+            full.append(errno.ENOSPC)
         if not full:
             raise
         place = next(parent for parent in (Path(path).absolute(), *Path(path).absolute().parents) if parent.exists())

@@ -22,7 +22,7 @@ from ..data import ReferringSegmentationCollator, encode_mask, load
 from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
 from ..processing.resizing import check_interpolation
-from ..writing import claimed_folder
+from ..writing import claimed_folder, naming_the_disk
 from .batches import EvaluationCollator, NumberedRows, batch_samples
 from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
@@ -99,9 +99,10 @@ def run(evaluation: Evaluation) -> dict | None:
     """Evaluates the batches that are not done yet. Returns the content of results.json, in the main process only.
 
     Raises ValueError for wrong options, for a folder that holds another run, and for rows that can't be evaluated; the
-    message names them. Raises FileExistsError where another evaluation writes into the folder.
+    message names them. Raises FileExistsError where another evaluation writes into the folder, OSError where its disk
+    is full.
     """
-    with contextlib.ExitStack() as claims:
+    with contextlib.ExitStack() as claims, naming_the_disk(evaluation.output):
         return _run(evaluation, claims)
 
 

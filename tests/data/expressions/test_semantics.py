@@ -80,6 +80,14 @@ def test_a_landmark_must_be_told():
     assert denoted(Phrase(relations=(("left of", Phrase()),)), scene) is None
 
 
+def test_several_landmarks_and_ranks_that_are_denied_are_unclear():
+    scene = [block(0.2), block(0.5), block(0.8)]
+    for number in (0, 2, 3):
+        assert denoted(Phrase(relations=(("left of", Phrase(number=number)),)), scene) is None
+    assert denoted(Phrase(relations=(("left of", Phrase(number=0)),)), scene[:1]) is None
+    assert denoted(Phrase(without=Phrase(location="leftmost")), scene) is None
+
+
 def test_the_number_must_fit():
     scene = [block(0.2), block(0.8)]
     assert (

@@ -397,8 +397,11 @@ def test_what_cannot_be_described_is_refused(model, image):
     for given in ({}, {"input_ids": WORDS, "region_boxes": boxes}):
         with pytest.raises(ValueError, match="give either regions .* or expressions"):
             model.generate_caption(image, **given)
-    with pytest.raises(ValueError, match="num_beams is 0; at least 1"):
-        model.generate_caption(image, region_boxes=boxes, num_beams=0)
+    for number in (0, -1, 100_000, 2.0, "3", True):
+        with pytest.raises(ValueError, match=f"num_beams is {number!r}; give a whole number from 1 to"):
+            model.generate_caption(image, region_boxes=boxes, num_beams=number)
+        with pytest.raises(ValueError, match="max_length is .*; give a whole number from 1 to"):
+            model.generate_caption(image, region_boxes=boxes, max_length=number)
     with pytest.raises(ValueError, match="the model has no captioner"):
         tiny_cac(losses=["roi"]).generate_caption(image, region_boxes=boxes)
     reads_masks = tiny_cac(**ROWS["+ caption-aware consistency"])

@@ -44,7 +44,9 @@ def denoted(phrase: Phrase, scene: Sequence[Thing]) -> Referents:
 
 
 def _truth(phrase: Phrase, scene: Sequence[Thing], indices: Sequence[int]) -> dict[int, Verdict]:
-    """Of each of these things, whether a phrase without a rank is true of it."""
+    """Of each of these things, whether a phrase is true of it; None of a rank, which is one among all of a kind."""
+    if phrase.location in RANKS:
+        return dict.fromkeys(indices)
     verdicts = {i: scene[i].fits(phrase) for i in indices}
     if phrase.location is not None:
         verdicts = {i: both(verdict, REGIONS[phrase.location](scene[i])) for i, verdict in verdicts.items()}
@@ -65,7 +67,7 @@ def _related(
             for i in indices
         }
     landmark = referents(Expression((other,)), scene)
-    if not landmark:
+    if landmark is None or len(landmark) != 1:  # "left of two dogs" may mean either of them, or both
         return None
     (landmark,) = landmark
     return {i: i != landmark and scene[i].related(predicate, scene[landmark]) for i in indices}

@@ -181,7 +181,13 @@ def _say_landmark(predicate: str, landmark: Phrase, style: Style, rng: np.random
 
 
 def _say_denial(without: Phrase, style: Style, rng: np.random.Generator) -> str:
-    """What a thing is not: "without umbrella", "not in red", "not on the left"."""
+    """What a thing is not: "without umbrella", "not in red", "not on the left".
+
+    Raises ValueError where that is none of these, or more than one of them.
+    """
+    said = (without.relations, without.location, without.clothes, without.color)
+    if sum(map(bool, said)) != 1 or len(without.relations) > 1 or without.size or without.pattern:
+        raise ValueError(f"{without} can't be denied in words: give it one relation, location or color, and no more")
     denial = pick(rng, style.lexicon.denials)
     if without.relations:
         ((predicate, landmark),) = without.relations

@@ -13,6 +13,8 @@ from torch import nn
 
 from .configuration_cac import CacConfig
 
+MOST_BEAMS, MOST_WORDS = 1000, 1000
+
 
 class Captioner(nn.Module):
     """An LSTM that attends to the cells of a map and says a word at every step."""
@@ -94,7 +96,13 @@ class Captioner(nn.Module):
         Returns:
             (N, max_length) ids, the end's id behind the last word, and (N, max_length) log-probability of each, zero
             behind the end.
+
+        Raises:
+            ValueError: `num_beams` or `max_length` is not a whole number from 1 to what is worth waiting for.
         """
+        for name, number, most in (("num_beams", num_beams, MOST_BEAMS), ("max_length", max_length, MOST_WORDS)):
+            if type(number) is not int or not 1 <= number <= most:
+                raise ValueError(f"{name} is {number!r}; give a whole number from 1 to {most}")
         cells, cell_attention = (part.repeat_interleave(num_beams, 0) for part in self.encode(features))  # N -> N K
         num = len(features)
         hidden = memory = cells.new_zeros(len(cells), cells.shape[2])

@@ -1,10 +1,13 @@
 """What CAC's captioner calls the regions of a photo, in words."""
 
+import torch
+
 from ...processing.images import ImageSource
 from .modeling_cac import CacForReferringSegmentation
 from .processing_cac import CacProcessor
 
 
+@torch.no_grad()
 def caption_regions(
     model: CacForReferringSegmentation,
     processor: CacProcessor,

@@ -248,12 +248,10 @@ class CacForReferringSegmentation(OverDetector, CacPreTrainedModel):
 
         Raises:
             ValueError: the model has no captioner; neither regions nor expressions, or both; expressions for a
-                captioner that reads an object's mask.
+                captioner that reads an object's mask; as `Captioner.generate`.
         """
         if self.captioner is None:
             raise ValueError('the model has no captioner: its config.losses lacks "caption"')
-        if num_beams < 1:
-            raise ValueError(f"num_beams is {num_beams}; at least 1 caption is kept at every step")
         check_sources({"image_features": image_features}, {"pixel_values": pixel_values, **kwargs})
         if image_features is None:
             image_features = self.get_image_features(pixel_values, **kwargs)
