@@ -6,7 +6,7 @@ from photo_folder import ref, write_folder
 from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
-from hf_refseg.data import ReferringSegmentationCollator, flip_row, load, row_features
+from hf_refseg.data import ReferringSegmentationCollator, flip_row, load, loading, row_features
 from hf_refseg.data.refshapes import RefShapes
 from hf_refseg.models.rmi.processing_rmi import RmiProcessor
 from hf_refseg.processing.tokenization import tokenizer_from_sentences
@@ -149,6 +149,15 @@ def test_the_collator_takes_these_rows(built):
 def test_what_can_not_be_loaded(built, arguments, error, message):
     with pytest.raises(error, match=message):
         load(**{"name_or_path": built["refcoco"]} | arguments)
+
+
+def test_a_folder_that_is_taken_for_a_repository_is_named(monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(loading, "open_built", offline)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder data/refcoco, and no repository .*no network"):
+        load("data/refcoco", "val")
 
 
 def test_pixels_that_are_nowhere(built, tmp_path):

@@ -197,6 +197,12 @@ def test_mistakes_are_told_before_anything_is_written(evaluation, tmp_path, fiel
     assert not (tmp_path / "results").exists()
 
 
+def test_an_output_that_is_a_file_is_told_before_anything_is_read(evaluation, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(NotADirectoryError, match=r"notes.txt can't be a folder: .*notes.txt is a file; name another"):
+        run(evaluation(output=tmp_path / "notes.txt"))
+
+
 def test_the_command_of_an_evaluation_makes_its_numbers_again(evaluation, tmp_path):
     first = evaluation(dataset="refshapes/grefcoco", protocol="grefcoco", batch_size=1, output=tmp_path / "first")
     run(first)

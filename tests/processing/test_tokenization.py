@@ -135,6 +135,9 @@ def test_bad_vocabularies_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no vocabulary file .*gone.txt"):
         tokenizer_from_vocabulary_file(tmp_path / "gone.txt")
     (tmp_path / "words.txt").write_text("the\ndog\n")
+    with pytest.raises(ValueError, match="the vocabulary starts with") as caught:
+        build_tokenizer(["[" + "word, " * 10_000 + "]"])
+    assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match="words.txt: the vocabulary starts with"):
         tokenizer_from_vocabulary_file(tmp_path / "words.txt")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")

@@ -217,6 +217,7 @@ def test_words_that_are_no_overrides():
     [
         (["--learning_rate", "abc"], "training.learning_rate is 'abc'; expected float"),
         (["--max_steps", "1.5"], "training.max_steps is 1.5; expected int"),
+        (["--learning_rate", "!!bool x"], "--learning_rate !!bool x is no YAML: 'x' is no value of the kind bool"),
         (["--flip_probability", "[1]"], r"data.flip_probability is \[1\]; expected float"),
         (["--train_samples", "many"], r"data.train_samples is 'many'; expected int \| null"),
         (["--expression_types", "[1, 2]"], r"data.expression_types is \[1, 2\]; expected list\[str\] \| null"),
@@ -226,6 +227,13 @@ def test_words_that_are_no_overrides():
 def test_values_of_another_type_are_named(words, message):
     with pytest.raises(ValueError, match=message):
         load_recipe("tiny_refshapes", words)
+
+
+def test_numbers_of_no_training_are_told(tmp_path):
+    for name, number in (("max_steps", 0), ("max_steps", -2), ("dataloader_num_workers", -1), ("learning_rate", -1)):
+        words = [f"--{name}", str(number), "--output_dir", str(tmp_path)]
+        with pytest.raises(ValueError, match=f"{name} is {number}; give "):
+            load_recipe("tiny_refshapes", words).training_arguments()
 
 
 def test_a_model_that_is_none_is_told():

@@ -88,5 +88,8 @@ def test_bases_that_are_missing_or_go_in_circles(tmp_path):
     ],
 )
 def test_files_that_are_no_recipes(tmp_path, text, message):
+    (tmp_path / "binary.yaml").write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match="binary.yaml is no YAML"):
+        read_recipe(tmp_path / "binary.yaml", SECTIONS)
     with pytest.raises(ValueError, match=f"mine.yaml.*{message}"):
         read_recipe(write(tmp_path, "mine.yaml", text), SECTIONS)

@@ -150,8 +150,19 @@ def _find(name_or_path: str | Path, given: dict) -> Source:
     if name in DATASETS:
         return _published(DATASETS[name], _root(given), given.get("partition"))
     if name.count("/") == 1 and not name.startswith((".", "/")):
-        return Source(name, BUILT_OPTIONS, partial(open_built, name))
+        return Source(name, BUILT_OPTIONS, partial(_open_remote, name))
     raise ValueError(f"{name!r} is neither a folder nor one of {sorted([*DATASETS, 'coco', 'refshapes'])}.")
+
+
+def _open_remote(name: str, split: str, **options) -> ReferringRows:
+    """Of a repository of the Hub, where no folder has this name."""
+    try:
+        return open_built(name, split, **options)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"there is no folder {name}, and no repository of this name can be read on the Hub ({error}); give the "
+            "path of your data"
+        ) from error
 
 
 def _root(given: dict) -> Path:

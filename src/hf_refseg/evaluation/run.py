@@ -22,7 +22,7 @@ from ..data import ReferringSegmentationCollator, encode_mask, load
 from ..metrics import PhraseCutSubsets, Protocol, get_protocol
 from ..processing.processor import REFINEMENTS
 from ..processing.resizing import check_interpolation
-from ..writing import claimed_folder, naming_the_disk
+from ..writing import claimed_folder, naming_the_disk, require_place
 from .batches import EvaluationCollator, NumberedRows, batch_samples
 from .commands import DTYPES
 from .contact_sheet import CONTACT_SHEET_FILE, draw_contact_sheet
@@ -83,6 +83,7 @@ class Evaluation:
         if self.refine is not None and self.refine not in REFINEMENTS:
             raise ValueError(f"unknown refine {self.refine!r}; post-processing knows {list(REFINEMENTS)}")
         check_interpolation(self.interpolation)
+        require_place(self.output)
 
     @property
     def command(self) -> str:

@@ -209,7 +209,7 @@ class CanvasImageProcessor(RefSegImageProcessor):
         if not do_resize:
             return Placement(original, canvas or original, original)
         height, width = (dict(size).get(side) for side in ("height", "width"))
-        if not (height and width):
+        if not (height and width and min(height, width) > 0):
             raise ValueError(f"size is {dict(size)}; give it as {{'height': ..., 'width': ...}}")
         if do_pad:
             return CenteredPlacement.fit(original, canvas or (height, width))
@@ -248,7 +248,7 @@ class ShortestEdgeImageProcessor(RefSegImageProcessor):
             return 1.0
         size = self.size if size is None else size
         shortest, longest = (dict(size).get(edge) for edge in ("shortest_edge", "longest_edge"))
-        if not (shortest and longest):
+        if not (shortest and longest and min(shortest, longest) > 0):
             raise ValueError(f"size is {dict(size)}; give it as {{'shortest_edge': ..., 'longest_edge': ...}}")
         scale = shortest / min(original)
         if round(scale * max(original)) > longest:

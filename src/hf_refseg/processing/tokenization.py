@@ -7,6 +7,7 @@ so ", " is never in a vocabulary and becomes <unk>.
 """
 
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -34,7 +35,8 @@ def build_tokenizer(vocabulary: list[str], padding_side: str = "left", max_lengt
     """
     if tuple(vocabulary[:4]) != SPECIAL_TOKENS:
         raise ValueError(
-            f"the vocabulary starts with {list(vocabulary[:4])}; its first four entries must be {list(SPECIAL_TOKENS)}"
+            f"the vocabulary starts with {reprlib.repr(list(vocabulary[:4]))}; its first four entries must be "
+            f"{list(SPECIAL_TOKENS)}"
         )
     if padding_side not in ("left", "right"):
         raise ValueError(f"padding_side is {padding_side!r}; use 'left' or 'right'")

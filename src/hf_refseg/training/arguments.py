@@ -55,6 +55,7 @@ LEAST = {  # of numbers with which a training would fail later, or do nothing
     "per_device_eval_batch_size": 1,
     "gradient_accumulation_steps": 1,
     "num_train_epochs": 0,
+    "dataloader_num_workers": 0,
 }
 
 
@@ -132,6 +133,8 @@ class RefSegTrainingArguments(TrainingArguments):
             number = getattr(self, name)
             if not (isinstance(number, int | float) and least <= number < float("inf")):
                 raise ValueError(f"{name} is {number!r}; give a number, {least} or more")
+        if type(self.max_steps) is not int or self.max_steps == 0 or self.max_steps < -1:  # Trainer takes 0 for -1
+            raise ValueError(f"max_steps is {self.max_steps!r}; give 1 or more, or -1 for all of num_train_epochs")
         for name, reason in UNREAD.items():
             spec = self.__dataclass_fields__[name]
             default = spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory()
