@@ -97,6 +97,17 @@ def test_the_stage_repeats_exactly_whoever_prepares_its_steps(processor):
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
+@pytest.mark.parametrize("changed", [{"rise": 0.7}, {"adam_beta2": 0.9}])
+def test_rate_and_optimizer_are_as_the_stage_says(processor, changed):
+    weights = []
+    for options in ({}, changed):
+        torch.manual_seed(0)
+        model = model_for(processor)
+        name_words(model, processor, ROWS, WordNaming(steps=6, batch_size=2, **options))
+        weights.append(model.get_input_embeddings().weight)
+    assert not torch.allclose(*weights)
+
+
 def test_channels_last_learns_the_same(processor):
     vectors = []
     for channels_last in (False, True):

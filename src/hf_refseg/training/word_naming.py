@@ -34,11 +34,15 @@ class WordNaming:
         steps: number of optimizer steps; a few hundred.
         batch_size: images of a step.
         learning_rate: the highest of the one-cycle schedule.
+        rise: share of the steps in which the rate rises to it; then it falls to 0.
+        adam_beta2: of AdamW.
     """
 
     steps: int = 300
     batch_size: int = 16
     learning_rate: float = 3e-3
+    rise: float = 0.3
+    adam_beta2: float = 0.999
 
 
 def named_parameters(model) -> set[str]:
@@ -93,10 +97,10 @@ def name_words(
     is_category = torch.tensor([word in categories for word in words], device=device)
     bias = nn.Parameter(torch.zeros(len(words), device=device))
     parameters = [*model.backbone.parameters(), *model.visual_projection.parameters(), embeddings.weight, bias]
-    optimizer = torch.optim.AdamW(
-        [p for p in parameters if p.requires_grad], lr=naming.learning_rate, weight_decay=0.01
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, naming.learning_rate, total_steps=naming.steps)
+    rate, betas = naming.learning_rate, (0.9, naming.adam_beta2)
+    learned = [parameter for parameter in parameters if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=rate, betas=betas, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=naming.steps, pct_start=naming.rise)
     chosen = np.random.default_rng(seed).integers(len(rows), size=(naming.steps, naming.batch_size))
     batches = NamingBatches(rows, processor.image_processor, words, chosen, grid_stride(model, processor, rows[0]))
     normalize_embeddings(model)
