@@ -3,9 +3,18 @@ import torch
 
 from hf_refseg.layers.image_geometry import ImageGeometry
 from hf_refseg.layers.image_index import resolve_image_index
-from hf_refseg.layers.inputs import check_expressions, check_labels, check_pixel_values
+from hf_refseg.layers.inputs import check_expressions, check_labels, check_pixel_values, input_dtype
 
 IDS, PIXELS = torch.tensor([[1, 2, 3], [1, 0, 0]]), torch.zeros(1, 3, 8, 8)
+
+
+def test_the_numbers_that_a_layer_takes():
+    layer = torch.nn.Linear(4, 4)
+    assert input_dtype(layer) == torch.float32 and input_dtype(layer.to(torch.bfloat16)) == torch.bfloat16
+    packed = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(4, 4)), {torch.nn.Linear})
+    assert input_dtype(packed[0]) == torch.float32
+    layer.weight = torch.nn.Parameter(torch.zeros(4, 4, dtype=torch.int8), requires_grad=False)
+    assert input_dtype(layer) == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,12 @@ def values_are_readable(tensor: torch.Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def input_dtype(layer: torch.nn.Module) -> torch.dtype:
+    """The type of the numbers that a linear layer takes: that of its weight; float32 where that is quantized."""
+    weight = layer.weight  # of `quantize_dynamic` a method, of bitsandbytes whole numbers
+    return weight.dtype if isinstance(weight, torch.Tensor) and weight.is_floating_point() else torch.float32
+
+
 def require_tensors(**values) -> None:
     """Raises TypeError, naming it, for a value that is neither a tensor of a plain layout nor None."""
     for name, value in values.items():

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers.utils import ModelOutput
 
+from ...layers.inputs import input_dtype
 from .configuration_hulanet import HulaNetConfig
 from .detection_channels import DetectionCells, DetectionChannels
 from .phrase_modules import (
@@ -107,7 +108,7 @@ class HulaNetHead(nn.Module):
             )
         # Autocast would keep the weights that it rounds here, without gradients, for the loss of the classifier.
         with torch.autocast(features.device.type, enabled=False):
-            logits = self.attribute_classifier(features.to(layer.weight.dtype))  # (R, V) -> (R, A)
+            logits = self.attribute_classifier(features.to(input_dtype(layer)))  # (R, V) -> (R, A)
         probabilities = logits.float().sigmoid()
         number = min(self.config.attributes_per_detection, probabilities.shape[1])
         values, attributes = probabilities.topk(number, dim=1)  # (R, A) -> (R, P / R)

@@ -26,7 +26,7 @@ from transformers.utils import can_return_tuple
 from ...layers.arguments import check_call, refuse_beside, refuse_unknown
 from ...layers.image_geometry import ImageGeometry, finite_logits, paste_probabilities
 from ...layers.image_index import resolve_image_index
-from ...layers.inputs import check_expressions, check_labels, check_pixel_values
+from ...layers.inputs import check_expressions, check_labels, check_pixel_values, input_dtype
 from ...layers.regions import Regions
 from ...outputs import ReferringSegmentationOutput
 from ...saving import SavesItsCode
@@ -222,7 +222,7 @@ class HulaNetForReferringSegmentation(OverFrozenDetector, HulaNetPreTrainedModel
             features = pool_regions(crops, head_maps, small)  # -> (G, C + D)
         labels = torch.cat(list(instance_attributes)).to(features.device)
         classifier = self.head.attribute_classifier
-        logits = classifier(features.to(classifier[0].weight.dtype))  # (G, C + D) -> (G, A)
+        logits = classifier(features.to(input_dtype(classifier[0])))  # (G, C + D) -> (G, A)
         return instance_attribute_loss(logits, labels, self.config.attribute_weights)
 
     @can_return_tuple

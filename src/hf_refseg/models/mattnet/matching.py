@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ...layers.image_index import resolve_image_index
-from ...layers.inputs import check_expressions
+from ...layers.inputs import check_expressions, input_dtype
 from ...layers.regions import Regions
 from .configuration_mattnet import MAttNetConfig
 from .matching_modules import LocationModule, MAttNetLanguage, RelationshipModule, SubjectModule
@@ -71,7 +71,7 @@ class MAttNetMatching(nn.Module):
             ValueError: there are more or fewer maps than regions, or maps of other sizes than the configuration's.
         """
         check_maps(self.config, regions, crops, head_maps)
-        dtype, num_neighbors = self.language.weights.weight.dtype, self.config.num_neighbors
+        dtype, num_neighbors = input_dtype(self.language.weights), self.config.num_neighbors
         own = slice(None) if rows is None else rows
         features = {}
         if "subject" in self.visual:

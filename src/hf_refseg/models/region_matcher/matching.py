@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...layers.inputs import check_expressions
+from ...layers.inputs import check_expressions, input_dtype
 from .configuration_region_matcher import RegionMatcherConfig
 from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures, RegionMatches
 from .region_colors import PARTS
@@ -138,7 +138,7 @@ class RegionMatching(nn.Module):
             exists: (B, R) bool, False at padding.
             image_sizes: (B, 2) height and width of the photos.
         """
-        dtype = self.summary.weight.dtype
+        dtype = input_dtype(self.summary)
         scores, features, colors = descriptions.to(dtype).split(
             [self.num_labels, self.feature_size, self.description_size - self.num_labels - self.feature_size], -1
         )
