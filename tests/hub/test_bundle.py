@@ -92,7 +92,7 @@ def test_the_hubs_snippet_and_the_pipeline_give_the_same_masks(root, families):
         masks = [np.load(root / mode / f"{family}-snippet.npz")["masks"] for mode in MODES]
         if family not in DETECTORS:
             masks += [np.load(root / mode / f"{family}-pipeline.npz")["masks"] for mode in MODES]
-        assert masks[0].any() and masks[0].shape[1:] == (48, 64)
+        assert masks[0].any() and masks[0].shape[1:] == (48, 64), family
         for other in masks[1:]:
             np.testing.assert_array_equal(other, masks[0])
 

@@ -75,6 +75,9 @@ def write_checkpoints(root: Path, *families: str) -> dict[str, Path]:
     }
     for family in families:
         model, processor = parts[family]
+        for name, parameter in model.named_parameters():
+            if name.endswith("mask_logits.bias"):  # untrained masks lie at the threshold, and may be empty
+                torch.nn.init.ones_(parameter)
         model.save_pretrained(root / family)
         processor.save_pretrained(root / family)
     return {family: root / family for family in families}
