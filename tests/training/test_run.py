@@ -132,5 +132,5 @@ def test_what_a_run_leaves_behind(train, tmp_path):
     assert results["counts"] == {"rows": 4, "expressions": metrics["num"], "cut_off": 0}
     assert "loss" in metrics and "loss" not in results["metrics"], "a loss is no fraction"
     said = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
-    assert said["stages"] == {"naming": {"steps": 2}} and said["model"]["model_type"] == "refseg_context_rmi"
+    assert said["stages"]["naming"]["steps"] == 2 and said["model"]["model_type"] == "refseg_context_rmi"
     assert (tmp_path / "run" / "curve.png").stat().st_size > 1000

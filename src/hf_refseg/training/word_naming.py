@@ -100,7 +100,8 @@ def name_words(
     rate, betas = naming.learning_rate, (0.9, naming.adam_beta2)
     learned = [parameter for parameter in parameters if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=rate, betas=betas, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=naming.steps, pct_start=naming.rise)
+    rise = 0.0 if naming.steps * naming.rise == 1 else naming.rise  # a rise of one step: OneCycleLR divides by zero
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=naming.steps, pct_start=rise)
     chosen = np.random.default_rng(seed).integers(len(rows), size=(naming.steps, naming.batch_size))
     batches = NamingBatches(rows, processor.image_processor, words, chosen, grid_stride(model, processor, rows[0]))
     normalize_embeddings(model)
