@@ -123,3 +123,10 @@ def test_errors_teach(processor):
         name_words(model_for(processor), processor, [{**ROWS[0], "instances": None}], WordNaming(steps=1))
     with pytest.raises(ValueError, match="visual_size is 8, word_embedding_size 16"):
         name_words(model_for(processor, visual_size=8), processor, ROWS, WordNaming(steps=1))
+
+
+@pytest.mark.parametrize("changes", [{"rise": 1.5}, {"rise": -0.1}, {"adam_beta2": 1.0}])
+def test_settings_out_of_range_are_named(changes):
+    (name,) = changes
+    with pytest.raises(ValueError, match=rf"naming\.{name} is"):
+        WordNaming(**changes)

@@ -35,23 +35,18 @@ def read_json(file: Path, kind: type, keys_are_ids: bool = False):
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing.")
+    text, hook = read_text(file), partial(_unique_keys, file) if keys_are_ids else None
     try:
-        hook = partial(_unique_keys, file) if keys_are_ids else None
-        content = json.loads(read_text(file), object_pairs_hook=hook)
-    except (_RepeatedKey, _UnknownEncoding):
+        content = json.loads(text, object_pairs_hook=hook)
+    except _RepeatedKey:
         raise
     except (ValueError, RecursionError) as error:
-        with open(file, "rb") as stream:
-            hint = pointer_hint(stream.read(100)) or ". Is it cut off? Download it again."
+        hint = pointer_hint(text[:100].encode(errors="replace")) or ". Is it cut off? Download it again."
         raise ValueError(f"{file} is not JSON: {error}{hint}") from error
     return _expect(content, kind, file)
 
 
 class _RepeatedKey(ValueError):
-    pass
-
-
-class _UnknownEncoding(ValueError):
     pass
 
 
@@ -65,7 +60,7 @@ def read_text(file: Path) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise _UnknownEncoding(
+        raise ValueError(
             f"{file} is not a text in {encoding.upper()} ({error.reason} at byte {error.start}): save it in UTF-8, or, "
             "if it is an archive or was cut off, get it again"
         ) from error

@@ -16,7 +16,7 @@ from ..mask_values import foreground
 from .image_index import packed_image_index
 from .inputs import values_are_readable
 
-FARTHEST = 1 << 24  # pixels: up to there float32 has every whole number
+LAST_PIXEL = 1 << 24  # up to which float32 has every whole number
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Regions:
 
     def check_boxes(self, image_sizes: torch.Tensor) -> None:
         """
-        Raises ValueError for a box that is not finite, is further away than `FARTHEST`, has no area, is a part of a
+        Raises ValueError for a box that is not finite, is further away than `LAST_PIXEL`, has no area, is a part of a
         pixel or lies outside its image.
 
         Args:
@@ -160,7 +160,7 @@ class Regions:
         heights, widths = image_sizes[self.image_index].unbind(1)  # (B, 2) -> 2 x (M,)
         faults = {
             "is not made of finite numbers": ~self.boxes.isfinite().all(1),
-            "is further away than any picture reaches": (self.boxes.abs() > FARTHEST).any(1),
+            "is further away than any picture reaches": (self.boxes.abs() > LAST_PIXEL).any(1),
             "has no area; give [x1, y1, x2, y2] with x1 < x2 and y1 < y2": ~((x2 > x1) & (y2 > y1)),
             "lies outside its image of {} x {} pixels (height x width)": (
                 (x1 >= widths) | (y1 >= heights) | (x2 <= 0) | (y2 <= 0)

@@ -145,7 +145,7 @@ def _read(file, name: str, read: Callable[[Image.Image], Result]) -> Result:
             result = read(_open(io.BytesIO(pixels), name))
         except ValueError:
             raise error from None
-        logger.warning("%s: its metadata is damaged (%s) and left out", name, error)
+        logger.warning("%s: its metadata is damaged and left out (%s)", name, error.__cause__ or error)
         return result
 
 

@@ -36,6 +36,9 @@ class WordNaming:
         learning_rate: the highest of the one-cycle schedule.
         rise: share of the steps in which the rate rises to it; then it falls to 0.
         adam_beta2: of AdamW.
+
+    Raises:
+        ValueError: `rise` is no share, or `adam_beta2` not below 1.
     """
 
     steps: int = 300
@@ -43,6 +46,12 @@ class WordNaming:
     learning_rate: float = 3e-3
     rise: float = 0.3
     adam_beta2: float = 0.999
+
+    def __post_init__(self):
+        if not 0 <= self.rise <= 1:
+            raise ValueError(f"naming.rise is {self.rise}; it is a share of the steps, from 0 to 1")
+        if not 0 <= self.adam_beta2 < 1:
+            raise ValueError(f"naming.adam_beta2 is {self.adam_beta2}; it is at least 0 and below 1")
 
 
 def named_parameters(model) -> set[str]:
