@@ -111,6 +111,13 @@ def test_what_cannot_be_read(tmp_path):
     path.write_bytes(broken)
     with pytest.raises(ValueError, match="model.pth: its tensors have 127 elements, but only 4 are stored"):
         read_named_arrays(path)
+    torch.save({"a": torch.rand(900)}, path)
+    damaged = bytearray(path.read_bytes())
+    damaged[7], damaged[27] = 0, 8  # the first name is no UTF-8, and has 2,000 bytes more, all of which zipfile repeats
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="model.pth is not a checkpoint that can be read") as refusal:
+        read_named_arrays(path)
+    assert len(str(refusal.value)) < 600
     (tmp_path / "x.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="x.npz is not a readable .npz"):
         read_named_arrays(tmp_path / "x.npz")

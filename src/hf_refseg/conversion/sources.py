@@ -6,6 +6,7 @@ checkpoint in which an array is missing or unknown.
 """
 
 import re
+import textwrap
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ OPTIMIZER_SLOTS = re.compile(r"(^|/)(Adam|Adam_\d+|Momentum|beta[12]_power|Varia
 # A file that unpacks to less than this is read whatever its compression; trained weights shrink to nine tenths at best,
 # and the zeros of an unused optimizer to nothing.
 UNCHECKED_BYTES, MOST_COMPRESSION = 1 << 27, 20
+LONGEST_REASON = 300  # characters: zipfile and numpy repeat what they could not read
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"its members {', '.join(odd[:5])} are no arrays")
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # numpy raises whatever its parser hits: ValueError, BadZipFile, EOFError, ...
-        raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from error
+        reason = textwrap.shorten(str(error), LONGEST_REASON)
+        raise ValueError(f"{path} is not a readable .npz of plain arrays: {reason}") from error
 
 
 def build_state_dict(

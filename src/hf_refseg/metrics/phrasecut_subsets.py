@@ -79,8 +79,9 @@ class PhraseCutSubsets:
         """
         require(structure, ("name", "attributes", "relation_descriptions", "type"), "a phrase_structure")
         num_instances = as_count(num_instances, "num_instances")
-        if isinstance(structure["attributes"], str):
-            raise ValueError(f"the attributes of a phrase are {structure['attributes']!r}; give a list of words")
+        for name, of_what in (("attributes", "words"), ("relation_descriptions", "relations")):
+            if isinstance(structure[name], str) or not isinstance(structure[name], Sequence):
+                raise ValueError(f"the {name} of a phrase are {structure[name]!r}; give a list of {of_what}")
         if not 0 <= target_share <= 1:
             raise ValueError(f"target_share is {target_share}; it is a share of the image, from 0 to 1")
         attributes, num_relations = structure["attributes"], len(structure["relation_descriptions"])

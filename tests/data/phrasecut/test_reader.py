@@ -58,6 +58,22 @@ def test_a_relation_of_one_word(raw):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"relation_descriptions": None}, "its phrase_structure: its relation_descriptions is 'None', expected list"),
+        ({"attributes": "red"}, "its phrase_structure: its attributes is 'red', expected list"),
+        ({"attributes": [None]}, "its attributes hold None, expected words"),
+        ({"relation_descriptions": [["on", 3]]}, r"its relation_descriptions hold \['on', 3\], expected"),
+    ],
+)
+def test_a_structure_of_other_kinds(raw, changes, message):
+    structure = json.loads((raw / "refer_val.json").read_text())[0]["phrase_structure"]
+    change(raw, "refer_val.json", phrase_structure=structure | changes)
+    with pytest.raises(ValueError, match=f"task 2003__501.*{message}"):
+        load_phrasecut(raw, "val", images=False)
+
+
+@pytest.mark.parametrize(
     ("entries", "message"),
     [
         ({"image_id": 9}, "task 2003__501: its image 9 is not in image_data_split.json"),

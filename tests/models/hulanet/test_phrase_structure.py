@@ -73,6 +73,11 @@ def test_rows_and_official_files_are_read_alike():
     [
         ({"name": "cup", "attributes": []}, "give a dict of name, attributes and relation_descriptions"),
         (None, "phrase_structure is None; give a dict"),
+        ({"name": "cup", "attributes": None, "relation_descriptions": []}, "a list of words"),
+        ({"name": "cup", "attributes": "red", "relation_descriptions": []}, "a list of words"),
+        ({"name": "cup", "attributes": [], "relation_descriptions": None}, "a list of pairs"),
+        ({"name": "cup", "attributes": [], "relation_descriptions": [["on"]]}, "a list of pairs"),
+        ({"name": 7, "attributes": [], "relation_descriptions": []}, "are a word"),
         ({"name": " ", "attributes": ["red"], "relation_descriptions": []}, "has no name"),
     ],
 )

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ..damaged_records import DamagedRecords
 from ..image_sources import ImageFolder, find_image_folder
-from ..official_files import by_id, check_numbers, check_size, iterate_json_list, read_json, require
+from ..official_files import by_id, check_numbers, check_size, iterate_json_list, read_json, require, shown
 from ..rows import Counts, FileRows
 from ..schema import encode_mask, has_words, union_masks
 from ..splits import find_split
@@ -29,7 +29,7 @@ from .polygons import count_points, polygons_to_mask
 SPLITS = ("train", "val", "test", "miniv")
 TASK_FIELDS = ("task_id", "image_id", "ann_ids", "phrase", "instance_boxes", "Polygons", "phrase_structure")
 KINDS = {"task_id": str, "image_id": int, "ann_ids": list, "Polygons": list, "instance_boxes": list, "phrase": str}
-STRUCTURE_FIELDS = ("name", "attributes", "relation_ids", "relation_descriptions", "type")
+STRUCTURE_KINDS = {"name": str, "attributes": list, "relation_ids": list, "relation_descriptions": list, "type": str}
 IMAGE_FIELDS = ("image_id", "width", "height", "split")
 IMAGE_FILES = ("image_data_split.json", "image_data_split3000.json")
 
@@ -104,15 +104,20 @@ class PhraseCutFolder(FileRows):
         """How many points each polygon of a task has; raises ValueError for a damaged record."""
         require(task, TASK_FIELDS, f"{self.file}, record number {number}")
         where = f"{self.file}, task {task['task_id']}"
-        for field, kind in KINDS.items():
-            if not isinstance(task[field], kind):
-                raise ValueError(f"{where}: its {field} is {str(task[field])[:40]!r}, expected {kind.__name__}.")
+        check_kinds(task, KINDS, where)
         if task["task_id"] in seen:
             raise ValueError(f"{where} is there twice.")
-        require(task["phrase_structure"], STRUCTURE_FIELDS, f"{where}, its phrase_structure")
-        for pair in task["phrase_structure"]["relation_descriptions"]:
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise ValueError(f"{where}: its relation_descriptions hold {pair}, expected [predicate, object].")
+        structure, of_structure = task["phrase_structure"], f"{where}, its phrase_structure"
+        require(structure, tuple(STRUCTURE_KINDS), of_structure)
+        check_kinds(structure, STRUCTURE_KINDS, of_structure)
+        for word in structure["attributes"]:
+            if not isinstance(word, str):
+                raise ValueError(f"{where}: its attributes hold {shown(word)}, expected words.")
+        for pair in structure["relation_descriptions"]:
+            if not isinstance(pair, list) or [type(word) for word in pair] != [str, str]:
+                raise ValueError(
+                    f"{where}: its relation_descriptions hold {shown(pair)}, expected [predicate, object] in words."
+                )
         for box in task["instance_boxes"]:
             check_numbers(box, 4, f"{where}, one of its instance_boxes")
         image = self.info.get(task["image_id"])
@@ -231,6 +236,13 @@ class PhraseCutFolder(FileRows):
             "split": self.split,
             "source": self.source,
         }
+
+
+def check_kinds(record: dict, kinds: dict[str, type], where: str) -> None:
+    """Raises ValueError that names `where` for a field of a record that is not of its kind."""
+    for field, kind in kinds.items():
+        if not isinstance(record[field], kind):
+            raise ValueError(f"{where}: its {field} is {str(record[field])[:40]!r}, expected {kind.__name__}.")
 
 
 def _read_image_info(path: Path) -> dict[int, dict]:

@@ -73,17 +73,23 @@ class PhraseStructure:
         """From the `phrase_structure` of a row, or of PhraseCut's official files, whose relations are pairs.
 
         Raises:
-            ValueError: it has no name, or lacks one of the other fields.
+            ValueError: it has no name, lacks one of the other fields, or these are no lists of words and pairs.
         """
         try:
             name, attributes, relations = (structure[key] for key in ("name", "attributes", "relation_descriptions"))
+            pairs = [(r["predicate"], r["object"]) if isinstance(r, Mapping) else tuple(r) for r in relations]
+            words = [name, *attributes, *(word for pair in pairs for word in pair)]
+            if isinstance(attributes, str) or not all(isinstance(word, str) for word in words):
+                raise TypeError("not all of them are words")
+            if any(len(pair) != 2 for pair in pairs):
+                raise TypeError("a relation is a pair of predicate and object")
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"phrase_structure is {structure!r}; give a dict of name, attributes and relation_descriptions"
+                f"phrase_structure is {structure!r}; give a dict of name, attributes and relation_descriptions, which "
+                "are a word, a list of words, and a list of pairs of them"
             ) from error
         if not split_phrase(name):
             raise ValueError(f"phrase_structure has no name: {dict(structure)!r}; a phrase says what its target is")
-        pairs = [(r["predicate"], r["object"]) if isinstance(r, Mapping) else tuple(r) for r in relations]
         return cls(name, tuple(attributes), tuple(pairs))
 
     def to_dict(self) -> dict:
