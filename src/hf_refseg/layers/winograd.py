@@ -1,11 +1,15 @@
 """
-3x3 convolutions with four ninths of the products: Winograd's filters F(2x2, 3x3) (Lavin and Gray, CVPR 2016).
+3x3 convolutions with a quarter of the products: Winograd's filters F(4x4, 3x3) (Lavin and Gray, CVPR 2016).
 
-The output is made in tiles of 2x2 cells, each from 4x4 cells of the input (Sec. 4.1): Y = A' ((G g G') * (B' d B)) A.
-That takes 16 products per tile and pair of channels, where the definition takes 36. The sums over the channels are 16
-matrix products; B and A only add and subtract. In dilated convolutions, a tile takes every `dilation`-th cell.
+The output is made in tiles of 4x4 cells, each from 6x6 cells of the input (Sec. 4.1): Y = A' ((G g G') * (B' d B)) A.
+That takes 36 products per tile and pair of channels, where the definition takes 144. The sums over the channels are 36
+matrix products. In dilated convolutions, a tile takes every `dilation`-th cell.
 
-B images, C and D channels, (H, W) maps, I x J blocks of 2 * dilation cells a side, each with dilation^2 tiles.
+A, B and G come from the values of polynomials at six points. With those of Lavin and Gray, 0, 1, -1, 2, -2 and
+infinity, the largest rounding error is 30 times that of a plain convolution in float32. We take 0, a, -a, b, -b and
+infinity with a = sqrt(1/2) and b = sqrt(2): 8 times.
+
+B images, C and D channels, (H, W) maps, I x J blocks of 4 * dilation cells a side, each with dilation^2 tiles.
 """
 
 from collections.abc import Sequence
@@ -14,35 +18,47 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-FEWEST_CHANNELS = 128  # with fewer, adding and subtracting takes as long as what is saved
-MOST_WASTE = 1.35  # cells of the blocks per cell of the maps; crops of 7x7 in blocks of 8x8 are worth it
-TILES_AT_ONCE = 512  # their values stay in the cache of the processor
-G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+from .packed_matrix import PackedMatrix
+
+TILE, WINDOW = 4, 6  # cells a side of what a tile makes, and of what it reads
+FEWEST_CHANNELS = 128  # with fewer, adding takes as long as what is saved
+FEWEST_TILES = 32  # with fewer, reading the matrices takes as long
+MOST_WASTE = 1.5  # cells of the blocks per cell of the maps; crops of 7x7 in blocks of 8x8 are worth it
+VALUES_AT_ONCE = 2**16  # tiles times channels whose values stay in the cache of the processor
+ROOT = 2**0.5  # b; a is half of it
+G = (
+    (1, 0, 0),
+    (-2 / 3, -ROOT / 3, -1 / 3),
+    (-2 / 3, ROOT / 3, -1 / 3),
+    (1 / 6, ROOT / 6, 1 / 3),
+    (1 / 6, -ROOT / 6, 1 / 3),
+    (0, 0, 1),
+)
 
 
 def winograd_pays(kernel: Sequence[int], stride: int, padding: int, dilation: int, maps: Sequence[int]) -> bool:
     """Whether a convolution of maps (B, C, H, W) with a kernel (D, C, k, k), sizes both, is faster this way."""
     if tuple(kernel[2:]) != (3, 3) or stride != 1 or padding != dilation or min(kernel[:2]) < FEWEST_CHANNELS:
         return False
-    height, width = maps[2:]
-    rows, columns = (2 * dilation * num_blocks(length, dilation) for length in (height, width))
-    return rows * columns <= MOST_WASTE * height * width
+    images, _, height, width = maps
+    tiles = dilation**2 * num_blocks(height, dilation) * num_blocks(width, dilation)
+    return images * tiles >= FEWEST_TILES and TILE**2 * tiles <= MOST_WASTE * height * width
 
 
 def num_blocks(length: int, dilation: int) -> int:
     """Blocks along an axis; the last may reach over the border."""
-    return -(-length // (2 * dilation))
+    return -(-length // (TILE * dilation))
 
 
 @dataclass(frozen=True)
 class WinogradKernel:
     """
-    Transformed kernel (16, C, D) and bias (D,) of a 3x3 convolution with stride 1, padded by its dilation.
+    Transformed kernel, 36 matrices (D, C), and bias (D,) of a 3x3 convolution with stride 1, padded by its dilation.
 
     It does what [`PackedKernel`] does.
     """
 
-    kernel: torch.Tensor
+    matrices: Sequence[PackedMatrix]
     bias: torch.Tensor
     dilation: int
 
@@ -50,80 +66,104 @@ class WinogradKernel:
     def of(cls, kernel: torch.Tensor, bias: torch.Tensor, dilation: int) -> "WinogradKernel":
         """From the kernel (D, C, 3, 3) as it is trained."""
         g = torch.tensor(G, dtype=torch.float64)
-        transformed = torch.einsum("ar,dcrs,bs->abcd", g, kernel.double(), g)  # G g G': (D, C, 3, 3) -> (4, 4, C, D)
-        return cls(transformed.flatten(0, 1).to(kernel.dtype).contiguous(), bias, dilation)
+        transformed = torch.einsum("ar,dcrs,bs->abdc", g, kernel.double(), g)  # G g G': (D, C, 3, 3) -> (6, 6, D, C)
+        matrices = transformed.flatten(0, 1).to(kernel.dtype).contiguous()  # -> (36, D, C)
+        return cls([PackedMatrix.of(matrix) for matrix in matrices], bias, dilation)
 
     def convolve(
         self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
     ) -> torch.Tensor:
         """relu(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H, W), channels last."""
         maps = maps.permute(0, 2, 3, 1)  # (B, C, H, W) -> (B, H, W, C)
-        images, height, width, _ = maps.shape
-        side = 2 * self.dilation
+        added = None if added is None else added.permute(0, 2, 3, 1)  # (B, D, H, W) -> (B, H, W, D)
+        images, height, width, channels = maps.shape
+        side = TILE * self.dilation
         rows, columns = num_blocks(height, self.dilation), num_blocks(width, self.dilation)
-        out = maps.new_empty(images, rows, 2, self.dilation, columns, 2, self.dilation, len(self.bias))
+        out = maps.new_empty(images, height, width, len(self.bias))
         tiles_of_row = columns * self.dilation**2
-        images_at_once = max(1, TILES_AT_ONCE // (tiles_of_row * rows))
-        rows_at_once = even_share(rows, max(1, TILES_AT_ONCE // tiles_of_row))
+        tiles_at_once = VALUES_AT_ONCE // channels
+        images_at_once = even_share(images, tiles_at_once // (tiles_of_row * rows))
+        height_at_once = side * even_share(rows, tiles_at_once // tiles_of_row)
+        right = side * columns + self.dilation - width
         for start in range(0, images, images_at_once):
-            for row in range(0, rows, rows_at_once):
-                part = out[start : start + images_at_once, row : row + rows_at_once]
-                above = side * row - self.dilation
-                below = above + side * (part.shape[1] + 1)
-                cells = maps[start : start + images_at_once, max(above, 0) : below]
-                right = side * columns + self.dilation - width
+            for top in range(0, height, height_at_once):
+                part = slice(start, start + images_at_once), slice(top, top + height_at_once)
+                bottom = min(top + height_at_once, side * rows)
+                above, below = top - self.dilation, bottom + self.dilation
                 outside = (0, 0, self.dilation, right, max(-above, 0), max(below - height, 0))
-                self._convolve_blocks(F.pad(cells, outside).contiguous(), part, relu and added is None, bias)
-        out = out.view(images, side * rows, side * columns, len(self.bias))
-        out = out[:, :height, :width].contiguous().permute(0, 3, 1, 2)  # -> (B, D, H, W)
-        if added is not None:
-            out += added
-            out = F.relu(out, inplace=True) if relu else out
-        return out
+                cells = F.pad(maps[part[0], max(above, 0) : below], outside).contiguous()
+                blocks = self._convolve_blocks(cells)
+                place = out[part]
+                blocks = blocks[:, : place.shape[1], :width]  # the last blocks may reach over the border
+                torch.add(blocks, self.bias if bias else 0, out=place)
+                if added is not None:
+                    place += added[part]
+                if relu:
+                    place.clamp_(min=0)
+        return out.permute(0, 3, 1, 2)  # (B, H, W, D) -> (B, D, H, W)
 
-    def _convolve_blocks(self, cells: torch.Tensor, out: torch.Tensor, relu: bool, bias: bool) -> None:
+    def _convolve_blocks(self, cells: torch.Tensor) -> torch.Tensor:
         """
-        Fills `out` (B, I, 2, dilation, J, 2, dilation, D) from the cells (B, H', W', C) of these blocks and of half a
-        block around them.
+        Without bias: (B, 4I + 2, 4J + 2, C) -> (B, 4I, 4J, D), sides in units of `dilation` cells. The input has
+        `dilation` cells around the blocks.
         """
-        images, rows, _, dilation, columns, _, _, _ = out.shape
-        channels = cells.shape[-1]
-        # B' d B: first along the rows, then along the columns
-        blocks = cells.view(images, rows + 1, 2, dilation, -1, channels)  # (B, H', W', C) -> (B, I + 1, 2, ., W', C)
-        half = cells.new_empty(4, images, rows, dilation, *cells.shape[2:])
-        spread((blocks[:, :-1, 0], blocks[:, :-1, 1], blocks[:, 1:, 0], blocks[:, 1:, 1]), half)
-        blocks = half.view(4, -1, columns + 1, 2, dilation, channels)  # -> (4, B * I * dilation, J + 1, 2, ., C)
-        spread_cells = cells.new_empty(4, 4, blocks.shape[1], columns, dilation, channels)
-        blocks = blocks[:, :, :-1, 0], blocks[:, :, :-1, 1], blocks[:, :, 1:, 0], blocks[:, :, 1:, 1]
-        spread(blocks, spread_cells.transpose(0, 1))
-        products = torch.bmm(spread_cells.view(16, -1, channels), self.kernel)  # (16, N, C), (16, C, D) -> (16, N, D)
-        if bias:
-            products[5] += self.bias  # A' and A bring the value at (1, 1) to all four cells
-        # A' m A: first along the rows, then along the columns
-        half = products.new_empty(2, 4, *products.shape[1:])
-        collect(products.view(4, 4, *products.shape[1:]), half)
-        places = out.permute(5, 2, 0, 1, 3, 4, 6, 7)  # -> (2, 2, B, I, dilation, J, dilation, D), columns first
-        collect(half.transpose(0, 1).unflatten(2, (images, rows, dilation, columns, dilation)), places)
-        if relu:
-            out.clamp_(min=0)
+        images, channels, dilation, size = len(cells), cells.shape[-1], self.dilation, len(self.bias)
+        rows, columns = (length // (TILE * dilation) for length in cells.shape[1:3])
+        num_tiles = images * rows * dilation * columns * dilation  # N
+        # B' d B: first along the rows
+        windows = cells.new_empty(WINDOW, images, rows, dilation, *cells.shape[2:])
+        spread(windows_along(cells, 1, dilation).permute(4, 0, 1, 5, 2, 3), windows)
+        windows = windows.flatten(1, 3)  # (6, B, I, dilation, W', C) -> (6, B * I * dilation, W', C)
+        values = cells.new_empty(WINDOW, windows.shape[1], columns, dilation, channels)
+        half = cells.new_empty(TILE, WINDOW, num_tiles, size)
+        for line, matrices in enumerate(batched(self.matrices, WINDOW)):
+            # then along the columns, and back along them after the products, while all this is in the cache
+            spread(windows_along(windows[line], 1, dilation).permute(3, 0, 1, 4, 2), values)
+            factors = values.view(WINDOW, num_tiles, channels)
+            products = [matrix.times(factor) for matrix, factor in zip(matrices, factors, strict=True)]  # (N, D) each
+            collect(products, half[:, line])
+        # A' m A: now along the rows
+        out = cells.new_empty(images, rows, TILE, dilation, columns, TILE, dilation, size)
+        places = out.permute(2, 5, 0, 1, 3, 4, 6, 7)  # -> (4, 4, B, I, dilation, J, dilation, D), rows first
+        half = half.unflatten(2, (images, rows, dilation, columns, dilation))
+        collect(half.unbind(1), places)
+        return out.flatten(4, 6).flatten(1, 3)  # (B, I, 4, dilation, J, 4, dilation, D) -> (B, 4I, 4J, D)
 
 
-def spread(values: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-    """B' d along one axis: four values to four, `out` (4, ...)."""
-    first, second, third, fourth = values
-    torch.sub(first, third, out=out[0])
-    torch.add(second, third, out=out[1])
-    torch.sub(third, second, out=out[2])
-    torch.sub(second, fourth, out=out[3])
+def windows_along(cells: torch.Tensor, axis: int, dilation: int) -> torch.Tensor:
+    """A view of the six cells that each tile reads along an axis: (..., L, ...) -> (..., blocks, ..., 6, dilation)."""
+    return cells.unfold(axis, WINDOW * dilation, TILE * dilation).unflatten(-1, (WINDOW, dilation))
 
 
-def collect(values: torch.Tensor, out: torch.Tensor) -> None:
-    """A' m along one axis: values (4, ...) to `out` (2, ...)."""
-    first, second, third, fourth = values
-    torch.add(second, third, out=out[0]).add_(first)
-    torch.sub(second, third, out=out[1]).sub_(fourth)
+def spread(cells: torch.Tensor, out: torch.Tensor) -> None:
+    """B' d along one axis: cells (6, ...) to `out` (6, ...)."""
+    first, second, third, fourth, fifth, sixth = cells
+    torch.add(first, fifth, out=out[0]).sub_(third, alpha=2.5)
+    even, odd = torch.sub(fifth, third, alpha=2), torch.sub(fourth, second, alpha=2)
+    torch.add(even, odd, alpha=ROOT / 2, out=out[1])
+    torch.sub(even, odd, alpha=ROOT / 2, out=out[2])
+    torch.sub(fifth, third, alpha=0.5, out=even), torch.sub(fourth, second, alpha=0.5, out=odd)
+    torch.add(even, odd, alpha=ROOT, out=out[3])
+    torch.sub(even, odd, alpha=ROOT, out=out[4])
+    torch.add(second, sixth, out=out[5]).sub_(fourth, alpha=2.5)
+
+
+def collect(values: Sequence[torch.Tensor], out: torch.Tensor) -> None:
+    """A' m along one axis: six values to `out` (4, ...)."""
+    first, second, third, fourth, fifth, sixth = values
+    inner_sum, inner_difference = second + third, second - third
+    outer_sum, outer_difference = fourth + fifth, fourth - fifth
+    torch.add(first, inner_sum, out=out[0]).add_(outer_sum)
+    torch.add(inner_difference, outer_difference, alpha=2, out=out[1]).mul_(ROOT / 2)
+    torch.add(inner_sum, outer_sum, alpha=4, out=out[2]).mul_(0.5)
+    torch.add(sixth, inner_difference, alpha=ROOT / 4, out=out[3]).add_(outer_difference, alpha=2 * ROOT)
+
+
+def batched(items: Sequence, number: int) -> list[Sequence]:
+    """So many items each."""
+    return [items[start : start + number] for start in range(0, len(items), number)]
 
 
 def even_share(number: int, most: int) -> int:
-    """How many at once, at most `most`, so that all turns are about as long."""
-    return -(-number // -(-number // most))
+    """How many at once, at most `most` but at least 1, so that all turns are about as long."""
+    return -(-number // -(-number // max(1, most))) if number else 1

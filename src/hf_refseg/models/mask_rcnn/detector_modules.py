@@ -65,7 +65,7 @@ class RegionHead(nn.Module):
         if None in parts:
             return self(crop(maps))
         # the bias waits until after the crop, which has zeros outside of the map
-        reduced, shortcut = (crop(part) + bias[:, None, None] for part, bias in parts)  # -> (R, D', S, S)
+        reduced, shortcut = (crop(part).add_(bias[:, None, None]) for part, bias in parts)  # -> (R, D', S, S)
         features = first.join(F.relu(reduced, inplace=True), shortcut)
         for unit in others:
             features = unit(features)
