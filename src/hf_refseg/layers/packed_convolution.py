@@ -247,24 +247,36 @@ def sample(tensor: torch.Tensor, number: int = 64) -> float:
     return tensor.detach().as_strided((number,), (tensor.numel() // number,)).double().sum().item()
 
 
-class ReluConvolution(nn.Conv2d):
+class PackedConvolution(nn.Conv2d):
     """
-    Convolution with bias and stride 1, then ReLU: (B, C, H, W) -> (B, D, H', W').
+    Convolution with stride 1: (B, C, H, W) -> (B, D, H', W').
 
     Where no gradient is wanted, the packed kernel is kept beside the weight, which then takes its memory twice.
     (`F.conv2d` takes as much, for the time of the call.)
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, padding: int = 0):
-        super().__init__(in_channels, out_channels, kernel, padding=padding)
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, padding: int = 0, bias: bool = True):
+        super().__init__(in_channels, out_channels, kernel, padding=padding, bias=bias)
         self._keeper = KernelKeeper(stride=1, padding=padding, dilation=1)
 
     def _apply(self, fn, recurse: bool = True):
         self._keeper.forget()
         return super()._apply(fn, recurse)
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+    def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False) -> torch.Tensor:
+        """relu(convolution + added), each where wanted."""
         if not may_keep_kernel(maps, self.weight, self.training):
-            return F.relu(super().forward(maps), inplace=True)
-        kernel = self._keeper.kernel(maps, [self.weight, self.bias], lambda: (self.weight.detach(), self.bias.detach()))
-        return kernel.convolve(maps, relu=True)
+            return add_and_rectify(super().forward(maps), added, relu)
+        sources = [self.weight] if self.bias is None else [self.weight, self.bias]
+        return self._keeper.kernel(maps, sources, self._detached).convolve(maps, added, relu)
+
+    def _detached(self) -> tuple[torch.Tensor, torch.Tensor]:
+        weight = self.weight.detach()
+        return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias.detach()
+
+
+class ReluConvolution(PackedConvolution):
+    """The same, then ReLU."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return super().forward(maps, relu=True)
