@@ -51,5 +51,11 @@ class WordsInCells(RmiTextFeatures):
         similarity = self.similarity[rows, steps][:, None]  # (N, T, h, w) -> (n, 1, h, w)
         return torch.addcmul(super().at(rows, steps), similarity, self.similarity_gates.to(similarity.dtype))
 
+    def added_to(self, visual_gates: torch.Tensor, rows, steps, band: slice) -> torch.Tensor:
+        """The same as of one word for all cells, without maps of `at` in between."""
+        similarity = self.similarity[rows, steps][:, None, band]  # (N, T, h, w) -> (n, 1, h', w)
+        gates = visual_gates + super().at(rows, steps)  # (n, 4D, h', w)
+        return gates.addcmul_(similarity, self.similarity_gates.to(similarity.dtype))
+
 
 __all__ = ["ContextRmiImageFeatures", "ContextRmiTextFeatures", "WordsInCells"]

@@ -60,19 +60,19 @@ class MultimodalLstm(RecomputedLayer):
         """The states (N, D, h, w) after one more word; gates of the images (N, 4D, h, w), of the word (N, 4D, 1, 1)."""
         return lstm_cell(visual_gates + word_gates + self.state_gates(hidden), cell)
 
-    def step_in_place(self, visual_gates, word_gates, hidden, cell, is_first: bool):
+    def step_in_place(self, visual_gates, words, rows, steps, hidden, cell, is_first: bool):
         """
-        The same on the states themselves, without gradients. It goes over the maps by bands of rows, whose gates stay
-        in the cache of the processor. Before the first word the state is zero.
+        The same on the states themselves, without gradients, for the words at these rows and steps. It goes over the
+        maps by bands, whose gates stay in the cache of the processor. Before the first word the state is zero.
 
         tanh(x) is 2 * sigmoid(2x) - 1, which takes PyTorch a third of the time.
         """
-        word_gates = word_gates.expand_as(visual_gates)  # of the word, or of the word in each cell
-        band = max(1, CELLS_AT_ONCE // hidden.shape[-1])
-        for top in range(0, hidden.shape[-2], band):
-            rows = slice(top, top + band)
-            gates = visual_gates[:, :, rows] + word_gates[:, :, rows]  # (n', 4D, h', w)
-            state, memory = hidden[:, :, rows], cell[:, :, rows]
+        height, width = hidden.shape[-2:]
+        band_height = max(1, CELLS_AT_ONCE // width)
+        for top in range(0, height, band_height):
+            band = slice(top, top + band_height)
+            gates = words.added_to(visual_gates[:, :, band], rows, steps, band)  # (n', 4D, h', w)
+            state, memory = hidden[:, :, band], cell[:, :, band]
             if not is_first:
                 gates = self.state_gates(state, added=gates)
             input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)  # -> 4 x (n', D, h', w)
@@ -121,11 +121,11 @@ class MultimodalLstm(RecomputedLayer):
             if not reading:
                 return
             hidden, cell = hidden[:reading], cell[:reading]
-            image, word = visual_gates[:reading], words.at(rows[:reading], steps[:reading, number])
+            image, read = visual_gates[:reading], (rows[:reading], steps[:reading, number])
             if torch.is_grad_enabled():
-                hidden, cell = self.recomputed(self.step, image, word, hidden, cell)
+                hidden, cell = self.recomputed(self.step, image, words.at(*read), hidden, cell)
             else:
-                self.step_in_place(image, word, hidden, cell, is_first=number == 0)
+                self.step_in_place(image, words, *read, hidden, cell, is_first=number == 0)
             yield hidden
 
 

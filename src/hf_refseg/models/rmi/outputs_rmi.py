@@ -41,6 +41,10 @@ class RmiTextFeatures(ModelOutput):
         """What the words at these rows and steps, n of them, add to the gates: (N, T, 4D) -> (n, 4D, 1, 1)."""
         return self.word_gates[rows, steps][:, :, None, None]
 
+    def added_to(self, visual_gates: torch.Tensor, rows, steps, band: slice) -> torch.Tensor:
+        """What image and word add to the gates in a band of the grid's rows: (n, 4D, h', w) -> (n, 4D, h', w)."""
+        return visual_gates + self.at(rows, steps)
+
 
 @dataclass
 class RmiExplanation(ModelOutput):
