@@ -3,7 +3,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
 from transformers import AutoConfig
 
-from hf_refseg.models.rmi import modeling_rmi
+from hf_refseg.models.rmi import multimodal_lstm
 from hf_refseg.models.rmi.configuration_rmi import RmiConfig
 from hf_refseg.models.rmi.modeling_rmi import RmiForReferringSegmentation, safe_atanh
 from tests.models.model_tester import ModelTester
@@ -70,9 +70,9 @@ class TestRmi(ModelTester):
         maps = model(**inputs, output_attentions=True).explanation.word_maps
         assert torch.autograd.grad(maps[1, 2].sum(), model.multimodal_lstm.word_gates.weight)[0].any()
 
-    @pytest.mark.parametrize("cells_at_once", [modeling_rmi.CELLS_AT_ONCE, 24, 1], ids=["all", "bands", "rows"])
+    @pytest.mark.parametrize("cells_at_once", [multimodal_lstm.CELLS_AT_ONCE, 24, 1], ids=["all", "bands", "rows"])
     def test_packed_words_equal_words_in_step_wherever_the_padding_lies(self, model, monkeypatch, cells_at_once):
-        monkeypatch.setattr(modeling_rmi, "CELLS_AT_ONCE", cells_at_once)
+        monkeypatch.setattr(multimodal_lstm, "CELLS_AT_ONCE", cells_at_once)
         words = torch.tensor([[5, 0, 6, 0], [7, 8, 9, 4], [0, 0, 0, 0], [0, 3, 0, 2], [6, 0, 0, 0]])
         image_index, pixels = torch.tensor([0, 1, 1, 1, 0]), torch.randn(2, 3, 64, 64)
         arguments = model.get_image_features(pixels), model.get_text_features(words), image_index, True

@@ -16,7 +16,8 @@ from ...layers.arguments import refuse_unknown
 from ...layers.inputs import check_labels
 from ...layers.tf1_resize import resize_bilinear_tf1
 from ...losses import segmentation_loss
-from ..rmi.modeling_rmi import MultimodalLstm, RmiForReferringSegmentation, safe_atanh
+from ..rmi.modeling_rmi import RmiForReferringSegmentation, safe_atanh
+from ..rmi.multimodal_lstm import MultimodalLstm
 from .configuration_context_rmi import ContextRmiConfig
 from .context_decoder import ContextDecoder
 from .outputs_context_rmi import ContextRmiImageFeatures, ContextRmiTextFeatures, WordsInCells
