@@ -83,8 +83,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"its members {', '.join(odd[:5])} are no arrays")
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # numpy raises whatever its parser hits: ValueError, BadZipFile, EOFError, ...
-        reason = textwrap.shorten(str(error), LONGEST_REASON)
-        raise ValueError(f"{path} is not a readable .npz of plain arrays: {reason}") from error
+        raise ValueError(f"{path} is not a readable .npz of plain arrays: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of a file's reader says, at a length that can be read."""
+    return textwrap.shorten(str(error), LONGEST_REASON) or type(error).__name__
 
 
 def build_state_dict(

@@ -8,7 +8,6 @@ pickle asks for is refused by name.
 
 import math
 import pickle
-import textwrap
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from ..pickles import UNREADABLE, PlainKeysUnpickler, check_keys
-from .sources import LONGEST_REASON, read_npz
+from .sources import read_npz, reason_of
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 DTYPES = {
@@ -179,9 +178,9 @@ def read_torch_file(path: str | Path):
         with open(path, "rb") as stream:
             return _read_legacy(stream)
     except (*UNREADABLE, zipfile.BadZipFile, OSError) as error:
-        reason = textwrap.shorten(str(error), LONGEST_REASON) or type(error).__name__
         raise ValueError(
-            f"{path} is not a checkpoint that can be read ({reason}); is it cut off, or not written by torch.save?"
+            f"{path} is not a checkpoint that can be read ({reason_of(error)}); is it cut off, or not written by "
+            "torch.save?"
         ) from error
 
 

@@ -234,11 +234,11 @@ def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor, training: bool) ->
     return False
 
 
-def lay_out_for_inference(pixel_values: torch.Tensor) -> torch.Tensor:
-    """Images (B, C, H, W) for inference on a CPU: channels last in memory, as packed kernels read them."""
-    if pixel_values.device.type == "cpu" and not torch.is_grad_enabled():
-        return pixel_values.contiguous(memory_format=torch.channels_last)
-    return pixel_values
+def lay_out_for_inference(maps: torch.Tensor) -> torch.Tensor:
+    """Images or maps (B, C, H, W) for inference on a CPU: channels last in memory, as packed kernels read them."""
+    if maps.device.type == "cpu" and not torch.is_grad_enabled():
+        return maps.contiguous(memory_format=torch.channels_last)
+    return maps
 
 
 def sample(tensor: torch.Tensor, number: int = 64) -> float:

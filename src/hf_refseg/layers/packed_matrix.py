@@ -2,9 +2,9 @@
 Products with a matrix that is packed once, for inference on a CPU.
 
 `F.linear` brings the matrix into the order of its kernels at every call, which counts where there are few rows, and on
-some processors those kernels are slower than oneDNN's. The operator of oneDNN behind it takes a packed matrix. PyTorch
-calls it for frozen models, but does not document it: this file is the only one that does, after one try, and falls back
-on `F.linear`.
+some processors those kernels are slower than oneDNN's. The operator of oneDNN behind it takes a packed matrix, whose
+order suits any number of rows; that of a 1x1 convolution (packed_convolution.py) would not. PyTorch calls it for frozen
+models, but does not document it: this file is the only one that does, after one try, and falls back on `F.linear`.
 """
 
 import functools
@@ -23,7 +23,7 @@ class PackedMatrix:
     A matrix (D, C) as inference wants it.
 
     Args:
-        is_packed: the matrix is in the order of oneDNN, which is right for any number of rows.
+        is_packed: the matrix is in the order of oneDNN.
     """
 
     matrix: torch.Tensor

@@ -5,9 +5,9 @@ The output is made in tiles of 4x4 cells, each from 6x6 cells of the input (Sec.
 That takes 36 products per tile and pair of channels, where the definition takes 144. The sums over the channels are 36
 matrix products. In dilated convolutions, a tile takes every `dilation`-th cell.
 
-A, B and G come from the values of polynomials at six points. With those of Lavin and Gray, 0, 1, -1, 2, -2 and
-infinity, the largest rounding error is 30 times that of a plain convolution in float32. We take 0, a, -a, b, -b and
-infinity with a = sqrt(1/2) and b = sqrt(2): 8 times.
+A, B and G come from the values of polynomials at six points. Lavin and Gray take 0, 1, -1, 2, -2 and infinity, whose
+rounding errors are several times those of ours: 0, a, -a, b, -b and infinity with a = sqrt(1/2) and b = sqrt(2). They
+cost less than a digit of float32 (tests/layers/test_winograd.py).
 
 B images, C and D channels, (H, W) maps, I x J blocks of 4 * dilation cells a side, each with dilation^2 tiles.
 """
@@ -53,12 +53,13 @@ def num_blocks(length: int, dilation: int) -> int:
 @dataclass(frozen=True)
 class WinogradKernel:
     """
-    Transformed kernel, 36 matrices (D, C), and bias (D,) of a 3x3 convolution with stride 1, padded by its dilation.
+    Transformed kernel, six lines of six matrices (D, C), and bias (D,) of a 3x3 convolution with stride 1, padded by
+    its dilation.
 
     It does what [`PackedKernel`] does.
     """
 
-    matrices: Sequence[PackedMatrix]
+    matrices: Sequence[Sequence[PackedMatrix]]
     bias: torch.Tensor
     dilation: int
 
@@ -67,8 +68,8 @@ class WinogradKernel:
         """From the kernel (D, C, 3, 3) as it is trained."""
         g = torch.tensor(G, dtype=torch.float64)
         transformed = torch.einsum("ar,dcrs,bs->abdc", g, kernel.double(), g)  # G g G': (D, C, 3, 3) -> (6, 6, D, C)
-        matrices = transformed.flatten(0, 1).to(kernel.dtype).contiguous()  # -> (36, D, C)
-        return cls([PackedMatrix.of(matrix) for matrix in matrices], bias, dilation)
+        lines = transformed.to(kernel.dtype).contiguous()
+        return cls([[PackedMatrix.of(matrix) for matrix in line] for line in lines], bias, dilation)
 
     def convolve(
         self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
@@ -116,7 +117,7 @@ class WinogradKernel:
         windows = windows.flatten(1, 3)  # (6, B, I, dilation, W', C) -> (6, B * I * dilation, W', C)
         values = cells.new_empty(WINDOW, windows.shape[1], columns, dilation, channels)
         half = cells.new_empty(TILE, WINDOW, num_tiles, size)
-        for line, matrices in enumerate(batched(self.matrices, WINDOW)):
+        for line, matrices in enumerate(self.matrices):
             # then along the columns, and back along them after the products, while all this is in the cache
             spread(windows_along(windows[line], 1, dilation).permute(3, 0, 1, 4, 2), values)
             factors = values.view(WINDOW, num_tiles, channels)
@@ -142,7 +143,8 @@ def spread(cells: torch.Tensor, out: torch.Tensor) -> None:
     even, odd = torch.sub(fifth, third, alpha=2), torch.sub(fourth, second, alpha=2)
     torch.add(even, odd, alpha=ROOT / 2, out=out[1])
     torch.sub(even, odd, alpha=ROOT / 2, out=out[2])
-    torch.sub(fifth, third, alpha=0.5, out=even), torch.sub(fourth, second, alpha=0.5, out=odd)
+    torch.sub(fifth, third, alpha=0.5, out=even)
+    torch.sub(fourth, second, alpha=0.5, out=odd)
     torch.add(even, odd, alpha=ROOT, out=out[3])
     torch.sub(even, odd, alpha=ROOT, out=out[4])
     torch.add(second, sixth, out=out[5]).sub_(fourth, alpha=2.5)
@@ -157,11 +159,6 @@ def collect(values: Sequence[torch.Tensor], out: torch.Tensor) -> None:
     torch.add(inner_difference, outer_difference, alpha=2, out=out[1]).mul_(ROOT / 2)
     torch.add(inner_sum, outer_sum, alpha=4, out=out[2]).mul_(0.5)
     torch.add(sixth, inner_difference, alpha=ROOT / 4, out=out[3]).add_(outer_difference, alpha=2 * ROOT)
-
-
-def batched(items: Sequence, number: int) -> list[Sequence]:
-    """So many items each."""
-    return [items[start : start + number] for start in range(0, len(items), number)]
 
 
 def even_share(number: int, most: int) -> int:
