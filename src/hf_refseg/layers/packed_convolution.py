@@ -220,7 +220,7 @@ def may_keep_kernel(maps: torch.Tensor, weight: torch.Tensor, training: bool) ->
     if weight.is_inference():  # such tensors carry no version, so a change could not be noticed
         logger.warning_once(
             "the model was made inside of torch.inference_mode(), where a change of its weights can't be noticed: its "
-            "convolutions are prepared anew for every image, which takes up to a fifth longer. Make it outside, and "
+            "convolutions are prepared anew for every image, which takes up to 1.8 times as long. Make it outside, and "
             "call it inside."
         )
         return False
