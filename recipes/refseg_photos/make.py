@@ -1,5 +1,5 @@
 """
-The checkpoint `refseg-photos` from the published detector and the photos, in four steps.
+The checkpoint `refseg-photos` from the published detector and the photos, in six steps.
 
 python -m recipes.refseg_photos.make --weights WEIGHTS --photos built/photos --output runs/refseg_photos
 
@@ -31,6 +31,20 @@ def train(recipe: str, output: Path, settings: Sequence[str]) -> Path:
     if not (output / DONE).is_file():
         words = ["--output_dir", str(output), *settings]
         prepare(recipe, words, resume=last_complete_checkpoint(output) is not None).start()
+    return output
+
+
+def average(before: Path, after: Path, output: Path) -> Path:
+    """
+    A copy of a model's folder with the mean of the weights before and after a training that began with the former: it
+    keeps what was right before, and gains what was learned (Wortsman et al., CVPR 2022).
+    """
+    if output.exists():
+        shutil.rmtree(output)
+    shutil.copytree(after, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    weights, others = (load_file(folder / SAFE_WEIGHTS_NAME) for folder in (after, before))
+    means = {name: torch.lerp(tensor, others[name], 0.5) for name, tensor in weights.items()}
+    save_file(means, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
     return output
 
 
@@ -67,8 +81,10 @@ def make(photos: Path, output: Path, weights: Path | None, detector: Path | None
         published = output / "nanodet"
         if not published.exists():
             convert(weights, published)
-        words = ["--path", str(photos), "--detector", str(published), *settings]
-        detector = train("nanodet_photos_masks", output / "detector", words)
+        path = ["--path", str(photos)]
+        masks = train("nanodet_photos_masks", output / "masks", [*path, "--detector", str(published), *settings])
+        pasted = train("nanodet_photos_pasted", output / "pasted", [*path, "--all", str(masks), *settings])
+        detector = average(masks, pasted, output / "detector")
     matcher = train(
         "refseg_photos", output / "matcher", ["--path", str(photos), "--detector", str(detector), *settings]
     )

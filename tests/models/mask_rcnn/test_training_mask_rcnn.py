@@ -56,6 +56,18 @@ def test_crops_show_fewer_objects_and_larger_ones(rows):
     )
 
 
+def test_objects_of_the_next_row_are_pasted(rows):
+    plain = make_collator()(rows)
+    first, next_row = rows[0] | {"instances": []}, rows[1]
+    pasted = make_collator(paste_probability=1.0)([first, next_row])
+    labels = [CATEGORIES[label] for label in pasted["labels"][0]["class_labels"]]
+    assert labels and set(labels) <= {thing["category"] for thing in next_row["instances"]}
+    assert not torch.equal(pasted["pixel_values"][0], plain["pixel_values"][0])
+    # nothing to paste in the other direction
+    assert torch.equal(pasted["pixel_values"][1], plain["pixel_values"][1])
+    assert torch.equal(pasted["labels"][1]["masks"], plain["labels"][1]["masks"])
+
+
 def test_flips_are_drawn_from_seed_epoch_and_row(rows):
     def flips(collator):
         pixels = collator(rows)["pixel_values"]

@@ -28,12 +28,22 @@ def test_a_cell_says_how_much_of_it_is_covered():
 def test_losses_of_perfect_and_of_opposite_masks():
     targets = torch.zeros(2, 8, 8)
     targets[0, :4], targets[1, 2:5, 2:5] = 1, 1
-    right, wrong = (mask_losses(sign * (2 * targets - 1) * 30, targets, 2.0) for sign in (1, -1))
+    right, wrong = (mask_losses(sign * (2 * targets - 1) * 30, targets, 1.5, 2.0) for sign in (1, -1))
     assert right["mask_pixels"] < 1e-6 and right["mask_dice"] < 1e-6
     assert wrong["mask_pixels"] > 20 and 1.9 < wrong["mask_dice"] <= 2
 
 
 def test_no_boxes_at_all():
     logits = torch.zeros(0, 8, 8, requires_grad=True)
-    sum(mask_losses(logits, torch.zeros(0, 8, 8), 1.0).values()).backward()
+    sum(mask_losses(logits, torch.zeros(0, 8, 8), 1.5, 1.0).values()).backward()
     assert logits.grad is not None
+
+
+def test_the_border_of_a_mask_lies_where_the_positive_weight_says():
+    logits, targets = torch.zeros(1, 8, 8, requires_grad=True), torch.full((1, 8, 8), 0.4)
+    for weight in (1.5, 1.0):
+        (slope,) = torch.autograd.grad(mask_losses(logits, targets, weight, 0.0)["mask_pixels"], logits)
+        if weight == 1.5:  # 0.4 * 1.5 = 0.6: one half is the best answer
+            torch.testing.assert_close(slope, torch.zeros_like(slope), atol=1e-9, rtol=0)
+        else:
+            assert (slope > 0).all(), "less than one half would be better"

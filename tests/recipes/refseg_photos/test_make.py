@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from recipes.refseg_photos import make
-from tests.tiny import tiny_region_matcher
+from tests.tiny import tiny_nanodet, tiny_region_matcher
 
 
 @pytest.fixture
@@ -16,12 +16,13 @@ def trained(monkeypatch):
 
     class Run:
         def __init__(self, recipe, words, resume):
+            self.tiny = tiny_region_matcher if recipe == "refseg_photos" else tiny_nanodet
             calls.append((recipe, dict(zip(words[::2], words[1::2], strict=True)), resume))
             self.words = calls[-1][1]
 
         def start(self):
             torch.manual_seed(0)
-            tiny_region_matcher().save_pretrained(self.words["--output_dir"])
+            self.tiny().save_pretrained(self.words["--output_dir"])
             with open(f"{self.words['--output_dir']}/{make.DONE}", "w") as file:
                 file.write("done")
 
@@ -33,11 +34,25 @@ def trained(monkeypatch):
 def test_steps_follow_each_other_and_are_done_once(trained, tmp_path):
     photos, output = tmp_path / "photos", tmp_path / "out"
     checkpoint = make.make(photos, output, tmp_path / "weights", None, ["--use_cpu", "true"])
-    assert [recipe for recipe, _, _ in trained] == ["nanodet_photos_masks", "refseg_photos"]
-    assert trained[0][1]["--detector"] == str(output / "nanodet") and trained[0][1]["--use_cpu"] == "true"
-    assert trained[1][1]["--detector"] == str(output / "detector")
+    recipes, words, _ = zip(*trained, strict=True)
+    assert recipes == ("nanodet_photos_masks", "nanodet_photos_pasted", "refseg_photos")
+    assert words[0]["--detector"] == str(output / "nanodet") and words[0]["--use_cpu"] == "true"
+    assert words[1]["--all"] == words[0]["--output_dir"] and "--detector" not in words[1]
+    assert words[2]["--detector"] == str(output / "detector") and (output / "detector/config.json").is_file()
     assert make.make(photos, output, tmp_path / "weights", None, []) == checkpoint
-    assert len(trained) == 2, "what is there is not trained again"
+    assert len(trained) == 3, "what is there is not trained again"
+
+
+def test_weights_before_and_after_are_averaged(tmp_path):
+    models = {}
+    for seed, name in enumerate(("before", "after")):
+        torch.manual_seed(seed)
+        models[name] = tiny_nanodet()
+        models[name].save_pretrained(tmp_path / name)
+    mean = AutoModel.from_pretrained(make.average(tmp_path / "before", tmp_path / "after", tmp_path / "mean"))
+    before, after = (models[name].mask_head.mask_logits.weight for name in ("before", "after"))
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(mean.mask_head.mask_logits.weight, (before + after) / 2)
 
 
 def test_a_trained_detector_is_taken_as_it_is(trained, tmp_path):

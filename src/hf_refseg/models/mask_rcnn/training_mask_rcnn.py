@@ -10,6 +10,7 @@ from ...data import ReferringRows
 from ...data.augment import flip_row
 from ...data.crops import crop_row
 from ...data.objects import object_labels
+from ...data.pasting import paste_objects
 from ...data.row_draws import RowDraws
 from ...data.schema import decode_mask
 from ...evaluation.evaluators import DetectionEvaluator, Evaluators
@@ -30,11 +31,22 @@ class ObjectDataSection(DataSection):
         exclude_images: of COCO, text file of images to leave out of the training, see `load_coco_images`.
         flip_probability: share of the rows that are mirrored.
         crop_probability: share of the rows of which a random part is seen, in other light.
+        paste_probability: share of the rows into which objects of another row are pasted.
     """
 
     exclude_images: str | None = None
     flip_probability: float = 0.0
     crop_probability: float = 0.0
+    paste_probability: float = 0.0
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """How often a [`DetectionCollator`] changes what it is given."""
+        return {
+            "flip_probability": self.flip_probability,
+            "crop_probability": self.crop_probability,
+            "paste_probability": self.paste_probability,
+        }
 
 
 @dataclass
@@ -107,9 +119,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         model=model,
         processor=image_processor,
         train_rows=rows,
-        collator=DetectionCollator(
-            image_processor, categories, recipe.data.flip_probability, recipe.data.crop_probability, args.seed
-        ),
+        collator=DetectionCollator(image_processor, categories, seed=args.seed, **recipe.data.changes),
         eval_rows=eval_rows,
         evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
         pretrained=pretrained,
@@ -152,6 +162,7 @@ class DetectionCollator(RowDraws):
         categories: names in the order of the model's labels (`config.id2label`).
         flip_probability: share of rows that are mirrored.
         crop_probability: share of rows of which a random part is seen, in other light.
+        paste_probability: share of rows into which objects of the next row of the batch are pasted.
         seed: another seed, other draws.
 
     Raises (on call):
@@ -164,22 +175,26 @@ class DetectionCollator(RowDraws):
         categories: Sequence[str],
         flip_probability: float = 0.0,
         crop_probability: float = 0.0,
+        paste_probability: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(seed)
         self.image_processor = image_processor
         self.flip_probability, self.crop_probability = flip_probability, crop_probability
+        self.paste_probability = paste_probability
         self.labels = {name: label for label, name in enumerate(categories)}
 
     def __call__(self, rows: Sequence[dict]) -> dict:
         images, annotations = [], []
-        for row in rows:
+        for row, donor in zip(rows, [*rows[1:], rows[0]], strict=True):
             object_labels(row, self.labels)  # of the whole picture, so that a wrong row is refused whatever is drawn
             draws = self.draws_of(row)
             if draws.random() < self.flip_probability:
                 row = flip_row(row)
             if draws.random() < self.crop_probability:
                 row = crop_row(row, draws)
+            if draws.random() < self.paste_probability:
+                row = paste_objects(row, donor, draws)
             masks = [decode_mask(thing["mask"]) for thing in row["instances"]]
             images.append(row["image"])
             annotations.append(

@@ -33,6 +33,8 @@ class NanoDetConfig(PreTrainedConfig):
         mask_dilations: of the residual 3x3 convolutions of the mask head.
         detail_size: channels of the fine maps that it draws outlines with.
         crop_size: cells per side of a region's crop; its mask has twice as many.
+        mask_positive_weight: weight in the cross-entropy of the part of a cell that is covered. At 1.8 a mask has its
+            border where 0.36 is likely, since a small head is too careful there.
         mask_dice_weight: weight of the Dice loss beside the cross-entropy of pixels.
         jitter: in training each box is also seen with its sides moved by up to this share of its size.
         masks_per_image: boxes, true and moved ones, on which an image trains the mask head.
@@ -62,6 +64,7 @@ class NanoDetConfig(PreTrainedConfig):
     mask_dilations: list[int] | tuple[int, ...] = (1, 2, 4)
     detail_size: int = 12
     crop_size: int = 14
+    mask_positive_weight: float | int = 1.8
     mask_dice_weight: float | int = 1.0
     jitter: float = 0.1
     masks_per_image: int = 16

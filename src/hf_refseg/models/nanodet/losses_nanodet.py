@@ -33,12 +33,15 @@ def crop_masks(masks: torch.Tensor, instances: torch.Tensor, boxes: torch.Tensor
     return roi_align(masks[:, None].float(), boxes, size, sampling_ratio=-1, aligned=True)[:, 0]
 
 
-def mask_losses(logits: torch.Tensor, targets: torch.Tensor, dice_weight: float) -> dict[str, torch.Tensor]:
+def mask_losses(
+    logits: torch.Tensor, targets: torch.Tensor, positive_weight: float, dice_weight: float
+) -> dict[str, torch.Tensor]:
     """
     Cross-entropy of cells, and 1 - Dice of masks (Milletari et al. 2016), which weighs small things as large ones.
 
     Args:
         logits, targets: (M, L, L), targets in [0, 1].
+        positive_weight: of what is covered in the first one; at 1 its probabilities are as likely as they say.
         dice_weight: of the second one.
     """
     logits = logits.float()
@@ -49,7 +52,9 @@ def mask_losses(logits: torch.Tensor, targets: torch.Tensor, dice_weight: float)
     both = (probabilities * targets).sum((1, 2))  # (M, L, L) -> (M,)
     total = (probabilities.square() + targets.square()).sum((1, 2))
     return {
-        "mask_pixels": F.binary_cross_entropy_with_logits(logits, targets),
+        "mask_pixels": F.binary_cross_entropy_with_logits(
+            logits, targets, pos_weight=logits.new_tensor(positive_weight)
+        ),
         "mask_dice": dice_weight * (1 - (2 * both + 1) / (total + 1)).mean(),
     }
 

@@ -276,7 +276,7 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
         regions = Regions(torch.cat(boxes), tuple(map(len, boxes)))
         _, head_maps = self.describe(features, regions)
         logits = self.mask_head.draw(head_maps)
-        return mask_losses(logits, torch.cat(targets), config.mask_dice_weight)
+        return mask_losses(logits, torch.cat(targets), config.mask_positive_weight, config.mask_dice_weight)
 
     @can_return_tuple
     def forward(

@@ -76,9 +76,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         processor=image_processor,
         train_rows=rows,
         # categories of the data, since masks are learned of things that the detector has no name for too
-        collator=DetectionCollator(
-            image_processor, rows.categories, recipe.data.flip_probability, recipe.data.crop_probability, args.seed
-        ),
+        collator=DetectionCollator(image_processor, rows.categories, seed=args.seed, **recipe.data.changes),
         eval_rows=eval_rows,
         evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
         pretrained=pretrained,

@@ -32,8 +32,6 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
         category_weight, kind_weight, number_weight: of the losses beside the choice: which category the words name,
             which regions are of this kind, and whether the words mean several.
         nothing_threshold: probability of "none of them" above which an answer is empty.
-        mask_threshold: probability of a detector's cell from which on it belongs to the answer, where the answer's own
-            probability is one half; a small head is too careful at the border of a thing.
         mask_size: cells per side of an answer's mask in its box.
         pad_token_id: id of the padding, which is skipped.
         max_length: longest expression in words; later words are cut off.
@@ -61,7 +59,6 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
     kind_weight: float | int = 0.5
     number_weight: float | int = 0.2
     nothing_threshold: float | int = 0.5
-    mask_threshold: float | int = 0.4
     mask_size: int = 112
     pad_token_id: int = 0
     max_length: int = 20
@@ -78,9 +75,8 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
             raise ValueError(
                 f"num_trained_words is {self.num_trained_words}, but there are only vocab_size={self.vocab_size} words"
             )
-        for name in ("mask_threshold", "nothing_threshold"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a probability above 0 and below 1")
+        if not 0 < self.nothing_threshold < 1:
+            raise ValueError(f"nothing_threshold is {self.nothing_threshold}; it is a probability above 0 and below 1")
         if not 0 <= self.target_iou < 1:
             raise ValueError(f"target_iou is {self.target_iou}; it is at least 0 and below 1")
 

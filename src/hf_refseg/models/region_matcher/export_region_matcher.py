@@ -90,7 +90,7 @@ class ImageGraph(nn.Module):
         descriptions = torch.cat([class_scores, averages, colors], 1)  # (R, K), (R, F), (R, 3 * L^3) -> (R, D)
         matching = model.matching.encode_regions(descriptions[None], regions.boxes[None], exists[None], original_sizes)
         _, head_maps = model.detector.describe(seen, regions, class_scores)
-        masks = model.center(model.detector.draw(head_maps))
+        masks = model.detector.draw(head_maps)
         return *(matching[name] for name in MATCHING), regions.boxes, masks, image_scales.clone(), canvas
 
 

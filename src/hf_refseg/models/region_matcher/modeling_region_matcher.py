@@ -261,10 +261,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         return paste_probabilities(small, boxes, (side, side))
 
     def draw(self, features: RegionMatcherImageFeatures, rows: torch.Tensor) -> torch.Tensor:
-        """
-        Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S). They are one half
-        where the detector's are `config.mask_threshold`.
-        """
+        """Mask probabilities of the regions `rows` (P,) in their boxes, each drawn once: (P, S, S)."""
         regions, readable = features.regions, values_are_readable(rows)
         drawn, places = rows.unique(return_inverse=True) if readable else (slice(None), rows)
         counts = regions.counts
@@ -272,13 +269,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             counts = tuple(regions.image_index[drawn].bincount(minlength=len(counts)).tolist())
         some = Regions(regions.boxes[drawn], counts, regions.labels[drawn])
         _, head_maps = self.detector.describe(features.detector_features, some, features.class_scores[drawn])
-        return self.center(self.detector.draw(head_maps, some.labels))[places]
-
-    def center(self, masks: torch.Tensor) -> torch.Tensor:
-        """A detector's probabilities, of any shape, so that `config.mask_threshold` becomes one half."""
-        threshold = self.config.mask_threshold
-        inside, outside = masks * (1 - threshold), (1 - masks) * threshold
-        return inside / (inside + outside)
+        return self.detector.draw(head_maps, some.labels)[places]
 
     @can_return_tuple
     def forward(
