@@ -58,10 +58,10 @@ def test_what_is_not_there_adds_nothing_to_the_loss():
         assert naming_loss(logits, unnamed, is_category).item() == pytest.approx(2 * log2)
 
 
-def test_colors_are_told_apart_after_a_hundred_steps_and_every_word_has_one_length(processor):
+def test_colors_are_told_apart_after_two_hundred_steps_and_every_word_has_one_length(processor):
     torch.manual_seed(0)
     model = model_for(processor)
-    words = name_words(model, processor, ROWS, WordNaming(steps=100, learning_rate=1e-2))
+    words = name_words(model, processor, ROWS, WordNaming(steps=200, learning_rate=1e-2))
     assert {"red", "circle", "striped", "small"} <= set(words) and "left" not in words
     embeddings = model.word_embeddings.weight
     lengths = embeddings.norm(dim=-1)
@@ -78,7 +78,8 @@ def test_colors_are_told_apart_after_a_hundred_steps_and_every_word_has_one_leng
         on_object = names.sum(-1) > 0
         right += (scores.argmax(0)[on_object] == names.argmax(-1)[on_object]).sum().item()
         total += on_object.sum().item()
-    assert right / total > 0.4  # one in eight by chance
+    # one in eight by chance; six seeds had 0.51 to 0.65, after a hundred steps 0.34 to 0.55, so that rounding decided
+    assert right / total > 0.4
 
 
 def test_the_stage_repeats_exactly_whoever_prepares_its_steps(processor):
