@@ -39,24 +39,25 @@ def average(before: Path, after: Path, output: Path) -> Path:
     A copy of a model's folder with the mean of the weights before and after a training that began with the former: it
     keeps what was right before, and gains what was learned (Wortsman et al., CVPR 2022).
     """
-    if output.exists():
-        shutil.rmtree(output)
-    shutil.copytree(after, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
     weights, others = (load_file(folder / SAFE_WEIGHTS_NAME) for folder in (after, before))
     means = {name: torch.lerp(tensor, others[name], 0.5) for name, tensor in weights.items()}
-    save_file(means, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
-    return output
+    return copy_with(means, after, output)
 
 
 def shrink(model: Path, output: Path) -> Path:
     """A copy of a model's folder whose weights are float16 to be small. They load as float32, as config.json says."""
-    if output.exists():
-        shutil.rmtree(output)
-    shutil.copytree(model, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
     weights = {
         name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
         for name, tensor in load_file(model / SAFE_WEIGHTS_NAME).items()
     }
+    return copy_with(weights, model, output)
+
+
+def copy_with(weights: dict[str, torch.Tensor], model: Path, output: Path) -> Path:
+    """A copy of a model's folder with other weights, without what only its training needs."""
+    if output.exists():
+        shutil.rmtree(output)
+    shutil.copytree(model, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
     save_file(weights, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
     return output
 

@@ -48,7 +48,12 @@ def crop_instance(thing: dict, frame: tuple[int, int, int, int]) -> dict | None:
     mask = whole[y1:y2, x1:x2]
     if mask.sum() < max(LEAST_INSIDE * whole.sum(), LEAST_AREA * mask.size, 1):
         return None
+    return with_mask(thing, mask)
+
+
+def with_mask(thing: dict, mask: np.ndarray) -> dict:
+    """An object with another mask (H, W) bool, which is not empty, and the box of that."""
     return thing | {"box": mask_box(torch.from_numpy(mask)), "mask": type(thing["mask"])(encode_mask(mask))}
 
 
-__all__ = ["change_light", "crop_row"]
+__all__ = ["change_light", "crop_row", "with_mask"]

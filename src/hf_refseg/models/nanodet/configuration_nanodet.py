@@ -93,6 +93,8 @@ class NanoDetConfig(PreTrainedConfig):
         for name in ("head_depth", "pre_nms_top_n", "max_detections", "num_voters", "crop_size", "masks_per_image"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1")
+        if not self.mask_positive_weight > 0:
+            raise ValueError(f"mask_positive_weight is {self.mask_positive_weight}; it is above 0")
         if self.num_bins < 2:
             raise ValueError(f"num_bins is {self.num_bins}; a side needs at least the distances 0 and 1")
 
