@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from hf_refseg.evaluation.results import EVAL_RESULTS_FILE
 from hf_refseg.models.nanodet.convert_nanodet import convert
 from hf_refseg.training.checkpointing import last_complete_checkpoint
 from hf_refseg.training.run import prepare
@@ -41,7 +42,9 @@ def average(before: Path, after: Path, output: Path) -> Path:
     """
     weights, others = (load_file(folder / SAFE_WEIGHTS_NAME) for folder in (after, before))
     means = {name: torch.lerp(tensor, others[name], 0.5) for name, tensor in weights.items()}
-    return copy_with(means, after, output)
+    copy_with(means, after, output)
+    (output / EVAL_RESULTS_FILE).unlink(missing_ok=True)  # they are of the weights after the training
+    return output
 
 
 def shrink(model: Path, output: Path) -> Path:
