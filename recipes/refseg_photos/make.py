@@ -1,5 +1,5 @@
 """
-The checkpoint `refseg-photos` from the published detector and the photos, in six steps.
+The checkpoint `refseg-photos` from the published detector and the photos, in four steps.
 
 python -m recipes.refseg_photos.make --weights WEIGHTS --photos built/photos --output runs/refseg_photos
 
@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from hf_refseg.evaluation.results import EVAL_RESULTS_FILE
 from hf_refseg.models.nanodet.convert_nanodet import convert
 from hf_refseg.training.checkpointing import last_complete_checkpoint
 from hf_refseg.training.run import prepare
@@ -35,29 +34,12 @@ def train(recipe: str, output: Path, settings: Sequence[str]) -> Path:
     return output
 
 
-def average(before: Path, after: Path, output: Path) -> Path:
-    """
-    A copy of a model's folder with the mean of the weights before and after a training that began with the former: it
-    keeps what was right before, and gains what was learned (Wortsman et al., CVPR 2022).
-    """
-    weights, others = (load_file(folder / SAFE_WEIGHTS_NAME) for folder in (after, before))
-    means = {name: torch.lerp(tensor, others[name], 0.5) for name, tensor in weights.items()}
-    copy_with(means, after, output)
-    (output / EVAL_RESULTS_FILE).unlink(missing_ok=True)  # they are of the weights after the training
-    return output
-
-
 def shrink(model: Path, output: Path) -> Path:
     """A copy of a model's folder whose weights are float16 to be small. They load as float32, as config.json says."""
     weights = {
         name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
         for name, tensor in load_file(model / SAFE_WEIGHTS_NAME).items()
     }
-    return copy_with(weights, model, output)
-
-
-def copy_with(weights: dict[str, torch.Tensor], model: Path, output: Path) -> Path:
-    """A copy of a model's folder with other weights, without what only its training needs."""
     if output.exists():
         shutil.rmtree(output)
     shutil.copytree(model, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -85,10 +67,11 @@ def make(photos: Path, output: Path, weights: Path | None, detector: Path | None
         published = output / "nanodet"
         if not published.exists():
             convert(weights, published)
-        path = ["--path", str(photos)]
-        masks = train("nanodet_photos_masks", output / "masks", [*path, "--detector", str(published), *settings])
-        pasted = train("nanodet_photos_pasted", output / "pasted", [*path, "--all", str(masks), *settings])
-        detector = average(masks, pasted, output / "detector")
+        detector = train(
+            "nanodet_photos_masks",
+            output / "detector",
+            ["--path", str(photos), "--detector", str(published), *settings],
+        )
     matcher = train(
         "refseg_photos", output / "matcher", ["--path", str(photos), "--detector", str(detector), *settings]
     )
