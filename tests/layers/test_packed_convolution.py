@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from hf_refseg.layers import packed_convolution
 from hf_refseg.layers.packed_convolution import (
     KernelKeeper,
+    PackedConvolution,
     PackedKernel,
-    ReluConvolution,
     best_form,
     lay_out_for_inference,
     sample,
@@ -20,9 +20,9 @@ from hf_refseg.layers.packed_convolution import (
 
 
 @pytest.fixture
-def convolution() -> ReluConvolution:
+def convolution() -> PackedConvolution:
     torch.manual_seed(0)
-    return ReluConvolution(8, 16, 3, padding=1)
+    return PackedConvolution(8, 16, 3, padding=1, slope=0)
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def without_packing(monkeypatch):
     monkeypatch.setattr(packed_convolution, "packing_works", lambda: False)
 
 
-def expected_of(convolution: ReluConvolution, maps: torch.Tensor) -> torch.Tensor:
+def expected_of(convolution: PackedConvolution, maps: torch.Tensor) -> torch.Tensor:
     return F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1)).detach()
 
 
-def kept_by(convolution: ReluConvolution) -> PackedKernel:
-    (kernel,) = convolution._keeper.kept[2].values()
+def kept_by(convolution: PackedConvolution) -> PackedKernel:
+    (kernel,) = convolution._keeper.kept.kernels.values()
     return kernel
 
 
@@ -57,28 +57,29 @@ def test_it_is_tried_before_it_is_used(monkeypatch):
     packed_convolution.packing_works.cache_clear()
 
 
-@pytest.mark.parametrize("stride, padding, dilation", [(1, 1, 1), (2, 0, 1), (2, 1, 1), (1, 4, 4)])
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 1, 1, 1), (2, 0, 1, 1), (2, 1, 1, 8), (1, 4, 4, 2)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("slope", [None, 0, 0.1])
 @torch.no_grad()
-def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, layout, relu):
+def test_numbers_are_those_of_the_plain_convolution(stride, padding, dilation, groups, layout, slope):
     torch.manual_seed(0)
-    weight, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
-    keeper = KernelKeeper(stride, padding, dilation)
+    weight, bias = torch.randn(16, 8 // groups, 3, 3), torch.randn(16)
+    keeper = KernelKeeper(stride, padding, dilation, groups)
     least = 1 if padding else 3  # to which oneDNN of torch 2.10 can't add: the maps of the output are a single cell
     for size in ((1, 8, 17, 20), (3, 8, 40, 12), (2, 8, least, least)):
         maps = torch.randn(size).contiguous(memory_format=layout)
         kept = keeper.kernel(maps, [weight, bias], lambda: (weight, bias))
         assert kept.is_packed == packed_convolution.packing_works()
-        plain = F.conv2d(maps, weight, bias, stride, padding, dilation)
+        plain = F.conv2d(maps, weight, bias, stride, padding, dilation, groups)
         added = torch.randn_like(plain)
         given = added.clone()
         for found, expected in (
-            (kept.convolve(maps, relu=relu), plain),
-            (kept.convolve(maps, added, relu), plain + added),
-            (kept.convolve(maps, relu=relu, bias=False), plain - bias[:, None, None]),
+            (kept.convolve(maps, slope=slope), plain),
+            (kept.convolve(maps, added, slope), plain + added),
+            (kept.convolve(maps, slope=slope, bias=False), plain - bias[:, None, None]),
         ):
-            torch.testing.assert_close(found, F.relu(expected) if relu else expected, rtol=1e-5, atol=2e-5)
+            expected = expected if slope is None else F.leaky_relu(expected, slope)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
         assert torch.equal(added, given), "what is added may be in use elsewhere"
 
 
@@ -89,7 +90,7 @@ def test_the_order_of_a_kernel_has_one_name():
     orders = [kernel.packed((1, 64, 8, 8)).order() for kernel in kernels]
     assert orders[0] == orders[1] != orders[2], "the numbers have to be known"
     sizes = [torch.Size((1, 64, 8, side)) for side in range(1, 60)]
-    forms = {best_form(counted.shape, (1, 0, 1), size, 1) for size in sizes}
+    forms = {best_form(counted.shape, (1, 0, 1, 1), size, 1) for size in sizes}
     assert len(forms) < 6, f"sizes share orders, or every size would need a kernel of its own: {forms}"
 
 
@@ -112,10 +113,10 @@ def test_each_order_has_a_kernel_of_its_own(monkeypatch):
     assert first is not second and kernel_for(8) is kernel_for(4) is first and kernel_for(9) is second
     assert len(made) == 2
     kernel_for(6)
-    assert len(keeper.kept[2]) == packed_convolution.MOST_KERNELS, "memory has a bound"
+    assert len(keeper.kept.kernels) == packed_convolution.MOST_KERNELS, "memory has a bound"
     weight.add_(1)
     kernel_for(4)
-    assert len(keeper.kept[2]) == 1, "kernels of the old weights are gone"
+    assert len(keeper.kept.kernels) == 1, "kernels of the old weights are gone"
 
 
 @torch.no_grad()
@@ -124,7 +125,7 @@ def test_without_the_operator_the_numbers_are_the_same(convolution, without_pack
     assert torch.equal(convolution(maps), expected_of(convolution, maps)) and not kept_by(convolution).is_packed
     kept, added = kept_by(convolution), torch.randn(1, 16, 9, 9)
     expected = F.relu(F.conv2d(maps, convolution.weight, convolution.bias, padding=1) + added)
-    torch.testing.assert_close(kept.convolve(maps, added, relu=True), expected)
+    torch.testing.assert_close(kept.convolve(maps, added, slope=0), expected)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
@@ -222,7 +223,7 @@ def test_a_model_of_inference_mode_says_that_it_is_slow(monkeypatch):
     said = []
     monkeypatch.setattr(packed_convolution.logger, "warning_once", said.append)
     with torch.inference_mode():
-        convolution, maps = ReluConvolution(8, 16, 3, padding=1), torch.randn(1, 8, 6, 6)
+        convolution, maps = PackedConvolution(8, 16, 3, padding=1, slope=0), torch.randn(1, 8, 6, 6)
         convolution(maps)
         assert "inference_mode" in said[0]
         convolution.bias[3] += 1  # carries no version
@@ -254,4 +255,6 @@ def test_channels_are_last_for_inference_alone():
 
 def test_a_sample_is_spread_over_the_tensor():
     values = torch.arange(1000.0)
-    assert sample(values, 10) == sum(range(0, 1000, 100)) and sample(torch.ones(3)) == 3
+    assert torch.equal(sample(values, 10), values[::100]) and len(sample(torch.ones(3))) == 3
+    values.view(10, 100)[2, 0] = 7
+    assert sample(values, 10)[2] == 7, "it sees the tensor's own memory"

@@ -29,9 +29,9 @@ def test_numbers_are_those_of_the_definition(values_at_once, dilation, images, h
     given = maps.clone(), added.clone()
     for found, expected in (
         (kernel.convolve(maps), plain),
-        (kernel.convolve(maps, relu=True), plain.relu()),
+        (kernel.convolve(maps, slope=0), plain.relu()),
         (kernel.convolve(maps, added), plain + added),
-        (kernel.convolve(maps, added, relu=True), (plain + added).relu()),
+        (kernel.convolve(maps, added, slope=0), (plain + added).relu()),
         (kernel.convolve(maps, bias=False), plain - bias[:, None, None]),
     ):
         assert not images or found.is_contiguous(memory_format=torch.channels_last)
@@ -66,7 +66,7 @@ def test_it_costs_less_than_a_digit():
     ],
 )
 def test_it_is_used_where_it_pays(kernel, stride, padding, dilation, maps, pays):
-    assert winograd_pays(kernel, stride, padding, dilation, maps) is pays
+    assert winograd_pays(kernel, stride, padding, dilation, 1, maps) is pays
 
 
 @pytest.mark.skipif(not packing_works(), reason="this PyTorch packs no kernels, and Winograd's filters go with them")
@@ -87,7 +87,7 @@ def test_a_module_keeps_the_kernel_that_suits_the_maps():
         assert type(kept) is kind
         assert keeper.kernel(maps, [weight, bias], make) is kept
         expected = F.conv2d(maps, weight, bias, padding=1).relu()
-        assert (kept.convolve(maps, relu=True) - expected).abs().max() < 1e-5 * expected.max()
+        assert (kept.convolve(maps, slope=0) - expected).abs().max() < 1e-5 * expected.max()
     assert len(made) == 2, "each is made once, in whatever order the sizes come"
 
 

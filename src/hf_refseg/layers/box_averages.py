@@ -15,10 +15,11 @@ def average_in_boxes(maps: torch.Tensor, boxes: torch.Tensor, stride: int) -> to
         stride: pixels per cell.
     """
     (height, width), boxes = maps.shape[1:], boxes.float()
+    cells = maps.permute(1, 2, 0)  # (C, h, w) -> (h, w, C), as channels-last maps are in memory
     rows = cell_shares(boxes[:, 1], boxes[:, 3], height, stride).to(maps.dtype)  # (R, h)
     columns = cell_shares(boxes[:, 0], boxes[:, 2], width, stride).to(maps.dtype)  # (R, w)
-    lines = torch.einsum("rh,chw->rcw", rows, maps)  # (C, h, w) -> (R, C, w)
-    return torch.einsum("rcw,rw->rc", lines, columns)  # -> (R, C)
+    lines = (rows @ cells.flatten(1)).unflatten(1, cells.shape[1:])  # (h, w, C) -> (R, w, C)
+    return (columns[:, None] @ lines)[:, 0]  # (R, 1, w) and (R, w, C) -> (R, C)
 
 
 def cell_shares(low: torch.Tensor, high: torch.Tensor, cells: int, stride: int) -> torch.Tensor:

@@ -19,13 +19,13 @@ class CaffeResNetUnit(RecomputedLayer):
         self.shortcut = NormalizedConvolution(in_channels, out_channels, 1, stride, **norm) if first else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.recomputed(lambda maps: self.join(self.reduce(maps, relu=True), self.shortcut(maps)), maps)
+        return self.recomputed(lambda maps: self.join(self.reduce(maps, slope=0), self.shortcut(maps)), maps)
 
     def join(self, reduced: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
         """All after the first 1x1 convolution and its ReLU: (B, D / 4, H / stride, W / stride) and (B, D, ...) ->
         (B, D, ...)."""
-        residual = self.convolve(reduced, relu=True)
-        return self.expand(residual, added=shortcut, relu=True)  # (B, D / 4, ...) -> (B, D, ...)
+        residual = self.convolve(reduced, slope=0)
+        return self.expand(residual, added=shortcut, slope=0)  # (B, D / 4, ...) -> (B, D, ...)
 
 
 def residual_stage(

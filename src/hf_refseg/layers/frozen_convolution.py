@@ -70,12 +70,14 @@ class NormalizedConvolution(nn.Module):
         self._keeper.forget()
         return super()._apply(fn, recurse)
 
-    def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False) -> torch.Tensor:
+    def forward(
+        self, maps: torch.Tensor, added: torch.Tensor | None = None, slope: float | None = None
+    ) -> torch.Tensor:
         """
         Args:
             maps: (B, C, H, W).
             added: (B, D, H', W'), added to the normalized maps.
-            relu: rectify the sum.
+            slope: by which what is negative of the sum is multiplied, 0 for ReLU; None: not rectified.
 
         Returns:
             (B, D, ceil(H / stride), ceil(W / stride)).
@@ -83,14 +85,14 @@ class NormalizedConvolution(nn.Module):
         if self.pads_itself:
             maps = pad_same(maps, self.kernel, self.stride, self.dilation)
         if (kernel := self._folded(maps)) is not None:
-            return kernel.convolve(maps, added, relu)
+            return kernel.convolve(maps, added, slope)
         geometry = self.stride, self.padding, self.dilation
         if isinstance(self.normalization, FrozenBatchNorm2d):
             # with a gradient too: a product with the kernel is less than one with every cell of the maps
             maps = F.conv2d(maps, *self._multiply(), *geometry)
         else:
             maps = self.normalization(F.conv2d(maps, self.convolution.weight, None, *geometry))
-        return add_and_rectify(maps, added, relu)
+        return add_and_rectify(maps, added, slope)
 
     def without_bias(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Normalized maps without their bias, and the bias (D,); None where the two may not be folded. For maps that

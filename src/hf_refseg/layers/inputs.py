@@ -8,6 +8,11 @@ def values_are_readable(tensor: torch.Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def all_finite(values: torch.Tensor) -> bool:
+    """Whether none of the numbers is nan or inf. One pass tells it: a sum keeps both, unless large numbers overflow."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
+
+
 def input_dtype(layer: torch.nn.Module) -> torch.dtype:
     """The type of the numbers that a linear layer takes: that of its weight; float32 where that is quantized."""
     weight = layer.weight  # of `quantize_dynamic` a method, of bitsandbytes whole numbers
@@ -36,7 +41,7 @@ def check_pixel_values(pixel_values: torch.Tensor) -> None:
         )
     if not pixel_values.is_floating_point():
         raise TypeError(f"pixel_values is of {pixel_values.dtype}; the processor makes floats of a photo's pixels")
-    if values_are_readable(pixel_values) and not pixel_values.isfinite().all():
+    if values_are_readable(pixel_values) and not all_finite(pixel_values):
         raise ValueError("pixel_values hold nan or inf: no mask can be made of them")
 
 

@@ -28,6 +28,7 @@ logger = logging.get_logger(__name__)
 
 MOST_KERNELS = 2  # of one convolution: maps of most sizes want one order or another
 MOST_NUMBERS = 2**24  # of a kernel whose order is looked at: 64 MB; float32 counts up to here
+ACTIVATIONS = {None: ("none", [], None), 0: ("relu", [], None)}  # of oneDNN, by the slope of what is negative
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class PackedKernel:
 
     Args:
         stride, padding, dilation: the same along both axes.
+        groups: of channels that are convolved each by themselves; the kernel is (D, C / groups, k, k).
         is_packed: the kernel is in the order of oneDNN, see `packed`.
     """
 
@@ -45,11 +47,12 @@ class PackedKernel:
     stride: int
     padding: int
     dilation: int
+    groups: int = 1
     is_packed: bool = False
 
     @property
-    def geometry(self) -> tuple[list[int], list[int], list[int]]:
-        return [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2
+    def geometry(self) -> tuple[list[int], list[int], list[int], int]:
+        return [self.padding] * 2, [self.stride] * 2, [self.dilation] * 2, self.groups
 
     def check_finite(self) -> None:
         """Raises ValueError where weights are not finite: oneDNN's ReLU makes 0 of NaN, so that nothing would tell."""
@@ -67,7 +70,7 @@ class PackedKernel:
 
     def packed(self, size: Sequence[int]) -> "PackedKernel":
         """The same in the order that oneDNN wants for maps of a size (B, C, H, W); it is right for all sizes."""
-        kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, 1, list(size))
+        kernel = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *self.geometry, list(size))
         return replace(self, kernel=kernel, is_packed=True)
 
     def order(self) -> str:
@@ -79,20 +82,28 @@ class PackedKernel:
         return hashlib.blake2b(seen.numpy().tobytes(), digest_size=8).hexdigest()
 
     def convolve(
-        self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
+        self, maps: torch.Tensor, added: torch.Tensor | None = None, slope: float | None = None, bias: bool = True
     ) -> torch.Tensor:
-        """relu(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H', W')."""
+        """
+        rectify(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H', W').
+
+        Args:
+            slope: by which what is negative is multiplied: 0 for ReLU, a little more for leaky ReLU; None: not
+                rectified.
+        """
         bias = self.bias if bias else None
         if not self.is_packed:
-            maps = F.conv2d(maps, self.kernel, bias, self.stride, self.padding, self.dilation)
-            return add_and_rectify(maps, added, relu)
-        convolution, activation = torch.ops.mkldnn._convolution_pointwise, "relu" if relu else "none"
+            maps = F.conv2d(maps, self.kernel, bias, self.stride, self.padding, self.dilation, self.groups)
+            return add_and_rectify(maps, added, slope)
+        convolution = torch.ops.mkldnn._convolution_pointwise
         if added is None:
-            return convolution(maps, self.kernel, bias, *self.geometry, 1, activation, [], None)
-        if added.shape[2:].numel() == 1:  # of which oneDNN, up to torch 2.10, does not know the order
-            return add_and_rectify(self.convolve(maps, bias=bias is not None), added, relu)
-        activation = "relu" if relu else None
-        return convolution(maps, added, self.kernel, bias, *self.geometry, 1, "add", 1, activation, [], None)
+            activation = ACTIVATIONS.get(slope, ("leaky_relu", [slope], ""))
+            return convolution(maps, self.kernel, bias, *self.geometry, *activation)
+        # oneDNN, up to torch 2.10, does not know the order of single cells; and after a sum, it only takes ReLU
+        if added.shape[2:].numel() == 1 or slope not in ACTIVATIONS:
+            return add_and_rectify(self.convolve(maps, bias=bias is not None), added, slope)
+        activation = "relu" if slope == 0 else None
+        return convolution(maps, added, self.kernel, bias, *self.geometry, "add", 1, activation, [], None)
 
 
 class KernelKeeper:
@@ -103,11 +114,11 @@ class KernelKeeper:
     leave them out. Threads may share it: what one is using is never changed.
 
     Args:
-        stride, padding, dilation: of the convolution.
+        stride, padding, dilation, groups: of the convolution.
     """
 
-    def __init__(self, stride: int, padding: int, dilation: int):
-        self.geometry = stride, padding, dilation
+    def __init__(self, stride: int, padding: int, dilation: int, groups: int = 1):
+        self.geometry = stride, padding, dilation, groups
         self.forget()
 
     def __reduce__(self):
@@ -115,7 +126,7 @@ class KernelKeeper:
 
     def forget(self) -> None:
         """Drop what is kept, so that it is not alive beside weights that were moved."""
-        self.kept: tuple[tuple, list[torch.Tensor], dict[str, PackedKernel | WinogradKernel]] | None = None
+        self.kept: KeptKernels | None = None
 
     def kernel(
         self,
@@ -136,11 +147,8 @@ class KernelKeeper:
         """
         pack = maps.dtype == sources[0].dtype == torch.float32 and packing_works()
         form = best_form(sources[0].shape, self.geometry, maps.shape, torch.get_num_threads()) if pack else "plain"
-        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
-        versions = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources]
-        key = sample(sources[0]), *versions
         kept = self.kept
-        kernels = kept[2] if kept is not None and kept[0] == key else {}
+        kernels = kept.kernels if kept is not None and kept.is_of(sources) else {}
         if form not in kernels:
             kept = self.kept = None  # what is dropped and what is made need not be alive at once
             kernels = dict(list(kernels.items())[1 - MOST_KERNELS :])
@@ -149,19 +157,43 @@ class KernelKeeper:
                 kernel = PackedKernel(*make(), *self.geometry)
                 kernel.check_finite()
                 kernels[form] = kernel.prepared(maps.shape, form)
-            # The sources are kept too: as long as they live, no other tensor can have their address.
-            self.kept = key, [tensor.detach() for tensor in sources], kernels
+            self.kept = KeptKernels(sources, kernels)
         return kernels[form]
 
 
-@functools.lru_cache(maxsize=4096)
-def best_form(kernel: torch.Size, geometry: tuple[int, int, int], maps: torch.Size, num_threads: int) -> str:
+class KeptKernels:
+    """
+    Kernels, and what they were made of.
+
+    Args:
+        sources: the tensors, the weight first. They are kept: as long as they live, no other can have their address.
+        kernels: by their `best_form`.
+    """
+
+    def __init__(self, sources: Sequence[torch.Tensor], kernels: "dict[str, PackedKernel | WinogradKernel]"):
+        self.sources, self.kernels = [tensor.detach() for tensor in sources], kernels
+        self.versions = self._versions(sources)
+        self.numbers = sample(self.sources[0])
+        self.values = self.numbers.clone()
+
+    @staticmethod
+    def _versions(sources: Sequence[torch.Tensor]) -> list[tuple]:
+        return [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in sources]
+
+    def is_of(self, sources: Sequence[torch.Tensor]) -> bool:
+        """Whether `sources` are these tensors, and have not changed since."""
+        # Versions do not tell everything: a fused optimizer changes a weight and leaves its version as it is.
+        return self._versions(sources) == self.versions and torch.equal(self.numbers, self.values)
+
+
+@functools.lru_cache(maxsize=2**14)
+def best_form(kernel: torch.Size, geometry: tuple[int, int, int, int], maps: torch.Size, num_threads: int) -> str:
     """
     In which form a kernel convolves fastest.
 
     Args:
-        kernel: its size (D, C, k, k).
-        geometry: stride, padding and dilation.
+        kernel: its size (D, C / groups, k, k).
+        geometry: stride, padding, dilation and groups.
         maps: their size (B, C, H, W).
         num_threads: of PyTorch now, which oneDNN looks at too.
 
@@ -177,11 +209,13 @@ def best_form(kernel: torch.Size, geometry: tuple[int, int, int], maps: torch.Si
         return PackedKernel(counted, counted[:, 0, 0, 0], *geometry).packed(maps).order()
 
 
-def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, relu: bool) -> torch.Tensor:
-    """relu(maps + added), each where wanted, in place: (B, D, H, W) -> (B, D, H, W)."""
+def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, slope: float | None) -> torch.Tensor:
+    """rectify(maps + added), each where wanted, in place: (B, D, H, W) -> (B, D, H, W); `slope` as of `convolve`."""
     if added is not None:
         maps += added
-    return F.relu(maps, inplace=True) if relu else maps
+    if slope is None:
+        return maps
+    return F.leaky_relu(maps, slope, inplace=True) if slope else F.relu(maps, inplace=True)
 
 
 @functools.cache
@@ -193,11 +227,11 @@ def packing_works() -> bool:
         maps = torch.linspace(-1, 1, 400).view(1, 4, 10, 10).contiguous(memory_format=torch.channels_last)
         kernel, bias = torch.linspace(-1, 1, 144).view(4, 4, 3, 3), torch.linspace(-1, 1, 4)
         tried = PackedKernel(kernel, bias, stride=1, padding=2, dilation=2)
-        expected = [tried.convolve(maps, added, relu=True) for added in (None, maps)]
+        expected = [tried.convolve(maps, added, slope) for added in (None, maps) for slope in (0, 0.1)]
         try:
             packed = tried.packed(maps.shape)
             packed.order()
-            found = [packed.convolve(maps, added, relu=True) for added in (None, maps)]
+            found = [packed.convolve(maps, added, slope) for added in (None, maps) for slope in (0, 0.1)]
         except (AttributeError, RuntimeError) as error:
             logger.info(f"kernels of convolutions can't be packed by this PyTorch, it takes F.conv2d instead: {error}")
             return False
@@ -241,42 +275,51 @@ def lay_out_for_inference(maps: torch.Tensor) -> torch.Tensor:
     return maps
 
 
-def sample(tensor: torch.Tensor, number: int = 64) -> float:
-    """A sum of so many elements, spread over a dense tensor: what a step of training changes, it changes too."""
+def sample(tensor: torch.Tensor, number: int = 64) -> torch.Tensor:
+    """A view of so many elements, spread over a dense tensor: what a step of training changes, it changes too."""
     number = min(number, tensor.numel())
-    return tensor.detach().as_strided((number,), (tensor.numel() // number,)).double().sum().item()
+    return tensor.detach().as_strided((number,), (tensor.numel() // number,))
 
 
 class PackedConvolution(nn.Conv2d):
     """
-    Convolution with stride 1: (B, C, H, W) -> (B, D, H', W').
+    Convolution with or without (leaky) ReLU after it: (B, C, H, W) -> (B, D, H', W').
 
     Where no gradient is wanted, the packed kernel is kept beside the weight, which then takes its memory twice.
     (`F.conv2d` takes as much, for the time of the call.)
+
+    Args:
+        stride, padding, dilation: the same along both axes.
+        slope: by which what is negative is multiplied after it: 0 for ReLU; None: not rectified.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, padding: int = 0, bias: bool = True):
-        super().__init__(in_channels, out_channels, kernel, padding=padding, bias=bias)
-        self._keeper = KernelKeeper(stride=1, padding=padding, dilation=1)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        slope: float | None = None,
+    ):
+        super().__init__(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias)
+        self.slope = slope
+        self._keeper = KernelKeeper(stride, padding, dilation, groups)
 
     def _apply(self, fn, recurse: bool = True):
         self._keeper.forget()
         return super()._apply(fn, recurse)
 
-    def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False) -> torch.Tensor:
-        """relu(convolution + added), each where wanted."""
+    def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None) -> torch.Tensor:
+        """rectify(convolution + added), each where wanted."""
         if not may_keep_kernel(maps, self.weight, self.training):
-            return add_and_rectify(super().forward(maps), added, relu)
+            return add_and_rectify(super().forward(maps), added, self.slope)
         sources = [self.weight] if self.bias is None else [self.weight, self.bias]
-        return self._keeper.kernel(maps, sources, self._detached).convolve(maps, added, relu)
+        return self._keeper.kernel(maps, sources, self._detached).convolve(maps, added, self.slope)
 
     def _detached(self) -> tuple[torch.Tensor, torch.Tensor]:
         weight = self.weight.detach()
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias.detach()
-
-
-class ReluConvolution(PackedConvolution):
-    """The same, then ReLU."""
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return super().forward(maps, relu=True)

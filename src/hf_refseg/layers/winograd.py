@@ -36,9 +36,11 @@ G = (
 )
 
 
-def winograd_pays(kernel: Sequence[int], stride: int, padding: int, dilation: int, maps: Sequence[int]) -> bool:
+def winograd_pays(
+    kernel: Sequence[int], stride: int, padding: int, dilation: int, groups: int, maps: Sequence[int]
+) -> bool:
     """Whether a convolution of maps (B, C, H, W) with a kernel (D, C, k, k), sizes both, is faster this way."""
-    if tuple(kernel[2:]) != (3, 3) or stride != 1 or padding != dilation or min(kernel[:2]) < FEWEST_CHANNELS:
+    if (tuple(kernel[2:]), stride, padding, groups) != ((3, 3), 1, dilation, 1) or min(kernel[:2]) < FEWEST_CHANNELS:
         return False
     images, _, height, width = maps
     tiles = dilation**2 * num_blocks(height, dilation) * num_blocks(width, dilation)
@@ -72,9 +74,12 @@ class WinogradKernel:
         return cls([[PackedMatrix.of(matrix) for matrix in line] for line in lines], bias, dilation)
 
     def convolve(
-        self, maps: torch.Tensor, added: torch.Tensor | None = None, relu: bool = False, bias: bool = True
+        self, maps: torch.Tensor, added: torch.Tensor | None = None, slope: float | None = None, bias: bool = True
     ) -> torch.Tensor:
-        """relu(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H, W), channels last."""
+        """
+        rectify(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H, W), channels last; `slope` as
+        of [`PackedKernel`]'s.
+        """
         maps = maps.permute(0, 2, 3, 1)  # (B, C, H, W) -> (B, H, W, C)
         added = None if added is None else added.permute(0, 2, 3, 1)  # (B, D, H, W) -> (B, H, W, D)
         images, height, width, channels = maps.shape
@@ -99,8 +104,8 @@ class WinogradKernel:
                 torch.add(blocks, self.bias if bias else 0, out=place)
                 if added is not None:
                     place += added[part]
-                if relu:
-                    place.clamp_(min=0)
+                if slope is not None:
+                    F.leaky_relu(place, slope, inplace=True) if slope else place.clamp_(min=0)
         return out.permute(0, 3, 1, 2)  # (B, H, W, D) -> (B, D, H, W)
 
     def _convolve_blocks(self, cells: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 from transformers.utils import ModelOutput
 
+from ..layers.inputs import all_finite
+
 
 def check_threshold(threshold: float) -> None:
     """Raises TypeError for what is not a number, ValueError for what is not a probability."""
@@ -65,7 +67,7 @@ def check_finite(outputs) -> None:
     full, and look like an answer."""
     for name in ("logits", "scores", "pred_boxes"):
         values = getattr(outputs, name)
-        if values is None or values.isfinite().all():
+        if values is None or all_finite(values):
             continue
         broken = (~values.isfinite().flatten(1).all(1) if values.ndim > 1 else ~values.isfinite()).nonzero()[:, 0]
         raise ValueError(

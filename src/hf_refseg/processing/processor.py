@@ -222,9 +222,13 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
 
     def unknown_words(self, expression: str) -> list[str]:
         """The words of `expression` that the vocabulary lacks, so that the model cannot take them into account."""
-        vocabulary = self.tokenizer.get_vocab()
         words = split_words(self.tokenizer, expression)
-        return [word for word in words if word not in vocabulary and any(c.isalnum() for c in word)]
+        ids, unknown = self.tokenizer.convert_tokens_to_ids(words), self.tokenizer.unk_token_id
+        return [
+            word
+            for word, token in zip(words, ids, strict=True)
+            if token == unknown and word != self.tokenizer.unk_token and any(c.isalnum() for c in word)
+        ]
 
     def unread_words(self, expression: str, max_length: int | None = None) -> list[str]:
         """The words at the end of `expression` that the model does not see, because it reads only so many.

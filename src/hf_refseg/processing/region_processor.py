@@ -21,8 +21,10 @@ class RegionProcessor(ReferringSegmentationProcessor):
             mask = outputs.given_masks[row]
             return mask, mask.float()
         small, box = outputs.region_masks[row, None].detach(), outputs.pred_boxes[row, None]
-        masks = paste_masks(small, box, size, threshold, interpolation)
-        return masks[0], paste_probabilities(small, box, size)[0]  # (1, H, W) -> (H, W)
+        probabilities = paste_probabilities(small, box, size)[0]  # (1, H, W) -> (H, W)
+        if interpolation == "clean":
+            return probabilities > threshold, probabilities
+        return paste_masks(small, box, size, threshold, interpolation)[0], probabilities
 
 
 __all__ = ["RegionProcessor"]

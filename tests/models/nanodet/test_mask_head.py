@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from hf_refseg.models.nanodet import mask_head
 from hf_refseg.models.nanodet.mask_head import crop_boxes, pack, refine_cells, unpack
 from hf_refseg.models.nanodet.outputs_nanodet import ImageMaps
 from tests.tiny import tiny_nanodet
@@ -28,6 +29,23 @@ def test_fine_cells_travel_behind_the_coarse_ones():
     assert torch.equal(pack(detail), torch.nn.functional.pixel_unshuffle(detail, 2))
     assert torch.equal(unpack(pack(detail)), detail)
     assert pack(detail[:0]).shape == (0, 16, 6, 6) and unpack(pack(detail[:0])).shape == (0, 4, 12, 12)
+
+
+@torch.no_grad()
+def test_a_window_of_the_maps_is_enough(monkeypatch):
+    """Boxes at all places, at the borders too, and one beyond them."""
+    torch.manual_seed(0)
+    head, maps = tiny_nanodet().mask_head, make_maps(512)
+    corners = (560 * torch.rand(60, 2, 2) - 24).sort(dim=1).values.flatten(1)
+    boxes = torch.cat([corners, torch.tensor([[0.0, 0, 512, 512], [510, 3, 512, 9], [600, 600, 610, 640]])])
+    monkeypatch.setattr(mask_head, "values_are_readable", lambda boxes: False)
+    whole = head.crop(maps, boxes)
+    monkeypatch.undo()
+    for row, box in enumerate(boxes):
+        for found, expected in zip(head.crop(maps, box[None]), whole, strict=True):
+            torch.testing.assert_close(found[0], expected[row], rtol=1e-4, atol=1e-5)
+    small, corner = mask_head.cut_window(maps, torch.tensor([[100.0, 200, 110, 230]]))
+    assert small.fine.shape == (11, 5 * 8, 4 * 8) and corner.tolist() == [64, 160, 64, 160]
 
 
 def make_maps(size: int = 64) -> ImageMaps:

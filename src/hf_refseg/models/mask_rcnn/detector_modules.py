@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...layers.caffe_resnet_unit import residual_stage
-from ...layers.packed_convolution import ReluConvolution
+from ...layers.packed_convolution import PackedConvolution
 from .configuration_mask_rcnn import MaskRcnnConfig
 
 
@@ -22,7 +22,7 @@ class RegionProposalNetwork(nn.Module):
     def __init__(self, config: MaskRcnnConfig, channels: int):
         super().__init__()
         self.num_anchors = len(config.anchor_ratios) * len(config.anchor_scales)
-        self.convolution = ReluConvolution(channels, config.rpn_hidden_size, 3, padding=1)
+        self.convolution = PackedConvolution(channels, config.rpn_hidden_size, 3, padding=1, slope=0)
         self.class_logits = nn.Conv2d(config.rpn_hidden_size, 2 * self.num_anchors, 1)
         self.box_deltas = nn.Conv2d(config.rpn_hidden_size, 4 * self.num_anchors, 1)
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import initialization as init
 
+from ...layers.packed_convolution import PackedConvolution
 from ..shufflenet_pan.modeling_shufflenet_pan import SeparableConvolution
 from .configuration_nanodet import NanoDetConfig
 
@@ -21,7 +22,7 @@ STRIDES = (8, 16, 32, 64)  # of the levels of the pyramid
 RARE = 0.01  # what a new head gives each category at every point, since most points see nothing
 
 
-class PointPredictions(nn.Conv2d):
+class PointPredictions(PackedConvolution):
     """The last layer: (B, C, h, w) -> (B, K + 4N, h, w)."""
 
     def __init__(self, channels: int, num_labels: int, num_bins: int):

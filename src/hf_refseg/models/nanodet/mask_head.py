@@ -15,11 +15,13 @@ from torch import nn
 from transformers import initialization as init
 
 from ...layers.image_geometry import exclusive_to_inclusive
+from ...layers.inputs import values_are_readable
+from ...layers.packed_convolution import PackedConvolution
 from ...layers.roi_crop import crop_regions
 from .configuration_nanodet import NanoDetConfig
 from .outputs_nanodet import ImageMaps
 
-FINE_STRIDE, FUSED_STRIDE = 4, 8
+FINE_STRIDE, FUSED_STRIDE, COARSE_STRIDE = 4, 8, 32  # of the fine maps, the fused ones, the coarsest of these
 MARGIN = 1  # cells around a box that are read and not drawn, for what goes on beyond it
 
 
@@ -37,19 +39,18 @@ class MaskHead(nn.Module):
     def __init__(self, config: NanoDetConfig):
         super().__init__()
         trunk, size, detail = config.backbone_config, config.mask_hidden_size, config.detail_size
-        self.size, self.crop_size, self.slope = size, config.crop_size, trunk.negative_slope
-        self.fusion = nn.Conv2d(trunk.hidden_sizes[0] + 3 * trunk.pyramid_size, size, 1)
-        self.detail = nn.Conv2d(trunk.stem_size + trunk.num_channels, detail, 3, padding=1)
+        self.size, self.crop_size = size, config.crop_size
+        slope = trunk.negative_slope
+        self.fusion = PackedConvolution(trunk.hidden_sizes[0] + 3 * trunk.pyramid_size, size, 1, slope=slope)
+        self.detail = PackedConvolution(trunk.stem_size + trunk.num_channels, detail, 3, padding=1, slope=slope)
         self.category = nn.Linear(config.num_labels, size, bias=False)
         self.residuals = nn.ModuleList(
-            nn.Conv2d(size, size, 3, padding=dilation, dilation=dilation) for dilation in config.mask_dilations
+            PackedConvolution(size, size, 3, padding=dilation, dilation=dilation, slope=slope)
+            for dilation in config.mask_dilations
         )
-        self.upsampling = nn.Conv2d(size, 2 * detail, 1)
-        self.refinement = nn.Conv2d(3 * detail, 2 * detail, 3, padding=1)
+        self.upsampling = PackedConvolution(size, 2 * detail, 1)
+        self.refinement = PackedConvolution(3 * detail, 2 * detail, 3, padding=1, slope=slope)
         self.mask_logits = MaskLogits(2 * detail, 1, 1)
-
-    def activate(self, maps: torch.Tensor) -> torch.Tensor:
-        return F.leaky_relu(maps, self.slope)
 
     def crop(self, maps: ImageMaps, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -58,11 +59,14 @@ class MaskHead(nn.Module):
         Returns:
             (R, C, S + 2, S + 2) of the fused pyramid, with a cell around the box, and (R, E, 2S, 2S) of the fine maps.
         """
-        levels = [refine_cells(level[None], factor) for level, factor in zip(maps.pyramid[:3], (1, 2, 4), strict=True)]
-        fused = self.activate(self.fusion(torch.cat([maps.stage[None], *levels], dim=1)))  # -> (1, C, h, w)
         margin = (boxes[:, 2:] - boxes[:, :2]) * (MARGIN / self.crop_size)  # (R, 2)
         frames = boxes + torch.cat([-margin, margin], dim=1)
-        fine = self.activate(self.detail(maps.fine[None]))  # (D + 3, H / 4, W / 4) -> (1, E, H / 4, W / 4)
+        if len(boxes) and values_are_readable(boxes):
+            maps, corner = cut_window(maps, frames)
+            boxes, frames = boxes - corner, frames - corner
+        levels = [refine_cells(level[None], factor) for level, factor in zip(maps.pyramid[:3], (1, 2, 4), strict=True)]
+        fused = self.fusion(torch.cat([maps.stage[None], *levels], dim=1))  # -> (1, C, h, w)
+        fine = self.detail(maps.fine[None])  # (D + 3, H / 4, W / 4) -> (1, E, H / 4, W / 4)
         return (
             crop_boxes(fused, frames, FUSED_STRIDE, self.crop_size + 2 * MARGIN),
             crop_boxes(fine, boxes, FINE_STRIDE, 2 * self.crop_size),
@@ -79,9 +83,10 @@ class MaskHead(nn.Module):
         Returns:
             (M, C + 4E, S, S): the head's maps, and behind them four fine cells for each of theirs.
         """
-        maps = self.activate(crops + self.category(class_scores.to(crops.dtype))[:, :, None, None])
+        maps = crops + self.category(class_scores.to(crops.dtype))[:, :, None, None]
+        maps = F.leaky_relu(maps, self.fusion.slope)
         for residual in self.residuals:
-            maps = maps + self.activate(residual(maps))
+            maps = maps + residual(maps)
         maps = without_margin(maps)  # (M, C, S + 2, S + 2) -> (M, C, S, S)
         return torch.cat([maps, pack(detail)], dim=1)  # (M, C, S, S) and (M, 4E, S, S) -> (M, C + 4E, S, S)
 
@@ -90,7 +95,7 @@ class MaskHead(nn.Module):
         maps = self.upsampling(head_maps[:, : self.size])  # (M, C, S, S) -> (M, 2E, S, S)
         maps = F.interpolate(maps, scale_factor=2, mode="bilinear")  # -> (M, 2E, 2S, 2S)
         detail = unpack(head_maps[:, self.size :])  # (M, 4E, S, S) -> (M, E, 2S, 2S)
-        maps = self.activate(self.refinement(torch.cat([maps, detail], dim=1)))  # -> (M, 2E, 2S, 2S)
+        maps = self.refinement(torch.cat([maps, detail], dim=1))  # -> (M, 2E, 2S, 2S)
         return self.mask_logits(maps)[:, 0]  # (M, 1, 2S, 2S) -> (M, 2S, 2S)
 
 
@@ -104,6 +109,31 @@ def unpack(packed: torch.Tensor) -> torch.Tensor:
     """What `pack` did, undone: (M, 4E, S, S) -> (M, E, 2S, 2S)."""
     cells = packed.unflatten(1, (-1, 2, 2))  # (M, 4E, S, S) -> (M, E, 2, 2, S, S)
     return cells.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)  # -> (M, E, 2S, 2S)
+
+
+def cut_window(maps: ImageMaps, frames: torch.Tensor) -> tuple[ImageMaps, torch.Tensor]:
+    """
+    The part of the maps of an image that its crops are made of: of a small thing in a large photo, a small part.
+
+    Args:
+        frames: (R, 4) of the crops, at least one.
+
+    Returns:
+        the maps, without the predictions and the coarsest level, and the place (4,) of their corner: x and y, twice.
+    """
+    # in cells of the coarsest level that is read: one more on each side than convolutions and interpolation look at
+    cells = torch.tensor(maps.pyramid[2].shape[:0:-1], device=frames.device)  # width and height
+    start = (frames[:, :2].amin(0) // COARSE_STRIDE - 1).minimum(cells - 1).clamp(min=0)
+    stop = (frames[:, 2:].amax(0) // COARSE_STRIDE + 3).clamp(min=1)
+    columns, rows = (slice(*bounds) for bounds in torch.stack([start, stop], 1).long().tolist())
+
+    def cut(level: torch.Tensor, stride: int) -> torch.Tensor:
+        factor = COARSE_STRIDE // stride
+        return level[:, rows.start * factor : rows.stop * factor, columns.start * factor : columns.stop * factor]
+
+    pyramid = tuple(cut(level, stride) for level, stride in zip(maps.pyramid, (8, 16, COARSE_STRIDE), strict=False))
+    window = ImageMaps(cut(maps.fine, FINE_STRIDE), cut(maps.stage, FUSED_STRIDE), pyramid, ())
+    return window, start.repeat(2) * COARSE_STRIDE
 
 
 def refine_cells(maps: torch.Tensor, factor: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ masks are drawn from; S cells per side of a crop. Boxes are xyxy, x2 and y2 outs
 network's input, those of regions in the photos.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -94,7 +95,7 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
         check_pixel_values(pixel_values)
         geometry = ImageGeometry.of(pixel_values, pixel_mask, original_sizes, image_scales)
         images = run_by_size(self.encode_images, pixel_values.to(self.dtype), geometry.input_sizes)
-        return NanoDetImageFeatures(images=tuple(images), geometry=geometry)
+        return NanoDetImageFeatures(tuple(images), geometry, self.read_points(images, geometry.input_sizes))
 
     def encode_images(self, pixel_values: torch.Tensor) -> list[ImageMaps]:
         """(B, 3, H, W) of images of one size, without padding -> their B maps."""
@@ -116,9 +117,14 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
     # ---- Propose: feature maps to a box for each point ----
 
     def propose(self, features: NanoDetImageFeatures) -> PointBoxes:
-        """What every point in B images sees, in the network's input."""
+        """What every point in B images sees, in the network's input. `get_image_features` has read it already."""
+        return features.points
+
+    @torch.no_grad()
+    def read_points(self, images: Sequence[ImageMaps], sizes: Sequence[tuple[int, int]]) -> PointBoxes:
+        """The same of the maps of B images, whose height and width in the network's input are `sizes`."""
         boxes, scores = [], []
-        for maps, (height, width) in zip(features.images, features.geometry.input_sizes, strict=True):
+        for maps, (height, width) in zip(images, sizes, strict=True):
             levels = [  # without the points on what fills a side up to 32
                 level[:, : -(-height // stride), : -(-width // stride)]
                 for level, stride in zip(maps.predictions, STRIDES, strict=True)
@@ -169,8 +175,7 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
 
         The points whose boxes overlap a region most vote: each with its score, times the overlap.
         """
-        points = self.propose(features)
-        scores = []
+        points, scores = self.propose(features), []
         for boxes, of_points, class_scores in zip(
             self.network_boxes(features, regions),
             points.boxes.split(points.counts),
@@ -195,10 +200,12 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
         """
         pooled = []
         for maps, boxes in zip(features.images, self.network_boxes(features, regions), strict=True):
-            levels = [(maps.stage, FUSED_STRIDE), *zip(maps.pyramid[:3], STRIDES[:3], strict=True)]
-            parts = [(boxes, levels), *((half, levels[:-1]) for half in halves(boxes))]
-            averages = [average_in_boxes(level, part, stride) for part, of_part in parts for level, stride in of_part]
-            pooled.append(torch.cat(averages, dim=1))
+            parts = torch.cat([boxes, *halves(boxes)])  # (R, 4) -> (3R, 4)
+            fine, middle, coarse = maps.pyramid[:3]
+            levels = zip((maps.stage, fine, middle), (FUSED_STRIDE, *STRIDES), strict=False)
+            averages = torch.cat([average_in_boxes(level, parts, stride) for level, stride in levels], dim=1)
+            whole, upper, lower = averages.unflatten(0, (3, -1))  # (3R, F') -> 3 x (R, F')
+            pooled.append(torch.cat([whole, average_in_boxes(coarse, boxes, STRIDES[2]), upper, lower], dim=1))
         return torch.cat(pooled)
 
     @property

@@ -33,20 +33,6 @@ class ImageMaps:
 
 
 @dataclass
-class NanoDetImageFeatures(ModelOutput):
-    """
-    What is known of B images; everything else starts from here.
-
-    Args:
-        images: their maps, one entry per image.
-        geometry: sizes of the images, in the network's input and as photos.
-    """
-
-    images: tuple[ImageMaps, ...] | None = None
-    geometry: ImageGeometry | None = None
-
-
-@dataclass
 class PointBoxes:
     """
     What every point of B images sees: NanoDet has no anchors, and proposes one box per point.
@@ -70,6 +56,22 @@ class PointBoxes:
     def probabilities(self) -> torch.Tensor:
         """(P, K), as any detector's `choose` asks for them."""
         return self.class_scores
+
+
+@dataclass
+class NanoDetImageFeatures(ModelOutput):
+    """
+    What is known of B images; everything else starts from here.
+
+    Args:
+        images: their maps, one entry per image.
+        geometry: sizes of the images, in the network's input and as photos.
+        points: what their points see, in the network's input. None in exported graphs, which read it by themselves.
+    """
+
+    images: tuple[ImageMaps, ...] | None = None
+    geometry: ImageGeometry | None = None
+    points: PointBoxes | None = None
 
 
 @dataclass

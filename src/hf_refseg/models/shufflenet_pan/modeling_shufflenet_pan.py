@@ -20,6 +20,7 @@ from transformers.backbone_utils import BackboneMixin, filter_output_hidden_stat
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import can_return_tuple
 
+from ...layers.packed_convolution import PackedConvolution
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_shufflenet_pan import ShuffleNetPanConfig
 
@@ -39,16 +40,17 @@ class ActivatedConvolution(nn.Module):
         negative_slope: float = 0.1,
     ):
         super().__init__()
-        self.convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups)
-        self.negative_slope = negative_slope
+        self.convolution = PackedConvolution(
+            in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, slope=negative_slope
+        )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return F.leaky_relu(self.convolution(maps), self.negative_slope)
+        return self.convolution(maps)
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A kernel per channel, without activation."""
-    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
+def depthwise(channels: int, kernel: int, stride: int = 1, slope: float | None = None) -> PackedConvolution:
+    """A kernel per channel, without activation unless there is a slope."""
+    return PackedConvolution(channels, channels, kernel, stride, kernel // 2, groups=channels, slope=slope)
 
 
 class SeparableConvolution(nn.Sequential):
@@ -113,16 +115,15 @@ def shuffle_stage(in_channels: int, out_channels: int, depth: int, negative_slop
 class GhostConvolution(nn.Module):
     """Half of the output is computed, the other half made of it by a cheap depthwise kernel (Han et al., Eq. 3)."""
 
-    def __init__(self, in_channels: int, out_channels: int, activation: nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, slope: float | None):
         super().__init__()
-        self.primary = nn.Conv2d(in_channels, out_channels // 2, 1)
-        self.cheap = depthwise(out_channels // 2, 3)
-        self.activation = activation
+        self.primary = PackedConvolution(in_channels, out_channels // 2, 1, slope=slope)
+        self.cheap = depthwise(out_channels // 2, 3, slope=slope)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, C, h, w) -> (B, D, h, w)."""
-        primary = self.activation(self.primary(maps))  # (B, C, h, w) -> (B, D / 2, h, w)
-        return torch.cat([primary, self.activation(self.cheap(primary))], dim=1)  # -> (B, D, h, w)
+        primary = self.primary(maps)  # (B, C, h, w) -> (B, D / 2, h, w)
+        return torch.cat([primary, self.cheap(primary)], dim=1)  # -> (B, D, h, w)
 
 
 class GhostBottleneck(nn.Module):
@@ -130,12 +131,13 @@ class GhostBottleneck(nn.Module):
 
     def __init__(self, channels: int, kernel: int, negative_slope: float):
         super().__init__()
-        self.expand = GhostConvolution(2 * channels, channels, nn.LeakyReLU(negative_slope))
-        self.project = GhostConvolution(channels, channels, nn.Identity())
-        self.shortcut = nn.Sequential(depthwise(2 * channels, kernel), nn.Conv2d(2 * channels, channels, 1))
+        self.expand = GhostConvolution(2 * channels, channels, negative_slope)
+        self.project = GhostConvolution(channels, channels, None)
+        self.shortcut = nn.Sequential(depthwise(2 * channels, kernel), PackedConvolution(2 * channels, channels, 1))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.project(self.expand(maps)) + self.shortcut(maps)
+        separate, mix = self.shortcut
+        return mix(separate(maps), added=self.project(self.expand(maps)))
 
 
 class GhostPyramid(nn.Module):

@@ -9,7 +9,7 @@ from transformers.backbone_utils import BackboneMixin, filter_output_hidden_stat
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import can_return_tuple
 
-from ...layers.packed_convolution import ReluConvolution
+from ...layers.packed_convolution import PackedConvolution
 from ...layers.recomputed_layer import RecomputedLayer
 from ..whole_checkpoint import WholeCheckpoint
 from .configuration_vgg_fcn import VggFcnConfig
@@ -21,7 +21,8 @@ class VggFcnStage(RecomputedLayer):
     def __init__(self, in_channels: int, out_channels: int, depth: int):
         super().__init__()
         self.convolutions = nn.ModuleList(
-            ReluConvolution(in_channels if i == 0 else out_channels, out_channels, 3, padding=1) for i in range(depth)
+            PackedConvolution(in_channels if i == 0 else out_channels, out_channels, 3, padding=1, slope=0)
+            for i in range(depth)
         )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -60,8 +61,10 @@ class VggFcnBackbone(BackboneMixin, VggFcnPreTrainedModel):
         self.stages = nn.ModuleList(
             VggFcnStage(channels[i], channels[i + 1], depth) for i, depth in enumerate(config.depths)
         )
-        self.fc6 = ReluConvolution(channels[-1], config.fc_size, config.fc6_kernel, padding=config.fc6_padding)
-        self.fc7 = ReluConvolution(config.fc_size, config.fc_size, 1)
+        self.fc6 = PackedConvolution(
+            channels[-1], config.fc_size, config.fc6_kernel, padding=config.fc6_padding, slope=0
+        )
+        self.fc7 = PackedConvolution(config.fc_size, config.fc_size, 1, slope=0)
         self.post_init()
 
     @can_return_tuple
