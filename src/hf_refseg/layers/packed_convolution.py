@@ -226,12 +226,16 @@ def packing_works() -> bool:
     with torch.inference_mode(False), torch.no_grad():
         maps = torch.linspace(-1, 1, 400).view(1, 4, 10, 10).contiguous(memory_format=torch.channels_last)
         kernel, bias = torch.linspace(-1, 1, 144).view(4, 4, 3, 3), torch.linspace(-1, 1, 4)
-        tried = PackedKernel(kernel, bias, stride=1, padding=2, dilation=2)
-        expected = [tried.convolve(maps, added, slope) for added in (None, maps) for slope in (0, 0.1)]
+        tried = [
+            PackedKernel(kernel[:, : 4 // groups], bias, stride=1, padding=2, dilation=2, groups=groups)
+            for groups in (1, 4)
+        ]
+        calls = [(added, slope) for added in (None, maps) for slope in (0, 0.1)]
+        expected = [one.convolve(maps, *call) for one in tried for call in calls]
         try:
-            packed = tried.packed(maps.shape)
-            packed.order()
-            found = [packed.convolve(maps, added, slope) for added in (None, maps) for slope in (0, 0.1)]
+            packed = [one.packed(maps.shape) for one in tried]
+            packed[0].order()
+            found = [one.convolve(maps, *call) for one in packed for call in calls]
         except (AttributeError, RuntimeError) as error:
             logger.info(f"kernels of convolutions can't be packed by this PyTorch, it takes F.conv2d instead: {error}")
             return False
