@@ -36,13 +36,13 @@ def train(recipe: str, output: Path, settings: Sequence[str]) -> Path:
 
 def shrink(model: Path, output: Path) -> Path:
     """A copy of a model's folder whose weights are float16 to be small. They load as float32, as config.json says."""
+    if output.exists():
+        shutil.rmtree(output)
+    shutil.copytree(model, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
     weights = {
         name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
         for name, tensor in load_file(model / SAFE_WEIGHTS_NAME).items()
     }
-    if output.exists():
-        shutil.rmtree(output)
-    shutil.copytree(model, output, ignore=shutil.ignore_patterns(*LEFT_OUT))
     save_file(weights, output / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
     return output
 
@@ -67,11 +67,8 @@ def make(photos: Path, output: Path, weights: Path | None, detector: Path | None
         published = output / "nanodet"
         if not published.exists():
             convert(weights, published)
-        detector = train(
-            "nanodet_photos_masks",
-            output / "detector",
-            ["--path", str(photos), "--detector", str(published), *settings],
-        )
+        words = ["--path", str(photos), "--detector", str(published), *settings]
+        detector = train("nanodet_photos_masks", output / "detector", words)
     matcher = train(
         "refseg_photos", output / "matcher", ["--path", str(photos), "--detector", str(detector), *settings]
     )

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 
-from .packed_convolution import KernelKeeper, PackedKernel, add_and_rectify, may_keep_kernel
+from .add_and_rectify import add_and_rectify
+from .packed_convolution import KernelKeeper, PackedKernel, may_keep_kernel
 from .same_padding import pad_same
 from .winograd import WinogradKernel
 

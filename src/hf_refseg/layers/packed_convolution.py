@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.utils import logging
 
+from .add_and_rectify import add_and_rectify
 from .winograd import WinogradKernel, winograd_pays
 
 logger = logging.get_logger(__name__)
@@ -88,8 +89,7 @@ class PackedKernel:
         rectify(convolution + bias + added), each where wanted: (B, C, H, W) -> (B, D, H', W').
 
         Args:
-            slope: by which what is negative is multiplied: 0 for ReLU, a little more for leaky ReLU; None: not
-                rectified.
+            slope: as of `add_and_rectify`.
         """
         bias = self.bias if bias else None
         if not self.is_packed:
@@ -207,15 +207,6 @@ def best_form(kernel: torch.Size, geometry: tuple[int, int, int, int], maps: tor
     with torch.inference_mode(False), torch.no_grad():
         counted = torch.arange(math.prod(kernel), dtype=torch.float32).view(kernel)
         return PackedKernel(counted, counted[:, 0, 0, 0], *geometry).packed(maps).order()
-
-
-def add_and_rectify(maps: torch.Tensor, added: torch.Tensor | None, slope: float | None) -> torch.Tensor:
-    """rectify(maps + added), each where wanted, in place: (B, D, H, W) -> (B, D, H, W); `slope` as of `convolve`."""
-    if added is not None:
-        maps += added
-    if slope is None:
-        return maps
-    return F.leaky_relu(maps, slope, inplace=True) if slope else F.relu(maps, inplace=True)
 
 
 @functools.cache

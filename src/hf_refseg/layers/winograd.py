@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from .add_and_rectify import add_and_rectify
 from .packed_matrix import PackedMatrix
 
 TILE, WINDOW = 4, 6  # cells a side of what a tile makes, and of what it reads
@@ -102,10 +103,7 @@ class WinogradKernel:
                 place = out[part]
                 blocks = blocks[:, : place.shape[1], :width]  # the last blocks may reach over the border
                 torch.add(blocks, self.bias if bias else 0, out=place)
-                if added is not None:
-                    place += added[part]
-                if slope is not None:
-                    F.leaky_relu(place, slope, inplace=True) if slope else place.clamp_(min=0)
+                add_and_rectify(place, None if added is None else added[part], slope)
         return out.permute(0, 3, 1, 2)  # (B, H, W, D) -> (B, D, H, W)
 
     def _convolve_blocks(self, cells: torch.Tensor) -> torch.Tensor:

@@ -71,11 +71,11 @@ def region_colors(shares: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     x1, y1, x2, y2 = boxes.float().unbind(1)
     left, right = x1 + SIDES * (x2 - x1), x2 - SIDES * (x2 - x1)
     top, height = y1 + SIDES * (y2 - y1), (1 - 2 * SIDES) * (y2 - y1)
-    parts = [
-        average_in_boxes(shares, torch.stack([left, top + low * height, right, top + high * height], 1), STRIDE)
-        for low, high in PARTS
-    ]
-    return torch.cat(parts, 1)
+    parts = torch.cat(
+        [torch.stack([left, top + low * height, right, top + high * height], 1) for low, high in PARTS]
+    )  # (R,) -> (3R, 4)
+    colors = average_in_boxes(shares, parts, STRIDE).unflatten(0, (len(PARTS), -1))  # (3R, L^3) -> (3, R, L^3)
+    return torch.cat(colors.unbind(0), 1)  # -> (R, 3 * L^3)
 
 
 __all__ = ["PARTS", "color_shares", "padded_color_shares", "region_colors"]
