@@ -50,3 +50,19 @@ def packed_image_index(counts: Sequence[int], device: torch.device) -> torch.Ten
         return torch.zeros(counts[0], dtype=torch.long, device=device)
     images, repeats = torch.arange(len(counts), device=device), torch.tensor(counts, device=device)
     return images.repeat_interleave(repeats, output_size=sum(counts))
+
+
+def places_in_images(image_index: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """
+    The number of each of N rows among those of its image, from 0 on (N,), and how many the image with most of them has.
+
+    Where no value may be looked at (see `values_are_readable`), the rows are numbered through, and there are N of them.
+    """
+    rows = len(image_index)
+    numbers = torch.arange(rows, device=image_index.device)
+    if not values_are_readable(image_index) or rows == 0:
+        return numbers, rows
+    images, order = image_index.sort(stable=True)
+    places = torch.empty_like(numbers)
+    places[order] = numbers - torch.searchsorted(images, images)  # the first row of the image is found
+    return places, int(places.max()) + 1

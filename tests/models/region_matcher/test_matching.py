@@ -35,6 +35,18 @@ def test_a_relation_is_to_another_region(matching):
 
 
 @torch.no_grad()
+def test_an_expression_is_read_over_the_pairs_of_its_own_image(matching):
+    torch.manual_seed(3)
+    phrase = matching.config.word_size + 2 * matching.config.hidden_size
+    pairs, phrases = torch.rand(3, 4, 4, matching.config.pair_size), torch.rand(5, phrase)
+    image_index = torch.tensor([2, 0, 2, 2, 1])
+    read = matching.relation(pairs, phrases, image_index)
+    for number, image in enumerate(image_index):
+        alone = matching.relation(pairs[image : image + 1], phrases[number : number + 1], torch.tensor([0]))
+        torch.testing.assert_close(read[number], alone[0])
+
+
+@torch.no_grad()
 def test_a_region_is_compared_with_other_things_of_its_kind(matching):
     differs = torch.tensor([[[9.0, 2.0, 4.0], [9.0, 9.0, 9.0], [9.0, 9.0, 9.0]]])
     alone, same = torch.eye(3)[None], torch.eye(3)[None].clone()

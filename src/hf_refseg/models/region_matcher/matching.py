@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...layers.image_index import places_in_images
 from ...layers.inputs import check_expressions, input_dtype
 from .configuration_region_matcher import RegionMatcherConfig
 from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures, RegionMatches
@@ -83,9 +84,12 @@ class PairReading(nn.Module):
         """(B, R, R, P) as of `encode`, (N, E + 2H) and (N,) -> (N, R, R)."""
         asked = self.weights(self.dropout(phrases))  # -> (N, P + 1)
         weights, bias = self.dropout(asked[:, :-1]), asked[:, -1]
-        # of all images, for a product of everything costs less than a copy of the features for each expression
-        scores = torch.einsum("brsp,np->bnrs", pairs, weights)  # -> (B, N, R, R)
-        own = scores[image_index, torch.arange(phrases.shape[0], device=scores.device)]  # -> (N, R, R)
+        # one product for all expressions of an image, L at most, for a copy of its features for each costs more
+        places, most = places_in_images(image_index)
+        lines = weights.new_zeros(len(pairs), most, weights.shape[1])  # (B, L, P)
+        lines = lines.index_put((image_index, places), weights)
+        scores = lines @ pairs.flatten(1, 2).mT  # (B, L, P) and (B, R * R, P) -> (B, L, R * R)
+        own = scores[image_index, places].unflatten(1, pairs.shape[1:3])  # -> (N, R, R)
         return own + bias[:, None, None]
 
 

@@ -1,0 +1,21 @@
+"""Rows by their images."""
+
+import torch
+
+from hf_refseg.layers.image_index import places_in_images
+
+
+def test_rows_are_numbered_within_their_image():
+    places, most = places_in_images(torch.tensor([1, 0, 1, 3, 1, 0]))
+    assert places.tolist() == [0, 0, 1, 0, 2, 1]
+    assert most == 3
+
+
+def test_no_rows_have_no_places():
+    places, most = places_in_images(torch.zeros(0, dtype=torch.long))
+    assert places.shape == (0,) and most == 0
+
+
+def test_where_values_are_hidden_every_row_has_a_place_of_its_own():
+    places = torch.compile(lambda index: places_in_images(index)[0], backend="eager", fullgraph=True)
+    assert places(torch.tensor([1, 0, 1])).tolist() == [0, 1, 2]
