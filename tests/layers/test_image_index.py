@@ -1,8 +1,15 @@
 """Rows by their images."""
 
+import pytest
 import torch
 
-from hf_refseg.layers.image_index import places_in_images
+from hf_refseg.layers.image_index import places_in_images, resolve_image_index
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_whole_numbers_of_any_type_name_images(dtype):
+    index = resolve_image_index(torch.tensor([1, 0, 1], dtype=dtype), 2, 3, torch.device("cpu"))
+    assert index.tolist() == [1, 0, 1] and index.dtype == torch.int64
 
 
 def test_rows_are_numbered_within_their_image():

@@ -33,7 +33,7 @@ def resolve_image_index(
                 f"image_index runs from {image_index.min()} to {image_index.max()}, but there are {num_images} images, "
                 f"0 to {num_images - 1}"
             )
-        return image_index.to(device)
+        return image_index.to(device, torch.long)  # as an index, uint8 would be a mask
     if num_images == num_expressions:
         return torch.arange(num_expressions, device=device)
     if num_images == 1:
