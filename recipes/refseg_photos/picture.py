@@ -24,7 +24,7 @@ SKIMAGE = {  # anybody may show these
         "the dog": True, "both cats": False, "the cup": True, "a car": True,
     },
     "coffee": {
-        "the cup": True, "coffee cup": True, "spoon": False, "the table": False, "the mug on the table": True,
+        "the cup": True, "coffee cup": True, "spoon": True, "the table": False, "the mug on the table": True,
         "black coffee": False, "the saucer": False, "the bowl": False, "the fork": True, "the knife": True,
     },
     "astronaut": {
@@ -53,7 +53,7 @@ GRADIO = {  # who took these is not said, so the picture stays on one's own disk
     },
     "tower": {
         "the tower": False, "eiffel tower": False, "the building": False, "tall thing": False, "the branches": False,
-        "the tree": False, "the sky": False, "the clock": False, "the airplane": True, "the person": True,
+        "the tree": False, "the sky": False, "the clock": True, "the airplane": True, "the person": True,
     },
 }  # fmt: skip
 ASKED = {"skimage": SKIMAGE, "gradio": GRADIO}

@@ -118,6 +118,7 @@ def test_an_answer_is_one_region_several_or_none(model):
 
 def test_how_sure_nothing_must_be(model, monkeypatch):
     matches = matches_of([[1.0, -torch.inf]], [2.0], [-1.0])  # "none of them" with a probability of .73
+    monkeypatch.setattr(model.config, "nothing_threshold", 0.7)
     assert not choice_of(model, matches, torch.eye(2)).answers.any()
     monkeypatch.setattr(model.config, "nothing_threshold", 0.8)
     assert choice_of(model, matches, torch.eye(2)).answers.tolist() == [[1, 0]]

@@ -46,11 +46,11 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
     vocab_size: int = 20000
     num_trained_words: int = 0
     word_size: int = 50
-    hidden_size: int = 64
-    matching_size: int = 64
+    hidden_size: int = 96
+    matching_size: int = 128
     pair_size: int = 32
     word_dropout: float | int = 0.3
-    dropout: float | int = 0.3
+    dropout: float | int = 0.15
     pixel_means: list[float] | tuple[float, ...] = (123.675, 116.28, 103.53)
     pixel_scales: list[float] | tuple[float, ...] = (58.395, 57.12, 57.375)
     color_levels: int = 3
@@ -58,7 +58,7 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
     category_weight: float | int = 0.5
     kind_weight: float | int = 0.5
     number_weight: float | int = 0.2
-    nothing_threshold: float | int = 0.5
+    nothing_threshold: float | int = 0.89
     mask_size: int = 112
     pad_token_id: int = 0
     max_length: int = 20
