@@ -24,12 +24,12 @@ SKIMAGE = {  # anybody may show these
         "the dog": True, "both cats": False, "the cup": True, "a car": True,
     },
     "coffee": {
-        "the cup": True, "coffee cup": True, "spoon": True, "the table": False, "the mug on the table": True,
+        "the cup": True, "coffee cup": True, "spoon": False, "the table": False, "the mug on the table": True,
         "black coffee": False, "the saucer": False, "the bowl": False, "the fork": True, "the knife": True,
     },
     "astronaut": {
         "the woman": True, "the person": True, "woman in orange suit": True, "the girl smiling": True,
-        "the astronaut": False, "the flag": False, "the helmet": False, "the rocket": False, "the man": False,
+        "the astronaut": True, "the flag": False, "the helmet": False, "the rocket": False, "the man": False,
         "the dog": True,
     },
     "rocket": {

@@ -49,7 +49,10 @@ def test_large_things_are_found_and_missing_ones_are_not(segment):
     assert 0.2 < share(woman) < 0.8
     assert share(zebra) <= ABSENT_AREA and zebra["box"] is None
     cup, spoon = segment(Image.fromarray(coffee()), ["the cup", "the spoon"])
-    assert 0.05 < share(cup) < 0.4 and 0.002 < share(spoon) < 0.05
+    assert 0.05 < share(cup) < 0.4 and 0.002 < share(spoon) < share(cup) / 4
+    bowl_of_spoon, coffee_in_cup = (276, 364), (110, 290)
+    spoon, cup = np.asarray(spoon["mask"]), np.asarray(cup["mask"])
+    assert spoon[bowl_of_spoon] and cup[coffee_in_cup] and not spoon[coffee_in_cup]
 
 
 def test_words_beyond_the_training_are_understood_by_their_neighbors(segment):

@@ -21,9 +21,32 @@ def of_image(num_regions: int) -> RegionMatcherRegionFeatures:
 def test_a_region_is_of_a_kind_if_it_is_any_of_the_named_categories(matching):
     never, always, even = -40.0, 40.0, 0.0
     logits = torch.tensor([[always, never], [even, even]])
-    scores = torch.tensor([[[0.6, 0.3], [0.0, 0.9]]] * 2)
-    kind = matching.membership(logits, scores)
-    torch.testing.assert_close(kind, torch.tensor([[0.6, 0.0], [1 - 0.7 * 0.85, 0.45]]), atol=1e-5, rtol=0)
+    scores = torch.tensor([[[0.6, 0.3], [0.0, 0.9], [0.0, 0.0]]] * 2)
+    exists = torch.tensor([[True, True, False]] * 2)
+    regions = RegionMatcherRegionFeatures(exists=exists, class_scores=scores)
+    kind = matching.membership(logits, regions)
+    expected = torch.tensor([[0.6, 1e-4, 0.0], [1 - 0.7 * 0.85, 0.45, 0.0]])
+    torch.testing.assert_close(kind, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_what_is_of_a_kind_is_a_probability_that_training_finds(matching):
+    regions = RegionMatcherRegionFeatures(exists=torch.ones(1, 2, dtype=torch.bool), class_scores=torch.ones(1, 2, 1))
+    regions.class_scores[0] = torch.tensor([[0.3], [0.5]])
+    matching.kind_line.copy_(torch.tensor([2.0, 1.0]))
+    kind = matching.membership(torch.tensor([[40.0]]), regions)
+    matching.kind_line.copy_(torch.tensor([1.0, 0.0]))
+    expected = (2 * torch.tensor([[0.3, 0.5]]).logit() + 1).sigmoid()
+    torch.testing.assert_close(kind, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_scores_are_evened_out_to_be_read_and_not_to_count_by(matching):
+    descriptions = torch.full((1, 2, matching.description_size), 0.25)
+    boxes, exists = torch.tensor([[[0.0, 0, 8, 8], [8, 8, 16, 16]]]), torch.tensor([[True, False]])
+    features = matching.encode_regions(descriptions, boxes, exists, torch.tensor([[16, 16]]))
+    expected = torch.tensor([0.25, 0.0])[:, None].expand(-1, matching.num_labels)
+    torch.testing.assert_close(features.class_scores[0], expected)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from hf_refseg.models.region_matcher.region_places import (
 # Three cups in a row, the first of them found twice, and something else between them.
 BOXES = torch.tensor([[[0.0, 0.4, 0.1, 0.6], [0.01, 0.4, 0.11, 0.6], [0.4, 0.4, 0.5, 0.6], [0.8, 0.4, 0.9, 0.6],
                        [0.6, 0.1, 0.7, 0.2]]])  # fmt: skip
-KIND = torch.tensor([[0.8, 0.7, 0.6, 0.75, 0.05]])
+KIND = torch.tensor([[0.95, 0.9, 0.9, 0.95, 0.05]])
 
 
 def test_boxes_become_shares_of_the_photo():
@@ -33,6 +33,13 @@ def test_what_is_found_twice_counts_once():
     same = same_thing(pair_overlaps(BOXES)[0])
     counted = count_things(KIND, same)
     assert abs(counted[0, :2].sum() - 1) < 0.1 and (counted[0, 2:4] > 0.95).all() and counted[0, 4] < 0.05
+
+
+def test_the_surest_regions_count_where_none_is_sure():
+    same, faint = same_thing(pair_overlaps(BOXES)[0]), torch.tensor([[0.0, 0.0, 0.1, 0.09, 0.02]])
+    counted = count_things(faint, same)
+    assert (counted[0, 2:4] > 0.7).all() and counted[0, 4] < 0.05 and not counted[0, :2].any()
+    assert not count_things(torch.zeros(1, 5), same).any()
 
 
 def test_ranks_are_those_of_things_and_not_of_regions():

@@ -20,6 +20,11 @@ def test_a_view_says_which_regions_are_meant(parts, tmp_path):
     assert [reference["written"] for reference in whole["references"]] == [True, False, False]
     assert [reference["category"] for reference in whole["references"]] == [0, 0, 1]
     one, both, none = (reference["overlaps"] for reference in whole["references"])
+    assert [reference["kinds"].dtype for reference in whole["references"]] == [torch.int8] * 3
+    of_dogs, again, of_cats = (reference["kinds"] for reference in whole["references"])
+    assert torch.equal(of_dogs, again), "one dog or both, a region is a dog or not"
+    assert (of_dogs[one >= 0.5] == 1).all() and (of_dogs[both < 0.4] == 0).all()
+    assert (of_cats == -1).any(), "not all cats are listed"
     assert (both >= one).all() and not none.any() and len(one) == len(whole["boxes"]) == len(whole["descriptions"])
     assert mirrored["references"][0]["sentences"] == ["left dog"]
     assert whole["absent"] == ["hat"] and views.sentences == {"dog": ["right dog"] * 2}
@@ -73,6 +78,7 @@ def test_what_is_written_about_other_photos_says_what_is_absent(parts):
     batch = collator([views[0]])
     nothing = batch["target_numbers"] == 0
     assert 0.2 < nothing.float().mean() < 0.4 and not batch["target_overlaps"][nothing].any()
+    assert (batch["region_kinds"][nothing] == 0).all(), "no region is a hat"
     said = {tuple(ids) for ids in batch["input_ids"][nothing].tolist()}
     known = processor.tokenizer(["the red hat", "the hat", "hat"], padding=True)["input_ids"]
     assert said == {tuple(ids) for ids in known}

@@ -105,6 +105,8 @@ class RegionMatching(nn.Module):
         self.reader = WordReader(config)
         self.categories = CategoryNames(config, num_labels)
         self.score_power = nn.Parameter(torch.empty(1))
+        self.kind_power = nn.Parameter(torch.empty(1))
+        self.kind_line = nn.Parameter(torch.empty(2))  # scale and shift
         self.normalize = nn.LayerNorm(feature_size)
         self.dropout = nn.Dropout(dropout)
         self.subject = Meeting(feature_size + num_labels, phrase, size, dropout)
@@ -146,7 +148,11 @@ class RegionMatching(nn.Module):
         scores, features, colors = descriptions.to(dtype).split(
             [self.num_labels, self.feature_size, self.description_size - self.num_labels - self.feature_size], -1
         )
-        scores = (scores.clamp(1e-4, 1.0).log() * F.softplus(self.score_power)).exp()  # a detector is seldom sure
+        # A detector is seldom sure, so a layer reads its scores better when they are evened out; what is counted as of
+        # a kind needs them as they are.
+        scores = scores.clamp(1e-4, 1.0).log()
+        class_scores = (scores * F.softplus(self.kind_power)).exp() * exists[..., None]
+        scores = (scores * F.softplus(self.score_power)).exp()
         looks = torch.cat([self.dropout(self.normalize(features)), scores], -1)  # -> (B, R, F + K)
         boxes = relative_boxes(boxes, image_sizes)
         overlaps, inside = pair_overlaps(boxes)
@@ -155,7 +161,7 @@ class RegionMatching(nn.Module):
         difference = summary[:, :, None] - summary[:, None]  # -> (B, R, R, P), of region i from region j
         return RegionMatcherRegionFeatures(
             exists=exists,
-            class_scores=scores * exists[..., None],
+            class_scores=class_scores,
             subject=self.subject.encode(looks),
             color=self.color.encode(colors),
             places=places(boxes).to(dtype),
@@ -179,10 +185,10 @@ class RegionMatching(nn.Module):
         regions = features.take(image_index)
         phrases = dict(zip(MODULES, text.phrases, strict=True))
         category_logits = self.categories(phrases["subject"])  # -> (N, K)
-        kind = self.membership(category_logits, regions.class_scores)  # -> (N, R)
+        kind = self.membership(category_logits, regions)  # -> (N, R)
         same = same_thing(regions.overlaps)  # -> (N, R, R)
         counted = count_things(kind, same)  # -> (N, R)
-        related_kind = self.membership(self.categories(phrases["relation"]), regions.class_scores)
+        related_kind = self.membership(self.categories(phrases["relation"]), regions)
         beside = self.relation(features.relation, phrases["relation"], image_index)  # -> (N, R, R)
         related, neighbors = self.relate(regions, beside, related_kind)
         differs = self.comparison(features.comparison, phrases["comparison"], image_index)  # -> (N, R, R)
@@ -209,22 +215,26 @@ class RegionMatching(nn.Module):
             neighbors=neighbors,
         )
 
-    def membership(self, category_logits: torch.Tensor, class_scores: torch.Tensor) -> torch.Tensor:
+    def membership(self, category_logits: torch.Tensor, regions: RegionMatcherRegionFeatures) -> torch.Tensor:
         """
-        How likely each region is of a kind: of any of the categories that the words could name.
+        How likely each region is a thing of a kind: of any of the categories that the words could name.
 
         MAttNet compares the one label of two regions. Here a region may look like several categories, and words may
-        name several: 1 - prod_k (1 - a_k s_k).
+        name several: 1 - prod_k (1 - a_k s_k). A line through its logit makes a probability of it, since things are
+        counted by it, and most regions of a detector are none.
 
         Args:
             category_logits: (N, K).
-            class_scores: (N, R, K).
+            regions: of the image of each expression.
 
         Returns:
-            (N, R).
+            (N, R), 0 where there is no region.
         """
-        fits = category_logits.sigmoid()[:, None] * class_scores  # -> (N, R, K)
-        return 1 - (1 - fits.clamp(max=0.999)).log().sum(-1).exp()
+        fits = category_logits.sigmoid()[:, None] * regions.class_scores  # -> (N, R, K)
+        some = 1 - (1 - fits.float().clamp(max=0.999)).log().sum(-1).exp()  # -> (N, R)
+        scale, shift = self.kind_line.float()
+        kind = (scale * some.clamp(1e-4, 1 - 1e-4).logit() + shift).sigmoid()
+        return kind.to(fits.dtype) * regions.exists
 
     def locate(
         self,

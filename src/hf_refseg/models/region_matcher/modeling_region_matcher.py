@@ -10,6 +10,7 @@ B images of up to R regions, M regions in all, N expressions of T words; S cells
 answer's. Boxes are xyxy in pixels of the photos, x2 and y2 outside the box.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -42,6 +43,7 @@ from .outputs_region_matcher import (
 from .region_colors import color_shares, region_colors
 from .word_reader import MODULES, CategoryNames, WordVectors
 
+CERTAINTY = 0.2  # power of how sure the detector is of a region, where the best of those that overlap is chosen
 LEAST_LIKELY = 0.3  # of the likeliest region's probability, from which on another one may be the best
 
 
@@ -67,6 +69,8 @@ class RegionMatcherPreTrainedModel(WholeCheckpoint, SavesItsCode, PreTrainedMode
         elif isinstance(module, RegionMatching):
             init.constant_(module.score_power, 0.0)
             init.constant_(module.kind_weight, 1.0)
+            init.constant_(module.kind_power, math.log(math.e - 1))  # softplus makes 1 of it
+            init.copy_(module.kind_line, torch.tensor([1.0, 0.0]))
 
 
 class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPreTrainedModel):
@@ -172,8 +176,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         mean several, all that are likelier than "none of them".
 
         A detector finds a thing more than once, and these regions share its likelihood. So the score of an answer is
-        its expected overlap with what is meant. The best is the likely region for which this, times how sure the
-        detector is of it, is largest.
+        its expected overlap with what is meant. The best is the likely region for which this, times a small power of
+        how sure the detector is of it, is largest.
 
         Args:
             overlaps: (N, R, R) IoU of the regions of each expression's image.
@@ -186,7 +190,8 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         likely = scores.softmax(1)
         overlap = torch.einsum("nij,nj->ni", overlaps.to(likely), likely)  # -> (N, R)
         unlikely = likely < LEAST_LIKELY * likely.amax(1, keepdim=True)
-        best = (overlap * class_scores.amax(-1)).masked_fill(unlikely, -1).argmax(1, keepdim=True)  # -> (N, 1)
+        certainty = class_scores.amax(-1) ** CERTAINTY  # (N, R, K) -> (N, R)
+        best = (overlap * certainty).masked_fill(unlikely, -1).argmax(1, keepdim=True)  # -> (N, 1)
         several = (matches.several > 0)[:, None] & (scores > nothing)
         answers = several.scatter(1, best, True) & (nothing_probability <= self.config.nothing_threshold)[:, None]
         return RegionChoice(
@@ -315,7 +320,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             target_overlaps: to train, (N, R) IoU of each region with what is meant.
             target_numbers: (N,) how many things are meant; 0: there is no such thing in the photo.
             target_categories: (N,) the detector's category of what is meant, -1 where it has none.
-            region_kinds: (N, R), whether each region is of this category: 1, 0, or -1 where it is not known.
+            region_kinds: (N, R), whether each region is a thing of this category: 1, 0, or -1 where it is not known.
 
         Returns:
             `logits` (N, H, W), `pred_boxes`, `scores`, `region_scores`, `chosen`, `no_target_scores`, and

@@ -10,8 +10,9 @@ B images of up to R regions, N expressions. Boxes are xyxy, in shares of the pho
 import torch
 
 SHARPNESS = 40.0  # of "further left": two regions 2.5 % of the photo apart are in order with a probability of .73
-SAME_IOU, SAME_SHARPNESS = 0.5, 20.0  # regions that overlap by more are rather of one thing
-SURE_SHARE, SURE_SHARPNESS = 0.4, 10.0  # of the surest region of a kind, from which on others count as of the kind
+SAME_IOU, SAME_SHARPNESS = 0.35, 20.0  # regions that overlap by more are rather of one thing
+SURE, SURE_SHARPNESS = 0.5, 10.0  # probability of being of a kind from which on regions count as of it
+SUREST = 0.7  # least probability of the surest region, for the words mean something
 RANKED = ("center x", "center y", "lower edge", "area", "height")
 PLACE_SIZE, RANK_SIZE, OFFSET_SIZE = 12, 4 * len(RANKED) + 2, 14
 
@@ -77,14 +78,16 @@ def same_thing(overlaps: torch.Tensor) -> torch.Tensor:
 
 def count_things(kind: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
     """
-    For how much each region counts where things of a kind are counted: all regions of one thing together for one.
+    For how much each region counts where things of a kind are counted: all regions of one thing together for one. Where
+    the detector is sure of none of them, the likeliest are counted.
 
     Args:
-        kind: (N, R) how likely each region is of the kind.
+        kind: (N, R) how likely each region is a thing of the kind.
         same: (N, R, R), as of `same_thing`.
     """
     surest = kind.amax(1, keepdim=True).clamp(min=1e-3)
-    counted = ((kind / surest - SURE_SHARE) * SURE_SHARPNESS).sigmoid() * (kind > 0)  # (N, R)
+    likely = (kind * (SUREST / surest).clamp(min=1)).clamp(max=1)  # (N, R)
+    counted = ((likely - SURE) * SURE_SHARPNESS).sigmoid() * (kind > 0)
     return counted / torch.einsum("nij,nj->ni", same, counted).clamp(min=1)
 
 

@@ -22,8 +22,8 @@ from ...data.row_draws import RowDraws
 from ...data.rows import ReferringRows
 from ...processing.images import load_image
 from ..kept_regions import fingerprint, read_or_describe
+from .region_kinds import which_are
 
-SAME_THING = 0.5  # IoU from which on a region is taken for an annotated object
 DESCRIBED = ("descriptions", "boxes")  # what is kept of the regions of a view
 LIGHT, SMALLEST = 0.3, 0.7  # of the views in other light: change of brightness and colors, and least side
 
@@ -113,18 +113,14 @@ class RegionViews(Sequence):
         names = [thing["category"] for thing in first["instances"]]
         categories = {names[place] for place in meant}
         category = categories.pop() if len(categories) == 1 else row["category"]
-        kinds = torch.full((len(overlaps),), -1, dtype=torch.int8)
-        if category in names:
-            best_overlap, best = overlaps.max(1)
-            of_kind = torch.tensor([name == category for name in names]).to(torch.int8)
-            kinds = torch.where(best_overlap >= SAME_THING, of_kind[best], kinds)
+        is_listed = category in (first.get("labeled") or ())
         return {
             "sentences": [swap_left_right(sentence) for sentence in sentences] if mirrored else sentences,
             "written": self._is_written(row),
             "overlaps": overlaps[:, meant].amax(1) if meant else torch.zeros(len(overlaps)),
             "number": len(meant),
             "category": self.labels.get(category, -1),
-            "kinds": kinds,
+            "kinds": which_are(overlaps, [name == category for name in names], is_listed),
         }
 
     def worth_reading(self) -> Sequence[dict]:
@@ -269,7 +265,7 @@ class RegionViewCollator(RowDraws):
         for _ in range(self.expressions_per_view if item["references"] else 0):
             written, made = groups
             if absent and rng.random() < self.absent_share:
-                name, reference = absent[rng.integers(len(absent))], nothing(len(item["boxes"]))
+                name, reference = absent[rng.integers(len(absent))], absent_thing(len(item["boxes"]))
                 sentences = self.sentences.get(name, ()) if rng.random() < 0.5 else ()
                 sentences = sentences or (f"the {name}", name)
             else:
@@ -280,9 +276,9 @@ class RegionViewCollator(RowDraws):
         return chosen
 
 
-def nothing(num_regions: int) -> dict:
+def absent_thing(num_regions: int) -> dict:
     """The reference of a sentence about a thing that is not there."""
-    kinds = torch.full((num_regions,), -1, dtype=torch.int8)
+    kinds = torch.zeros(num_regions, dtype=torch.int8)
     return {"overlaps": torch.zeros(num_regions), "number": 0, "category": -1, "kinds": kinds}
 
 
