@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from hf_refseg.data import load
 from hf_refseg.data.builders.publishing import NoPermissionError, check_permission
 from hf_refseg.data.leaks import LeakError, refuse_leaks
 from hf_refseg.data.photos import splits
-from hf_refseg.data.photos.building import build_photos
+from hf_refseg.data.photos.building import build_photos, referring_row
+from hf_refseg.data.photos.collection import read_photos
 from hf_refseg.data.statistics import comparison_table
 
 SCRIPT = Path(__file__).resolve().parents[3] / "dataset_scripts" / "build_photos.py"
@@ -49,6 +51,14 @@ def test_photos_without_expressions_are_there_for_detectors(built):
     rows = load(built, "objects")
     assert len(rows) == 9 and not any(rows.sentences_of(number) for number in range(9))
     assert all(len(row["instances"]) == 2 and row["ann_ids"] == [] for row in rows.without_pictures())
+
+
+def test_a_crowd_is_no_example_of_something_absent(raw):
+    photo = read_photos(raw)[5]
+    one, other = photo.objects
+    crowded = replace(photo, objects=(one, replace(other, crowd=True)))
+    rows = [referring_row(of_photo, [], [], 0, "train", "photos/made") for of_photo in (photo, crowded)]
+    assert [row["labeled"] for row in rows] == [["dog"], []]
 
 
 def test_no_evaluation_is_trained_on(built, raw):

@@ -227,7 +227,7 @@ def referring_row(
             for thing in things.values()
         ],
         "coco_id": photo.coco_id,
-        "labeled": sorted(photo.labeled),
+        "labeled": sorted(photo.listed),
         **optional,
     }
 

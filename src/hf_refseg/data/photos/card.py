@@ -22,8 +22,9 @@ ROWS = """\
 One row is one referent, or several that are meant together, with all of its sentences; `hf_refseg.data.schema` names
 the fields. `source` says where the sentences come from: `photos/authored`, `photos/coco_cc` and `photos/added` are
 written, `photos/made` are made from the masks. `instances` are all annotated objects of the photo without crowds,
-`labeled` the categories whose objects are all annotated: a category that is not in it is no example of something
-absent. A row without `ann_ids` refers to nothing; its `category` is what was asked for.
+`labeled` the categories whose objects are all among them: a category that is not in it, such as people where there is a
+crowd, is no example of something absent. A row without `ann_ids` refers to nothing; its `category` is what was asked
+for.
 
 ```python
 import hf_refseg.data

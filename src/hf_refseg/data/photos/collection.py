@@ -114,6 +114,11 @@ class Photo:
         """The objects without crowds."""
         return [thing for thing in self.objects if not thing.crowd]
 
+    @property
+    def listed(self) -> frozenset[str]:
+        """The categories all of whose objects are single ones: those in a crowd are annotated, but not one by one."""
+        return self.labeled - {thing.category for thing in self.objects if thing.crowd}
+
 
 @dataclass(frozen=True)
 class WrittenRef:
