@@ -55,6 +55,18 @@ def test_large_things_are_found_and_missing_ones_are_not(segment):
     assert spoon[bowl_of_spoon] and cup[coffee_in_cup] and not spoon[coffee_in_cup]
 
 
+def test_things_are_counted(segment):
+    for photo, noun in ((astronaut(), "woman"), (coffee(), "cup")):
+        image = Image.fromarray(photo).resize((200, 160))
+        row = Image.new("RGB", (5 * image.width, image.height))
+        for place in range(5):
+            row.paste(image, (place * image.width, 0))
+        asked = {f"left {noun}": 0, f"second {noun} from left": 1, f"middle {noun}": 2, f"2nd {noun} from right": 3}
+        for answer in segment(row, list(asked)):
+            center = np.asarray(answer["mask"]).nonzero()[1].mean()
+            assert int(center / image.width) == asked[answer["label"]], answer["label"]
+
+
 def test_words_beyond_the_training_are_understood_by_their_neighbors(segment):
     cat, feline = segment(
         Image.fromarray(np.array(Image.open(CHECKPOINT / "refseg-photos.png").convert("RGB"))), ["cat", "kitty"]

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from hf_refseg.data.expressions.semantics import referents
-from hf_refseg.data.photos.dialect import describe_group, describe_nothing, describe_thing, vocabulary, worth_saying
+from hf_refseg.data.photos.dialect import (
+    ORDER,
+    describe_group,
+    describe_nothing,
+    describe_thing,
+    vocabulary,
+    worth_saying,
+)
 from hf_refseg.data.photos.lexicon import PHOTO_NOUNS, PHOTO_WORDS, look_alikes
 from hf_refseg.data.photos.making import draw_expressions, make_expressions
 
@@ -68,6 +75,19 @@ def test_a_wanted_type(street, expression_type):
     made = said(street, lambda s, rng: describe_thing(s, s[2], rng, expression_type), 50)
     assert made and {one.expression_type for one in made} == {expression_type}
     assert all(bool(one.expression.phrases[0].relations) == (expression_type == "relational") for one in made)
+
+
+def test_what_has_to_be_counted(street):
+    row = scene(*(region("dog", left, 60, left + 24, 100) for left in (4, 44, 88, 130, 170)))
+    second, middle, last = ({one.text for one in said(row, ordered(thing), 60)} for thing in (1, 2, 4))
+    assert {"second dog from left", "2nd dog from left"} <= second and not any("right" in text for text in second)
+    assert {"dog third from left", "dog third from right"} <= middle
+    assert not last, "an end needs no counting"
+    assert not said(street, ordered(2), 60), "two are not counted"
+
+
+def ordered(thing):
+    return lambda things, rng: describe_thing(things, things[thing], rng, ORDER)
 
 
 def test_several(street):

@@ -7,6 +7,7 @@ from hf_refseg.models.region_matcher.region_places import (
     PLACE_SIZE,
     RANK_SIZE,
     count_things,
+    numbers_beside,
     orders,
     pair_offsets,
     pair_overlaps,
@@ -44,7 +45,8 @@ def test_the_surest_regions_count_where_none_is_sure():
 
 def test_ranks_are_those_of_things_and_not_of_regions():
     same = same_thing(pair_overlaps(BOXES)[0])
-    ranks = soft_ranks(orders(BOXES), same, count_things(KIND, same))
+    counted = count_things(KIND, same)
+    ranks = soft_ranks(*numbers_beside(orders(BOXES), same, counted), counted)
     assert ranks.shape == (1, 5, RANK_SIZE)
     before, after = (1 / ranks[0, :, start] - 1 for start in (0, 5))  # by the center's x
     for row, (left, right) in enumerate([(0, 2), (0, 2), (1, 1), (2, 0)]):

@@ -20,19 +20,20 @@ from .scene import PhotoThing
 
 # One in seven begins with an article, as in RefCOCO's style of players in a hurry.
 STYLE = Style(PHOTO_WORDS, articles=("",) * 6 + ("the",), landmark_articles=("", "the"), counts=True)
-# Of the expressions of one thing.
+# Of the expressions of one thing whose type is not asked for.
 TYPES = {"attribute": 0.3, "location": 0.4, "relational": 0.2, "negation": 0.1}
-ABSENT, LOOK_ALIKE, GROUP = "absent", "look-alike", "group"
+ORDER, ABSENT, LOOK_ALIKE, GROUP = "order", "absent", "look-alike", "group"
 TRIES = 10
 # What is smaller is not pointed at.
 WORTH_SAYING, WORTH_MEASURING = 0.008, 0.03
 # Nobody counts further in a throng.
 MOST_RIVALS = 7
+COUNTED = ("second from left", "second from right", "third from left", "third from right")
 LOCATIONS = (
     *(f"{side} one" for side in ("left", "right") for _ in range(3)),
     *("left", "right", "left", "right", "top", "bottom", "top one", "bottom one", "middle", "middle one", "middle one"),
     *("top left", "top right", "bottom left", "bottom right", "leftmost", "rightmost"),
-    *("second from left", "second from right", "third from left", "third from right"),
+    *COUNTED,
     *("front one", "front one", "back one", "back one", "biggest", "smallest"),
 )
 # The eye measures the size of people by their age, not by their area.
@@ -68,7 +69,7 @@ def describe_thing(
     """An expression that means this thing alone; None if the guesses find none.
 
     Args:
-        expression_type: one of `TYPES`; None: as often as `TYPES` says.
+        expression_type: one of `TYPES`, or `ORDER`; None: as often as `TYPES` says.
     """
     for _ in range(TRIES):
         kind = _pick_kind(target, rng)
@@ -224,6 +225,18 @@ def _propose_location(
     return None
 
 
+def _propose_order(
+    scene: Sequence[Thing], target: PhotoThing, phrase: Phrase, rng: np.random.Generator
+) -> Phrase | None:
+    """A place that is neither end of a row, so that it has to be counted."""
+    rivals = sum(thing.fits(phrase) is not False for thing in scene)
+    for location in rng.permutation((*COUNTED, "middle one")).tolist():
+        located = replace(phrase, location=location)
+        if 3 <= rivals <= MOST_RIVALS and denoted(located, scene) == {target.number}:
+            return located
+    return None
+
+
 def _propose_relation(
     scene: Sequence[Thing], target: PhotoThing, phrase: Phrase, rng: np.random.Generator
 ) -> Phrase | None:
@@ -296,6 +309,7 @@ def _propose_negation(
 _PROPOSE = {
     "attribute": _propose_attribute,
     "location": _propose_location,
+    ORDER: _propose_order,
     "relational": _propose_relation,
     "negation": _propose_negation,
 }

@@ -10,7 +10,7 @@ from ..expressions.things import Thing
 from ..schema import decode_mask
 from .collection import Photo, WrittenRef
 from .contacts import in_pieces
-from .dialect import Made, describe_group, describe_nothing, describe_thing, worth_saying
+from .dialect import ORDER, Made, describe_group, describe_nothing, describe_thing, worth_saying
 from .lexicon import CLOTHES
 from .people import kind_in_captions, said_kind
 from .scene import PhotoThing, Region, look_at
@@ -65,6 +65,8 @@ def make_expressions(scene: Sequence[Thing], rng: np.random.Generator) -> list[l
     for thing in [*things, *garments]:
         for _ in range(SENTENCES):
             _add(groups, describe_thing(scene, thing, rng))
+        # few things are the second of anything, and to count is learned from these alone
+        _add(groups, describe_thing(scene, thing, rng, ORDER))
     for _ in range(GROUPS):
         _add(groups, describe_group(scene, rng))
     for number in range(ABSENT + LOOK_ALIKES):

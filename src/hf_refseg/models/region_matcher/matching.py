@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...layers.image_index import places_in_images
 from ...layers.inputs import check_expressions, input_dtype
 from .configuration_region_matcher import RegionMatcherConfig
 from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures, RegionMatches
+from .phrase_readings import Meeting, OrderReading, PairReading
 from .region_colors import PARTS
 from .region_places import (
     OFFSET_SIZE,
     PLACE_SIZE,
     RANK_SIZE,
     count_things,
+    numbers_beside,
     orders,
     pair_offsets,
     pair_overlaps,
@@ -33,64 +34,6 @@ from .region_places import (
 from .word_reader import MODULES, CategoryNames, WordReader
 
 LEAST_KIND = 0.02  # what is surely of another kind may still be meant, where everything else speaks for it
-
-
-class Meeting(nn.Module):
-    """
-    How well a region fits a phrase, by a sum and a product of both: (B, R, V) and (N, E + 2H) -> (N, R).
-
-    The side of the region needs no words and is computed once per image.
-    """
-
-    def __init__(self, thing_size: int, phrase_size: int, size: int, dropout: float):
-        super().__init__()
-        self.thing = nn.Linear(thing_size, 2 * size)
-        self.phrase = nn.Linear(phrase_size, 2 * size)
-        self.score = nn.Linear(size, 1)
-        self.dropout = nn.Dropout(dropout)
-
-    def encode(self, things: torch.Tensor) -> torch.Tensor:
-        """(..., R, V) -> (..., R, 2C)."""
-        return self.thing(things)
-
-    def forward(self, things: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
-        """(N, R, 2C) as of `encode`, and (N, E + 2H) -> (N, R)."""
-        (sums, products), (added, factors) = things.chunk(2, -1), self.phrase(self.dropout(phrases)).chunk(2, -1)
-        met = F.relu(sums + added[:, None] + products * factors[:, None])  # -> (N, R, C)
-        # -> (N, C), channels are left out
-        read = F.dropout(self.score.weight.expand(phrases.shape[0], -1), self.dropout.p, self.training)
-        return torch.einsum("nrc,nc->nr", met, read) + self.score.bias
-
-
-class PairReading(nn.Module):
-    """
-    How well a pair of regions fits a phrase: features of the pair, weighed as the phrase asks.
-
-    There are R * R pairs of each image. So their features are made without words, and all that is left to do for an
-    expression is a product.
-    """
-
-    def __init__(self, pair_size: int, phrase_size: int, size: int, dropout: float):
-        super().__init__()
-        self.features = nn.Sequential(nn.Linear(pair_size, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
-        self.weights = nn.Linear(phrase_size, size + 1)
-        self.dropout = nn.Dropout(dropout)
-
-    def encode(self, pairs: torch.Tensor) -> torch.Tensor:
-        """(B, R, R, V) -> (B, R, R, P)."""
-        return self.features(pairs)
-
-    def forward(self, pairs: torch.Tensor, phrases: torch.Tensor, image_index: torch.Tensor) -> torch.Tensor:
-        """(B, R, R, P) as of `encode`, (N, E + 2H) and (N,) -> (N, R, R)."""
-        asked = self.weights(self.dropout(phrases))  # -> (N, P + 1)
-        weights, bias = self.dropout(asked[:, :-1]), asked[:, -1]
-        # one product for all expressions of an image, L at most, for a copy of its features for each costs more
-        places, most = places_in_images(image_index)
-        lines = weights.new_zeros(len(pairs), most, weights.shape[1])  # (B, L, P)
-        lines = lines.index_put((image_index, places), weights)
-        scores = lines @ pairs.flatten(1, 2).mT  # (B, L, P) and (B, R * R, P) -> (B, L, R * R)
-        own = scores[image_index, places].unflatten(1, pairs.shape[1:3])  # -> (N, R, R)
-        return own + bias[:, None, None]
 
 
 class RegionMatching(nn.Module):
@@ -111,6 +54,7 @@ class RegionMatching(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.subject = Meeting(feature_size + num_labels, phrase, size, dropout)
         self.location = Meeting(PLACE_SIZE + RANK_SIZE, phrase, size, dropout)
+        self.order = OrderReading(phrase, dropout)
         self.color = Meeting(colors, phrase, size, dropout)
         self.relation = PairReading(OFFSET_SIZE, phrase, pair, dropout)
         self.summary = nn.Linear(feature_size + num_labels + colors, pair)
@@ -244,8 +188,10 @@ class RegionMatching(nn.Module):
         counted: torch.Tensor,
     ) -> torch.Tensor:
         """Where a region lies, alone and in the order of those of its kind: (N, R)."""
-        ranks = soft_ranks(regions.smaller, same, counted)  # -> (N, R, 22)
-        return self.location(self.location.encode(torch.cat([regions.places, ranks], -1)), phrases)
+        before, after = numbers_beside(regions.smaller, same, counted)  # -> 2 x (N, 5, R)
+        ranks = soft_ranks(before, after, counted)  # -> (N, R, 22)
+        where = self.location(self.location.encode(torch.cat([regions.places, ranks], -1)), phrases)
+        return where + self.order(before, after, phrases)
 
     def relate(
         self, regions: RegionMatcherRegionFeatures, beside: torch.Tensor, kind: torch.Tensor

@@ -48,9 +48,11 @@ def orders(boxes: torch.Tensor) -> torch.Tensor:
     return smaller.masked_fill(itself, 0)
 
 
-def soft_ranks(smaller: torch.Tensor, same: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def numbers_beside(
+    smaller: torch.Tensor, same: torch.Tensor, counted: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The place of each region among those of the kind.
+    How many others of the kind come before and after each region, by each value.
 
     Args:
         smaller: (N, 5, R, R), as of `orders`.
@@ -58,16 +60,29 @@ def soft_ranks(smaller: torch.Tensor, same: torch.Tensor, counted: torch.Tensor)
         counted: (N, R), for how much each region counts, as of `count_things`.
 
     Returns:
-        (N, R, 22): of each value how many have a smaller one and a larger one, each as 1 / (1 + number) and as a share
-        of all; and how many there are.
+        2 x (N, 5, R): with a smaller value, and with a larger one.
     """
     others = counted[:, None] * (1 - same)  # (N, R) -> (N, R, R), region j beside region i
     before = torch.einsum("nkij,nij->nki", smaller, others)  # -> (N, 5, R)
-    total = others.sum(-1)  # -> (N, R)
-    after = (total[:, None] - before).clamp(min=0)
-    share = (before / total[:, None].clamp(min=1e-3)).clamp(0, 1)
+    return before, (others.sum(-1)[:, None] - before).clamp(min=0)
+
+
+def soft_ranks(before: torch.Tensor, after: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    """
+    The place of each region among those of the kind.
+
+    Args:
+        before, after: (N, 5, R), as of `numbers_beside`.
+        counted: (N, R), for how much each region counts, as of `count_things`.
+
+    Returns:
+        (N, R, 22): of each value how many have a smaller one and a larger one, each as 1 / (1 + number) and as a share
+        of all; and how many there are.
+    """
+    total = before + after
+    share = before / total.clamp(min=1e-3)
     numbers = torch.cat([1 / (1 + before), 1 / (1 + after), share, 1 - share], 1)  # -> (N, 20, R)
-    count = torch.stack([1 / (1 + total), counted], 1)  # -> (N, 2, R)
+    count = torch.stack([1 / (1 + total[:, 0]), counted], 1)  # -> (N, 2, R)
     return torch.cat([numbers, count], 1).transpose(1, 2)  # -> (N, R, 22)
 
 
@@ -123,6 +138,6 @@ def pair_offsets(boxes: torch.Tensor, overlaps: torch.Tensor, inside: torch.Tens
 
 
 __all__ = [
-    "OFFSET_SIZE", "PLACE_SIZE", "RANK_SIZE", "count_things", "orders", "pair_offsets", "pair_overlaps", "places",
-    "relative_boxes", "same_thing", "soft_ranks",
+    "OFFSET_SIZE", "PLACE_SIZE", "RANKED", "RANK_SIZE", "count_things", "numbers_beside", "orders", "pair_offsets",
+    "pair_overlaps", "places", "relative_boxes", "same_thing", "soft_ranks",
 ]  # fmt: skip
