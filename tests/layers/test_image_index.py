@@ -26,3 +26,13 @@ def test_no_rows_have_no_places():
 def test_where_values_are_hidden_every_row_has_a_place_of_its_own():
     places = torch.compile(lambda index: places_in_images(index)[0], backend="eager", fullgraph=True)
     assert places(torch.tensor([1, 0, 1])).tolist() == [0, 1, 2]
+
+
+def test_an_exported_graph_numbers_as_many_rows_as_it_is_given():
+    class Numbers(torch.nn.Module):
+        def forward(self, image_index):
+            return places_in_images(image_index)[0]
+
+    rows = torch.zeros(3, dtype=torch.long)
+    program = torch.export.export(Numbers(), (rows,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    assert program.module()(torch.zeros(5, dtype=torch.long)).tolist() == [0, 1, 2, 3, 4]

@@ -58,7 +58,7 @@ def places_in_images(image_index: torch.Tensor) -> tuple[torch.Tensor, int]:
 
     Where no value may be looked at (see `values_are_readable`), the rows are numbered through, and there are N of them.
     """
-    rows = len(image_index)
+    rows = image_index.shape[0]  # `len` would be a fixed number in an exported graph
     numbers = torch.arange(rows, device=image_index.device)
     if not values_are_readable(image_index) or rows == 0:
         return numbers, rows

@@ -55,8 +55,9 @@ def export_onnx(checkpoint: str | Path, output: str | Path, weights: str = "floa
     with torch.no_grad():
         features = dict(zip(image.feature_names, image(*seen.values()), strict=True))
     words = {name: example_words(model.config.vocab_size)[name] for name in expression.word_names}
-    sides = {name: dict.fromkeys(expression.sides(name), Dim.AUTO) for name in features}
-    sides |= dict.fromkeys(words, {0: Dim.AUTO, 1: Dim.AUTO})
+    # AUTO would quietly make a graph for the three expressions of the example alone, where the code fixes their number
+    sides = {name: dict.fromkeys(expression.sides(name), Dim.DYNAMIC) for name in features}
+    sides |= dict.fromkeys(words, {0: Dim.DYNAMIC, 1: Dim.DYNAMIC})
     with new_folder(output, "export") as folder:
         fixed = not write_image_graph(image, seen, list(features), folder / IMAGE_GRAPH)
         write_graph(expression, features | words, sides, list(expression.output_names), folder / EXPRESSION_GRAPH)

@@ -13,8 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
+
+from hf_refseg.checkpoints.loading import load_model, load_processor
+from hf_refseg.onnx_graphs.running import OnnxModel
 
 from ..page_checks import Console, low_contrast, nameless, pixels_too_wide
 
@@ -249,3 +254,20 @@ def test_the_graphs_hold_the_shipped_weights():
                 np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), values, err_msg=tensor.name)
                 compared += values.size
     assert compared > 1_000_000
+
+
+def test_the_graphs_answer_any_number_of_expressions():
+    pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+    cat = Image.fromarray(skimage.data.chelsea())
+    model, processor = load_model(CHECKPOINT, dtype=torch.float32).eval(), load_processor(CHECKPOINT)
+    graphs = OnnxModel(FOLDER / "model", threads=1)
+    features = None
+    for texts in (["the cat"], ["the cat", "a zebra"], ["left ear", "the cat", "it", "both cats", "kitty on the left"]):
+        inputs = processor(images=cat, text=texts, return_tensors="pt")
+        with torch.no_grad():
+            expected = model(**inputs)
+        features = graphs.get_image_features(**inputs) if features is None else features
+        words = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        answered = graphs(image_features=features, **words)
+        np.testing.assert_allclose(answered.no_target_scores, expected.no_target_scores, atol=1e-3)
+        np.testing.assert_array_equal(answered.chosen, expected.chosen)
