@@ -23,7 +23,8 @@ Optional fields, for the systems that train on them:
 attributes        list[str], the attributes of the referent that the sentences mention
 relations         list of {"predicate": str, "object": str, "object_ann_ids": list[int]} that they mention
 phrase_structure  PhraseCut's {"name", "attributes", "relation_descriptions", "type"}
-expression_type   "attribute", "location" or "relational": what tells the referent from the other objects
+expression_type   "attribute", "location" or "relational": what tells the referent from the other objects; for photos,
+                  `data.photos.dialect` has more of them
 instances         every annotated object of the image: {"ann_id", "category", "attributes", "box", "mask"}
 ================  =======================================================================================
 
