@@ -13,6 +13,7 @@ import hf_refseg  # noqa: F401  (registers)
 from hf_refseg.checkpoints.loading import load_model, load_processor
 from hf_refseg.layers.regions import Regions
 from hf_refseg.models.hulanet.phrase_structure import WordRole
+from hf_refseg.models.region_matcher.matching import exact_sigmoid
 from hf_refseg.onnx_graphs.exporting import export_onnx, write_graph
 from hf_refseg.onnx_graphs.running import OnnxModel
 from hf_refseg.onnx_graphs.weights import store_weights
@@ -20,7 +21,7 @@ from hf_refseg.systems import SYSTEMS
 from tests.hub.tiny_checkpoints import write_checkpoints, write_photo
 
 onnx = pytest.importorskip("onnx", reason="pip install -e '.[onnx]'")
-pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install -e '.[onnx]'")
 
 OVER_REGIONS = ("region_matcher", "mattnet", "cac", "hulanet")
@@ -256,6 +257,20 @@ def test_a_graph_says_nothing_of_the_machine_that_wrote_it(tmp_path):
     assert b".py" not in (tmp_path / "linear.onnx").read_bytes()
     graph = onnx.load(tmp_path / "linear.onnx").graph
     assert [one.name for one in graph.output] == ["y"] and not any(node.metadata_props for node in graph.node)
+
+
+def test_small_probabilities_are_as_exact_as_in_the_model(tmp_path):
+    """ONNX Runtime's own sigmoid is a percent off at -12."""
+
+    class Sigmoid(torch.nn.Module):
+        def forward(self, logits):
+            return exact_sigmoid(logits)
+
+    logits = torch.linspace(-12, 12, 1000)
+    write_graph(Sigmoid(), {"logits": logits}, {"logits": {}}, ["probabilities"], tmp_path / "sigmoid.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "sigmoid.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"logits": logits.numpy()})
+    np.testing.assert_allclose(found, logits.double().sigmoid(), rtol=1e-5)
 
 
 def test_refusals_teach(tmp_path):

@@ -30,6 +30,20 @@ def test_a_region_is_of_a_kind_if_it_is_any_of_the_named_categories(matching):
 
 
 @torch.no_grad()
+def test_unlikely_kinds_are_exact_to_their_last_digits(matching):
+    """Where the surest region is unlikely, all of them are counted by what little they have."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.empty(4, 80).uniform_(-12, -6, generator=generator)
+    scores = torch.empty(4, 9, 80).uniform_(0, 0.1, generator=generator)
+    exists = torch.ones(4, 9, dtype=torch.bool)
+    kind = matching.membership(logits, RegionMatcherRegionFeatures(exists=exists, class_scores=scores))
+    fits = logits.double().sigmoid()[:, None] * scores.double()
+    expected = -torch.log1p(-fits).sum(-1).expm1()
+    assert 1e-4 < expected.min() and expected.max() < 0.01
+    torch.testing.assert_close(kind.double(), expected, rtol=1e-5, atol=0)
+
+
+@torch.no_grad()
 def test_what_is_of_a_kind_is_a_probability_that_training_finds(matching):
     regions = RegionMatcherRegionFeatures(exists=torch.ones(1, 2, dtype=torch.bool), class_scores=torch.ones(1, 2, 1))
     regions.class_scores[0] = torch.tensor([[0.3], [0.5]])

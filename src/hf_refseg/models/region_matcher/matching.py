@@ -174,11 +174,11 @@ class RegionMatching(nn.Module):
         Returns:
             (N, R), 0 where there is no region.
         """
-        fits = category_logits.sigmoid()[:, None] * regions.class_scores  # -> (N, R, K)
-        some = 1 - (1 - fits.float().clamp(max=0.999)).log().sum(-1).exp()  # -> (N, R)
+        fits = exact_sigmoid(category_logits.float())[:, None] * regions.class_scores  # -> (N, R, K)
+        some = any_of(fits.clamp(max=0.999))  # -> (N, R)
         scale, shift = self.kind_line.float()
-        kind = (scale * some.clamp(1e-4, 1 - 1e-4).logit() + shift).sigmoid()
-        return kind.to(fits.dtype) * regions.exists
+        kind = exact_sigmoid(scale * some.clamp(1e-4, 1 - 1e-4).logit() + shift)
+        return kind.to(category_logits.dtype) * regions.exists
 
     def locate(
         self,
@@ -239,6 +239,20 @@ class RegionMatching(nn.Module):
         gathered = [kind.amax(1), kind.sum(1).clamp(max=5), best / 5, scores.logsumexp(1).clamp(min=-20) / 5]
         gathered = torch.stack(gathered, 1).to(sentence)  # 4 x (N,) -> (N, 4)
         return self.nothing(torch.cat([self.dropout(sentence), gathered], 1))[:, 0].float()
+
+
+# Where all regions are unlikely, the likeliest are counted. So even small probabilities have to be exact.
+def exact_sigmoid(logits: torch.Tensor) -> torch.Tensor:
+    """The sigmoid of float32 logits, of their shape. ONNX Runtime's own is off by 1e-7, a percent of what is small."""
+    return (-F.softplus(-logits)).exp()
+
+
+def any_of(probabilities: torch.Tensor) -> torch.Tensor:
+    """1 - prod_k (1 - p_k), (N, R, K) -> (N, R). By pairs, for 1 - p rounds small ones off."""
+    while (size := probabilities.shape[-1]) > 1:
+        first, second = F.pad(probabilities, (0, size % 2)).chunk(2, -1)
+        probabilities = first + second - first * second
+    return probabilities[..., 0]
 
 
 __all__ = ["RegionMatching"]
