@@ -229,10 +229,11 @@ def _propose_order(
     scene: Sequence[Thing], target: PhotoThing, phrase: Phrase, rng: np.random.Generator
 ) -> Phrase | None:
     """A place that is neither end of a row, so that it has to be counted."""
-    rivals = sum(thing.fits(phrase) is not False for thing in scene)
+    if not 3 <= sum(thing.fits(phrase) is not False for thing in scene) <= MOST_RIVALS:
+        return None
     for location in rng.permutation((*COUNTED, "middle one")).tolist():
         located = replace(phrase, location=location)
-        if 3 <= rivals <= MOST_RIVALS and denoted(located, scene) == {target.number}:
+        if denoted(located, scene) == {target.number}:
             return located
     return None
 
