@@ -1,6 +1,7 @@
 """The default checkpoint: its size, its card, and what it can do on photos it never saw."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,37 @@ def test_things_are_counted(segment):
         for answer in segment(row, list(asked)):
             center = np.asarray(answer["mask"]).nonzero()[1].mean()
             assert int(center / image.width) == asked[answer["label"]], answer["label"]
+
+
+COLORS = {
+    "red": (1, 0.15, 0.15), "blue": (0.2, 0.3, 1), "green": (0.2, 0.8, 0.2), "yellow": (1, 0.95, 0.2),
+    "white": (1, 1, 1), "black": (0.15, 0.15, 0.15),
+}  # fmt: skip
+
+
+def test_colors_tell_things_apart(segment):
+    """Two cups that differ in nothing but their color, in all pairs of six colors."""
+    cup = Image.fromarray(coffee()).crop((110, 40, 470, 380)).resize((240, 228))
+    gray = np.asarray(cup.convert("L"))[..., None] / 255
+    y, x = np.mgrid[-1:1:228j, -1:1:240j]
+    painted = ((x**2 + y**2) < 0.7)[..., None]
+    tinted = {
+        color: Image.fromarray(np.where(painted, gray * shade * 255, cup).astype(np.uint8))
+        for color, shade in COLORS.items()
+    }
+    right = []
+    for first, second in combinations(COLORS, 2):
+        scene = Image.new("RGB", (600, 288), (191, 184, 179))
+        scene.paste(tinted[first], (30, 30))
+        scene.paste(tinted[second], (330, 30))
+        left, other = segment(scene, [f"the {first} cup", f"{second} cup"])
+        right += [share_of_left(left) > 0.9, share_of_left(other) < 0.1]
+    assert np.mean(right) >= 0.9, np.mean(right)
+
+
+def share_of_left(answer: dict) -> float:
+    mask = np.asarray(answer["mask"]) > 0
+    return float(mask[:, :300].sum() / max(mask.sum(), 1))
 
 
 def test_words_beyond_the_training_are_understood_by_their_neighbors(segment):

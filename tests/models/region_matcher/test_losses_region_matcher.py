@@ -4,7 +4,12 @@ import math
 
 import torch
 
-from hf_refseg.models.region_matcher.losses_region_matcher import category_loss, choice_loss, kind_loss
+from hf_refseg.models.region_matcher.losses_region_matcher import (
+    category_loss,
+    choice_loss,
+    color_loss,
+    kind_loss,
+)
 
 INF = float("inf")
 
@@ -61,3 +66,35 @@ def test_regions_of_an_unknown_kind_do_not_count():
     assert math.isclose(kind_loss(kind, torch.tensor([[1, 0, -1]])).item(), expected, rel_tol=1e-5)
     assert kind_loss(kind, torch.full((1, 3), -1)) == 0
     assert kind_loss(torch.tensor([[0.0]]), torch.tensor([[1]])).isfinite()
+
+
+def loss_of_colors(scores, overlaps, is_kind, names_color) -> float:
+    return color_loss(*map(torch.tensor, (scores, overlaps, is_kind, names_color))).item()
+
+
+def test_a_color_is_told_apart_among_the_regions_of_the_kind():
+    # the third region is of another kind, and the fourth may be: neither is a choice
+    scores, overlaps, is_kind = [[2.0, 0.0, 9.0, 9.0]], [[0.9, 0.0, 0.1, 0.0]], [[1, 1, 0, -1]]
+    expected = -torch.tensor([2.0, 0.0]).log_softmax(0)[0].item()
+    assert math.isclose(loss_of_colors(scores, overlaps, is_kind, [True]), expected, rel_tol=1e-5)
+    # any region of the thing is right, and the one that overlaps it best need not be the one of its kind
+    twice = loss_of_colors([[2.0, 2.0, 0.0]], [[0.9, 0.6, 0.0]], [[-1, 1, 1]], [True])
+    right = -torch.tensor([2.0, 2.0, 0.0]).log_softmax(0)[:2].logsumexp(0).item()
+    assert math.isclose(twice, right, rel_tol=1e-5)
+
+
+def test_colors_count_where_words_name_one_and_there_is_another_thing_of_the_kind():
+    scores, overlaps, is_kind = [2.0, 0.0], [0.9, 0.0], [1, 1]
+    asked = loss_of_colors([scores], [overlaps], [is_kind], [True])
+    unasked = {
+        "no color": (overlaps, is_kind, False),
+        "no other of the kind": (overlaps, [1, 0], True),
+        "the other region is of the same thing": ([0.9, 0.4], is_kind, True),
+        "no region of it": ([0.3, 0.0], is_kind, True),
+    }
+    for reason, case in unasked.items():
+        assert loss_of_colors([scores], *([part] for part in case)) == 0, reason
+        both = loss_of_colors(
+            [scores] * 2, *([part, other] for part, other in zip((overlaps, is_kind, True), case, strict=True))
+        )
+        assert math.isclose(both, asked, rel_tol=1e-5), reason

@@ -24,6 +24,7 @@ class TestRegionMatcher(RegionTester):
             "target_numbers": torch.tensor([1, 0, 2]),
             "target_categories": torch.tensor([2, -1, 4]),
             "region_kinds": torch.tensor([[1, 0, 1, -1], [-1, -1, -1, -1], [1, 1, 0, 0]]),
+            "names_color": torch.tensor([True, False, False]),
         }
 
     @pytest.mark.parametrize(
@@ -61,7 +62,13 @@ class TestRegionMatcher(RegionTester):
         }
         torch.testing.assert_close(model(**before).losses, model(**step).losses)
         with pytest.raises(ValueError, match="region_descriptions are for a training step"):
-            model(**{name: value for name, value in before.items() if "target" not in name and name != "region_kinds"})
+            model(
+                **{
+                    name: value
+                    for name, value in before.items()
+                    if "target" not in name and name not in ("region_kinds", "names_color")
+                }
+            )
 
 
 @pytest.fixture

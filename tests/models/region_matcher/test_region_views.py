@@ -82,3 +82,5 @@ def test_what_is_written_about_other_photos_says_what_is_absent(parts):
     said = {tuple(ids) for ids in batch["input_ids"][nothing].tolist()}
     known = processor.tokenizer(["the red hat", "the hat", "hat"], padding=True)["input_ids"]
     assert said == {tuple(ids) for ids in known}
+    of_red_hats = (batch["input_ids"] == torch.tensor(known[0])).all(1)
+    assert of_red_hats.any() and torch.equal(batch["names_color"], of_red_hats)

@@ -29,8 +29,9 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
         pixel_means, pixel_scales: RGB, of the image processor, by which pixels become colors again.
         color_levels: of each of red, green and blue that colors are counted by.
         target_iou: least IoU with what is meant at which a region counts as a right answer in training.
-        category_weight, kind_weight, number_weight: of the losses beside the choice: which category the words name,
-            which regions are of this kind, and whether the words mean several.
+        category_weight, kind_weight, number_weight, color_weight: of the losses beside the choice: which category the
+            words name, which regions are of this kind, whether the words mean several, and which region has the color
+            that they name.
         nothing_threshold: probability of "none of them" above which an answer is empty.
         mask_size: cells per side of an answer's mask in its box.
         pad_token_id: id of the padding, which is skipped.
@@ -58,6 +59,7 @@ class RegionMatcherConfig(CheckedSizes, PreTrainedConfig):
     category_weight: float | int = 0.5
     kind_weight: float | int = 0.5
     number_weight: float | int = 0.2
+    color_weight: float | int = 0.5
     nothing_threshold: float | int = 0.89
     mask_size: int = 112
     pad_token_id: int = 0

@@ -87,7 +87,7 @@ class ImageGraph(nn.Module):
             padded_color_shares(pixel_values[0], input_size, *model.color_settings), regions.boxes * image_scales
         )
         averages = model.detector.pool(seen, regions)
-        descriptions = torch.cat([class_scores, averages, colors], 1)  # (R, K), (R, F), (R, 3 * L^3) -> (R, D)
+        descriptions = torch.cat([class_scores, averages, colors], 1)  # (R, K), (R, F), (R, 4 * L^3) -> (R, D)
         matching = model.matching.encode_regions(descriptions[None], regions.boxes[None], exists[None], original_sizes)
         _, head_maps = model.detector.describe(seen, regions, class_scores)
         masks = model.detector.draw(head_maps)

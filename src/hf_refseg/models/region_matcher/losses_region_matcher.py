@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from .outputs_region_matcher import RegionMatches
+from .word_reader import MODULES
 
 
 def choice_loss(
@@ -61,6 +62,27 @@ def kind_loss(kind: torch.Tensor, is_kind: torch.Tensor) -> torch.Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
+def color_loss(
+    scores: torch.Tensor, overlaps: torch.Tensor, is_kind: torch.Tensor, names_color: torch.Tensor
+) -> torch.Tensor:
+    """
+    Where words name a color, the color alone tells one region from the others of its kind: the cross-entropy of the
+    color module's scores among these. By the choice alone that module learns which colors "cars" have, and not "red".
+
+    Args:
+        scores: (N, R), the color module's.
+        overlaps: (N, R), as of `choice_loss`.
+        is_kind: (N, R), as of `kind_loss`.
+        names_color: (N,) bool, whether an expression means one thing and names a color.
+    """
+    right = overlaps > 0.5
+    asked = right | (is_kind == 1)
+    likely = scores.float().masked_fill(~asked, -30).log_softmax(1)  # (N, R)
+    losses = -likely.masked_fill(~right, -60).logsumexp(1)  # -> (N,)
+    counted = names_color & right.any(1) & (asked & (overlaps <= 0.2)).any(1)
+    return (losses * counted).sum() / counted.sum().clamp(min=1)
+
+
 def matching_losses(
     config,
     matches: RegionMatches,
@@ -68,14 +90,17 @@ def matching_losses(
     numbers: torch.Tensor,
     categories: torch.Tensor,
     is_kind: torch.Tensor,
+    names_color: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
     """The terms of the loss; arguments as of the functions above."""
+    colors = matches.module_scores[:, :, MODULES.index("color")]  # (N, R, S) -> (N, R)
     several = F.binary_cross_entropy_with_logits(matches.several, (numbers > 1).to(matches.several))
     return {
         "choice": choice_loss(matches.scores, matches.nothing, overlaps, numbers, config.target_iou),
         "category": config.category_weight * category_loss(matches.category_logits, categories),
         "kind": config.kind_weight * kind_loss(matches.kind, is_kind),
         "number": config.number_weight * several,
+        "color": config.color_weight * color_loss(colors, overlaps, is_kind, names_color & (numbers == 1)),
     }
 
 

@@ -16,7 +16,7 @@ from ...layers.inputs import check_expressions, input_dtype
 from .configuration_region_matcher import RegionMatcherConfig
 from .outputs_region_matcher import RegionMatcherRegionFeatures, RegionMatcherTextFeatures, RegionMatches
 from .phrase_readings import Meeting, OrderReading, PairReading
-from .region_colors import PARTS
+from .region_colors import num_colors
 from .region_places import (
     OFFSET_SIZE,
     PLACE_SIZE,
@@ -42,7 +42,7 @@ class RegionMatching(nn.Module):
     def __init__(self, config: RegionMatcherConfig, num_labels: int, feature_size: int):
         super().__init__()
         self.config, self.num_labels, self.feature_size = config, num_labels, feature_size
-        colors = len(PARTS) * config.color_levels**3
+        colors = num_colors(config.color_levels)
         phrase, dropout = config.word_size + 2 * config.hidden_size, config.dropout
         size, pair = config.matching_size, config.pair_size
         self.reader = WordReader(config)
@@ -66,7 +66,7 @@ class RegionMatching(nn.Module):
     @property
     def description_size(self) -> int:
         """Numbers that a region is described by: class scores, the detector's features, and colors."""
-        return self.num_labels + self.feature_size + len(PARTS) * self.config.color_levels**3
+        return self.num_labels + self.feature_size + num_colors(self.config.color_levels)
 
     def encode_words(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
@@ -97,6 +97,7 @@ class RegionMatching(nn.Module):
         scores = scores.clamp(1e-4, 1.0).log()
         class_scores = (scores * F.softplus(self.kind_power)).exp() * exists[..., None]
         scores = (scores * F.softplus(self.score_power)).exp()
+        colors = F.layer_norm(colors, colors.shape[-1:])
         looks = torch.cat([self.dropout(self.normalize(features)), scores], -1)  # -> (B, R, F + K)
         boxes = relative_boxes(boxes, image_sizes)
         overlaps, inside = pair_overlaps(boxes)

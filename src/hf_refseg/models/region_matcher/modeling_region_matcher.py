@@ -298,6 +298,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
         target_numbers: torch.Tensor | None = None,
         target_categories: torch.Tensor | None = None,
         region_kinds: torch.Tensor | None = None,
+        names_color: torch.Tensor | None = None,
         **kwargs,
     ) -> ReferringSegmentationOutput:
         """
@@ -321,11 +322,12 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             target_numbers: (N,) how many things are meant; 0: there is no such thing in the photo.
             target_categories: (N,) the detector's category of what is meant, -1 where it has none.
             region_kinds: (N, R), whether each region is a thing of this category: 1, 0, or -1 where it is not known.
+            names_color: (N,) bool, whether the words name a color.
 
         Returns:
             `logits` (N, H, W), `pred_boxes`, `scores`, `region_scores`, `chosen`, `no_target_scores`, and
-            `region_masks` or `given_masks`; in training `loss` and `losses` ("choice", "category", "kind", "number")
-            and no masks.
+            `region_masks` or `given_masks`; in training `loss` and `losses` ("choice", "category", "kind", "number",
+            "color") and no masks.
 
         Raises:
             ValueError: input that does not fit, an image without any region, images or regions beside `image_features`,
@@ -351,6 +353,7 @@ class RegionMatcherForReferringSegmentation(OverFrozenDetector, RegionMatcherPre
             "target_numbers": target_numbers,
             "target_categories": target_categories,
             "region_kinds": region_kinds,
+            "names_color": names_color,
         }
         if region_descriptions is not None:
             exists = torch.arange(region_boxes.shape[1], device=input_ids.device) < region_counts[:, None]  # (B, R)

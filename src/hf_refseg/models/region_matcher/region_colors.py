@@ -1,7 +1,9 @@
 """
-The colors of a region: how much of it, of its upper and of its lower half is near each of a few colors.
+The colors of a region, of its upper and of its lower half, and of what lies around it: how much is near each of a few
+colors.
 
-A pixel counts for the colors around it, on a grid of a few levels of red, green and blue, by how near it is to each.
+A pixel counts for the colors around it, on a grid of a few levels of red, green and blue, by how near it is to each. A
+box holds background too, and what lies around it says of which colors that is.
 
 M regions of all images, R of one; L levels, so L * L * L colors. Boxes are xyxy in pixels of the network's input.
 """
@@ -16,6 +18,12 @@ from ...layers.box_averages import average_in_boxes
 STRIDE = 4  # pixels per side of a cell whose mean color counts
 PARTS = ((0.0, 1.0), (0.0, 0.5), (0.5, 1.0))  # of the height: the whole, and the halves
 SIDES = 0.15  # of a box on every side are more often background than not, and do not count
+AROUND, LEAST_AROUND = 0.15, 4  # width of what lies around, in shares of the box's sides, and pixels more
+
+
+def num_colors(levels: int) -> int:
+    """How many numbers `region_colors` says of a region."""
+    return (len(PARTS) + 1) * levels**3
 
 
 def color_shares(pixels: torch.Tensor, means: Sequence[float], scales: Sequence[float], levels: int) -> torch.Tensor:
@@ -67,15 +75,21 @@ def shares_of_cells(cells: torch.Tensor, means: Sequence[float], scales: Sequenc
 
 
 def region_colors(shares: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """The share of each color in regions of one image: (L^3, h, w) and (R, 4) -> (R, 3 * L^3)."""
-    x1, y1, x2, y2 = boxes.float().unbind(1)
-    left, right = x1 + SIDES * (x2 - x1), x2 - SIDES * (x2 - x1)
-    top, height = y1 + SIDES * (y2 - y1), (1 - 2 * SIDES) * (y2 - y1)
-    parts = torch.cat(
-        [torch.stack([left, top + low * height, right, top + high * height], 1) for low, high in PARTS]
-    )  # (R,) -> (3R, 4)
-    colors = average_in_boxes(shares, parts, STRIDE).unflatten(0, (len(PARTS), -1))  # (3R, L^3) -> (3, R, L^3)
-    return torch.cat(colors.unbind(0), 1)  # -> (R, 3 * L^3)
+    """
+    The square roots, by which small ones are told apart too, of the share of each color in regions of one image and
+    around them: (L^3, h, w) and (R, 4) -> (R, 4 * L^3).
+    """
+    x1, y1, x2, y2 = (boxes := boxes.float()).unbind(1)
+    width, height = x2 - x1, y2 - y1
+    left, right = x1 + SIDES * width, x2 - SIDES * width
+    top, inner = y1 + SIDES * height, (1 - 2 * SIDES) * height
+    parts = [torch.stack([left, top + low * inner, right, top + high * inner], 1) for low, high in PARTS]
+    margin = AROUND * torch.stack([width, height], 1) + LEAST_AROUND  # (R, 2)
+    larger = boxes + torch.cat([-margin, margin], 1)
+    *inside, whole, together = average_in_boxes(shares, torch.cat([*parts, boxes, larger]), STRIDE).chunk(5)
+    area, larger_area = (width * height)[:, None], (larger[:, 2:] - larger[:, :2]).prod(1, keepdim=True)
+    around = (together * larger_area - whole * area) / (larger_area - area)  # (R, L^3)
+    return torch.cat([*inside, around], 1).clamp(min=0).sqrt()  # 4 x (R, L^3) -> (R, 4 * L^3)
 
 
-__all__ = ["PARTS", "color_shares", "padded_color_shares", "region_colors"]
+__all__ = ["color_shares", "num_colors", "padded_color_shares", "region_colors"]

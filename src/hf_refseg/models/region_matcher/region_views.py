@@ -24,6 +24,9 @@ from ...processing.images import load_image
 from ..kept_regions import fingerprint, read_or_describe
 from .region_kinds import which_are
 
+COLOR_WORDS = frozenset(
+    "beige black blue brown dark gold gray green grey light orange pink purple red silver tan teal white yellow".split()
+)
 DESCRIBED = ("descriptions", "boxes")  # what is kept of the regions of a view
 LIGHT, SMALLEST = 0.3, 0.7  # of the views in other light: change of brightness and colors, and least side
 
@@ -134,7 +137,7 @@ class RegionViews(Sequence):
             loader = DataLoader(pictures, batch_size=None, num_workers=num_workers)
             return [describe_view(model, inputs) for inputs in tqdm(loader, "regions of photos", leave=False)]
 
-        return read_or_describe(file, pictures.key(model.detector), DESCRIBED, describe)
+        return read_or_describe(file, pictures.key(model), DESCRIBED, describe)
 
 
 class ViewPictures(Dataset):
@@ -160,10 +163,11 @@ class ViewPictures(Dataset):
         inputs = dict(self.image_processor([image], return_tensors="pt"))
         return {**inputs, "photo_size": torch.tensor([[row["height"], row["width"]]])}
 
-    def key(self, detector: torch.nn.Module) -> str:
-        """A fingerprint of everything that the regions depend on."""
-        settings = [self.num_views, self.draws.seed, self.image_processor.to_dict()]
-        return fingerprint(settings, map(self.rows.image_record, self.numbers), detector)
+    def key(self, model) -> str:
+        """A fingerprint of everything that the regions and what is known of them depend on."""
+        described = [*model.color_settings, model.matching.description_size]
+        settings = [self.num_views, self.draws.seed, self.image_processor.to_dict(), described]
+        return fingerprint(settings, map(self.rows.image_record, self.numbers), model.detector)
 
 
 @torch.no_grad()
@@ -205,7 +209,7 @@ class RegionViewCollator(RowDraws):
 
     Returns (on call), for B views and N sentences: region_descriptions (B, R, D), region_boxes (B, R, 4),
     region_counts (B,), original_sizes (B, 2), input_ids and attention_mask (N, T), image_index (N,), and the targets
-    target_overlaps (N, R), target_numbers (N,), target_categories (N,), region_kinds (N, R).
+    target_overlaps (N, R), target_numbers (N,), target_categories (N,), region_kinds (N, R), names_color (N,).
 
     Raises:
         ValueError: none of the views of a batch has a reference.
@@ -254,6 +258,9 @@ class RegionViewCollator(RowDraws):
             "target_numbers": torch.tensor([reference["number"] for reference in references]),
             "target_categories": torch.tensor([reference["category"] for reference in references]),
             "region_kinds": padded([reference["kinds"] for reference in references], -1),
+            "names_color": torch.tensor(
+                [not COLOR_WORDS.isdisjoint(sentence.lower().split()) for sentence in sentences]
+            ),
         }
 
     def _draw(self, item: dict) -> list[tuple[str, dict]]:
