@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from hf_refseg.models.nanodet import mask_head
-from hf_refseg.models.nanodet.mask_head import crop_boxes, pack, refine_cells, unpack
+from hf_refseg.models.nanodet.mask_head import best_outlines, crop_boxes, pack, refine_cells, unpack
 from hf_refseg.models.nanodet.outputs_nanodet import ImageMaps
 from tests.tiny import tiny_nanodet
 
@@ -78,3 +80,37 @@ def test_shapes_and_what_masks_depend_on():
     outside.stage[:, 7, :] += 1  # around pixel 56
     near, _ = head.crop(outside, torch.tensor([[3.0, 4, 40, 50]]))
     assert torch.equal(near[:, :, 1:-1], crops[:1, :, 1:-1]) and not torch.allclose(near, crops[:1])
+
+
+def expected_iou(probabilities: torch.Tensor, mask: torch.Tensor) -> float:
+    common = probabilities[mask].sum()
+    return float(common / (mask.sum() + probabilities[~mask].sum()))
+
+
+def test_an_outline_lies_where_the_expected_iou_is_largest():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 8, 8, generator=generator) * torch.tensor([0.1, 0.5, 1, 2, 4, 8])[:, None, None]
+    logits[0] -= 2
+    for odds in (1.0, 1.8):
+        drawn = best_outlines(logits, odds) > 0
+        for of_one, mask in zip(logits, drawn, strict=True):
+            probabilities = (of_one - math.log(odds)).sigmoid()
+            others = [expected_iou(probabilities, probabilities >= least) for least in probabilities.flatten()]
+            assert expected_iou(probabilities, mask) >= max(others) - 1e-6
+
+
+def test_a_sure_mask_ends_at_a_half_and_an_unsure_one_earlier():
+    sure = torch.where(torch.arange(64).view(8, 8) < 32, 12.0, -12.0)
+    sure[4, :2] = torch.tensor([0.1, -0.1])
+    unsure = torch.full((8, 8), -1.0)
+    drawn = best_outlines(torch.stack([sure, unsure]), 1.0) > 0
+    assert torch.equal(drawn[0], sure > 0)
+    assert drawn[1].all(), "of cells that are all as unlikely, all together have the largest expected IoU"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_outlines_of_no_regions_and_of_hopeless_ones_are_finite(dtype):
+    assert best_outlines(torch.zeros(0, 4, 4, dtype=dtype), 1.6).shape == (0, 4, 4)
+    for value in (-60.0, 60.0):
+        drawn = best_outlines(torch.full((1, 4, 4), value, dtype=dtype), 1.6)
+        assert drawn.dtype == dtype and drawn.isfinite().all() and ((drawn > 0) == (value > 0)).all()

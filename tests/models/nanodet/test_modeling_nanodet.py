@@ -337,6 +337,7 @@ def test_a_new_head_finds_little(model):
         ({"max_detections": 0}, "max_detections is 0; it is at least 1"),
         ({"num_bins": 1}, "num_bins is 1"),
         ({"mask_positive_weight": 0.0}, "mask_positive_weight is 0.0; it is above 0"),
+        ({"mask_odds": -1.0}, "mask_odds is -1.0; it is above 0"),
         ({"backbone_config": tiny_shufflenet_pan_config()}, r"out_features=\['pyramid4'\]; NanoDet reads \['stem'"),
         ({"backbone_config": tiny_caffe_resnet_config()}, "backbone_config is a refseg_caffe_resnet"),
     ],

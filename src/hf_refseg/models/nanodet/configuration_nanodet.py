@@ -33,8 +33,10 @@ class NanoDetConfig(PreTrainedConfig):
         mask_dilations: of the residual 3x3 convolutions of the mask head.
         detail_size: channels of the fine maps that it draws outlines with.
         crop_size: cells per side of a region's crop; its mask has twice as many.
-        mask_positive_weight: weight in the cross-entropy of the part of a cell that is covered. At 1.8 a mask has its
-            border where 0.36 is likely, since a small head is too careful there.
+        mask_positive_weight: weight in the cross-entropy of the part of a cell that is covered, since a small head is
+            too careful there.
+        mask_odds: by how much training with this weight, and with the Dice loss, makes the odds of a covered cell
+            larger than they are. A mask ends where its expected IoU is largest, and that needs the true odds.
         mask_dice_weight: weight of the Dice loss beside the cross-entropy of pixels.
         jitter: in training each box is also seen with its sides moved by up to this share of its size.
         masks_per_image: boxes, true and moved ones, on which an image trains the mask head.
@@ -65,6 +67,7 @@ class NanoDetConfig(PreTrainedConfig):
     detail_size: int = 12
     crop_size: int = 14
     mask_positive_weight: float | int = 1.8
+    mask_odds: float | int = 1.6
     mask_dice_weight: float | int = 1.0
     jitter: float = 0.1
     masks_per_image: int = 16
@@ -93,8 +96,9 @@ class NanoDetConfig(PreTrainedConfig):
         for name in ("head_depth", "pre_nms_top_n", "max_detections", "num_voters", "crop_size", "masks_per_image"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1")
-        if not self.mask_positive_weight > 0:
-            raise ValueError(f"mask_positive_weight is {self.mask_positive_weight}; it is above 0")
+        for name in ("mask_positive_weight", "mask_odds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is above 0")
         if self.num_bins < 2:
             raise ValueError(f"num_bins is {self.num_bins}; a side needs at least the distances 0 and 1")
 

@@ -35,7 +35,7 @@ from ..whole_checkpoint import WholeCheckpoint
 from .configuration_nanodet import NanoDetConfig
 from .detection_head import STRIDES, DetectionHead, PointPredictions, decode_sides, list_points, place_points
 from .losses_nanodet import crop_masks, mask_losses, move_sides
-from .mask_head import FUSED_STRIDE, MaskHead, MaskLogits, without_margin
+from .mask_head import FUSED_STRIDE, MaskHead, MaskLogits, best_outlines, without_margin
 from .outputs_nanodet import ImageMaps, NanoDetImageFeatures, NanoDetOutput, PointBoxes
 
 
@@ -259,13 +259,15 @@ class NanoDetForInstanceSegmentation(RegionDetector, NanoDetPreTrainedModel):
 
     def draw(self, head_maps: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """
-        Mask probabilities of regions in their boxes: (M, D, S, S) -> (M, 2S, 2S).
+        Masks of regions in their boxes: (M, D, S, S) -> (M, 2S, 2S). Above 0.5 lies the mask with the largest expected
+        IoU, see `best_outlines`.
 
         Args:
             head_maps: as of `describe`.
             labels: (M,) categories; not read, for the class scores are in the maps. Other detectors need them.
         """
-        return self._require_mask_head().draw(head_maps).sigmoid()
+        logits = self._require_mask_head().draw(head_maps)
+        return best_outlines(logits, self.config.mask_odds).sigmoid()
 
     # ---- Training ----
 
