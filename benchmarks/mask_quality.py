@@ -5,7 +5,7 @@ How good a detector's masks are by themselves: those that it draws in the true b
 
 FOLDER is that of a detector or of a system over one, the data set one whose rows have `instances`. Mean IoU at the
 photo's size over objects of at least `--least-area` of their photo, beside two bounds: the filled box, and the true
-mask in as many cells as the detector draws.
+mask in as many cells as the detector draws. Behind them COCO's average precision of the boxes and masks that it finds.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from transformers import AutoImageProcessor, AutoModel
 
 import hf_refseg.data
 from hf_refseg.data.schema import decode_mask
+from hf_refseg.evaluation.evaluators import DetectionEvaluator, Evaluators
 from hf_refseg.layers.image_geometry import paste_probabilities
-from hf_refseg.models.mask_rcnn.training_mask_rcnn import one_row_per_image
+from hf_refseg.models.mask_rcnn.training_mask_rcnn import EvaluationImages, one_row_per_image
 from hf_refseg.models.nanodet.losses_nanodet import crop_masks
 from hf_refseg.systems import find_system
 
@@ -78,6 +79,10 @@ def main() -> None:
         for one in measure(detector, processor, rows[index], options.least_area, options.threshold)
     ]
     means = {name: round(statistics.mean(one[name] for one in found), 4) for name in found[0]}
+    categories = [detector.config.id2label[label] for label in range(detector.config.num_labels)]
+    evaluators = Evaluators(EvaluationImages(processor), [DetectionEvaluator(processor, categories)])
+    precision = evaluators.evaluate(detector, rows, batch_size=1)
+    means |= {name: round(value, 4) for name, value in precision.items() if "AP" in name}
     print(json.dumps({"photos": len(rows), "objects": len(found), **means}))
 
 
