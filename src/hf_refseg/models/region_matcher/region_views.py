@@ -18,15 +18,15 @@ from tqdm import tqdm
 from ...data.augment import swap_left_right
 from ...data.crops import change_light
 from ...data.objects import object_boxes
+from ...data.photos.colors import COLORS
 from ...data.row_draws import RowDraws
 from ...data.rows import ReferringRows
 from ...processing.images import load_image
+from ...processing.tokenization import split_words
 from ..kept_regions import fingerprint, read_or_describe
 from .region_kinds import which_are
 
-COLOR_WORDS = frozenset(
-    "beige black blue brown dark gold gray green grey light orange pink purple red silver tan teal white yellow".split()
-)
+COLOR_WORDS = frozenset(COLORS) | {"beige", "dark", "gold", "grey", "light", "silver", "tan", "teal"}
 DESCRIBED = ("descriptions", "boxes")  # what is kept of the regions of a view
 LIGHT, SMALLEST = 0.3, 0.7  # of the views in other light: change of brightness and colors, and least side
 
@@ -259,7 +259,7 @@ class RegionViewCollator(RowDraws):
             "target_categories": torch.tensor([reference["category"] for reference in references]),
             "region_kinds": padded([reference["kinds"] for reference in references], -1),
             "names_color": torch.tensor(
-                [not COLOR_WORDS.isdisjoint(sentence.lower().split()) for sentence in sentences]
+                [not COLOR_WORDS.isdisjoint(split_words(self.tokenizer, sentence)) for sentence in sentences]
             ),
         }
 
