@@ -8,10 +8,14 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from transformers import PreTrainedModel
 from transformers.utils import logging
+
+from ..writing import write_whole
 
 logger = logging.get_logger(__name__)
 
+NOT_OF_REGIONS = ("_name_or_path", "architectures", "transformers_version")  # of a configuration
 Described = dict[str, torch.Tensor]  # of one image: tensors whose first dimension is its regions
 
 
@@ -35,20 +39,22 @@ def read_or_describe(
     described = describe()
     if file is not None:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-        save_file(pack(described, names), file, metadata={"key": key})
+        packed = pack(described, names)
+        write_whole(file, lambda temporary: save_file(packed, temporary, metadata={"key": key}))
     return described
 
 
-def fingerprint(settings: object, images: Iterable[Mapping], detector: torch.nn.Module) -> str:
+def fingerprint(settings: object, images: Iterable[Mapping], detector: PreTrainedModel) -> str:
     """
     A key for `read_or_describe`.
 
     Args:
         settings: what JSON can say, of how images are read.
         images: records with `image_id` and `file_name`.
-        detector: whose weights count.
+        detector: whose weights and configuration count.
     """
-    text = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    config = {name: value for name, value in detector.config.to_dict().items() if name not in NOT_OF_REGIONS}
+    text = hashlib.sha256(json.dumps([settings, config], sort_keys=True).encode())
     for record in images:
         text.update(f"{record['image_id']} {record['file_name']}".encode())
     for name, tensor in detector.state_dict().items():
