@@ -9,7 +9,7 @@ from raw_photo_sets import write_raw
 from hf_refseg.data.photos.collection import (
     SETS,
     check_pictures,
-    evaluated_coco_ids,
+    evaluated_photos,
     read_added,
     read_photos,
     read_written,
@@ -189,9 +189,10 @@ def test_a_damaged_line_is_named(raw, tmp_path):
 
 
 def test_photos_of_other_evaluations(raw, caplog):
-    assert evaluated_coco_ids(raw) == {9}
+    (photo,) = evaluated_photos(raw)
+    assert photo.coco_id == 9 and photo.file.is_file()
     (raw / "refcoco_mini" / "instances.json").unlink()
-    assert evaluated_coco_ids(raw) == set() and "refcoco_mini" in caplog.text
+    assert evaluated_photos(raw) == [] and "refcoco_mini" in caplog.text
 
 
 def test_a_missing_set_is_named(raw):

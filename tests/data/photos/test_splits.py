@@ -9,7 +9,7 @@ from raw_photo_sets import write_raw
 
 from hf_refseg.data.leaks import LeakError
 from hf_refseg.data.photos import splits
-from hf_refseg.data.photos.collection import read_photos, read_written
+from hf_refseg.data.photos.collection import evaluated_photos, read_photos, read_written
 from hf_refseg.data.photos.splits import plan_splits, refuse_overlap, same_photos
 
 VOC = 1_000_000_000
@@ -20,9 +20,9 @@ def raw(tmp_path):
     return write_raw(tmp_path)
 
 
-def plan(raw, evaluated=(9,)):
+def plan(raw):
     photos = read_photos(raw)
-    return plan_splits(photos, read_written(raw, photos), evaluated, progress=False)
+    return plan_splits(photos, read_written(raw, photos), evaluated_photos(raw), progress=False)
 
 
 def test_every_photo_is_in_one_split(raw, monkeypatch):
@@ -46,6 +46,11 @@ def test_a_copy_under_another_id_is_left_out(raw):
 
     with Image.open(raw / "photo_sets/coco_full/images/5.png") as image:
         image.convert("RGB").resize((150, 90)).save(raw / "photo_sets/voc2012_objects/images/2.png")
+    assert plan(raw).left_out == {9, VOC + 2}
+
+
+def test_a_copy_of_a_photo_of_another_evaluation_is_left_out(raw):
+    shutil.copyfile(raw / "refcoco_mini/images/9.png", raw / "photo_sets/voc2012_objects/images/2.png")
     assert plan(raw).left_out == {9, VOC + 2}
 
 

@@ -30,7 +30,7 @@ from .collection import (
     Photo,
     WrittenRef,
     check_pictures,
-    evaluated_coco_ids,
+    evaluated_photos,
     read_added,
     read_photos,
     read_written,
@@ -89,11 +89,11 @@ def collect(raw: Path, added: Path | None = None) -> Collected:
     """Reads the sets and decides on the splits, see `build_photos`."""
     photos = read_photos(raw)
     check_pictures(photos)
-    written, evaluated = read_written(raw, photos), evaluated_coco_ids(raw)
+    written, evaluated = read_written(raw, photos), evaluated_photos(raw)
     if added is not None:
         written += read_added(added, photos)
     plan = plan_splits(photos, written, evaluated)
-    refuse_overlap(photos, plan.split_of, evaluated)
+    refuse_overlap(photos, plan.split_of, {photo.coco_id for photo in evaluated})
     # what sentences of an evaluation say of people must not reach the training sentences
     trained = [ref for ref in written if plan.split_of.get(ref.image_id) == TRAIN]
     return Collected(photos, written, plan, PeopleSaid.of(trained))

@@ -85,6 +85,14 @@ class AnnotatedObject:
 
 
 @dataclass(frozen=True)
+class EvaluatedPhoto:
+    """A photo of an evaluation that is no split of this set."""
+
+    coco_id: int
+    file: Path
+
+
+@dataclass(frozen=True)
 class Photo:
     """A photo and all that is annotated in it.
 
@@ -317,10 +325,14 @@ def val2017_ids(raw: Path, sets: Sequence[PhotoSet] = SETS) -> set[int]:
     }
 
 
-def evaluated_coco_ids(raw: Path) -> set[int]:
-    """The COCO ids of the photos of further evaluations, `EVALUATED`, as far as their folders are there."""
-    files = [raw / name / "instances.json" for name in EVALUATED]
-    for file in files:
+def evaluated_photos(raw: Path) -> list[EvaluatedPhoto]:
+    """The photos of further evaluations, `EVALUATED`, as far as their folders are there."""
+    photos = []
+    for folder in (raw / name for name in EVALUATED):
+        file = folder / "instances.json"
         if not file.is_file():
             logger.warning("%s is not there, so its photos are not kept out of the training photos", file)
-    return {image_id for file in files if file.is_file() for image_id in CocoInstances(file).images}
+            continue
+        images = CocoInstances(file).images.items()
+        photos += [EvaluatedPhoto(coco_id, folder / "images" / image["file_name"]) for coco_id, image in images]
+    return photos

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..leaks import LeakError
-from .collection import Photo, WrittenRef
+from .collection import EvaluatedPhoto, Photo, WrittenRef
 
 TRAIN, HELD_OUT = "train", "held_out"
 # The split of the photos of each file of expressions whose own split is "val".
@@ -41,7 +41,10 @@ class SplitPlan:
 
 
 def plan_splits(
-    photos: Mapping[int, Photo], written: Sequence[WrittenRef], evaluated: Collection[int], progress: bool = True
+    photos: Mapping[int, Photo],
+    written: Sequence[WrittenRef],
+    evaluated: Sequence[EvaluatedPhoto],
+    progress: bool = True,
 ) -> SplitPlan:
     """
     Every photo of a val split is in that split only; 8 % of the others that have written expressions are held back from
@@ -49,7 +52,7 @@ def plan_splits(
 
     Args:
         photos: by their id in the collection.
-        evaluated: COCO ids of photos that no split may have.
+        evaluated: photos that no split may have, nor a copy of them.
 
     Raises:
         LeakError: a photo is in the val splits of both files of expressions, or a sentence for training is about one
@@ -68,11 +71,12 @@ def plan_splits(
                 f"sentences of {ref.source} that are for training are about photo {ref.image_id}, which is in "
                 f"{split_of[ref.image_id]}: {[said['sent'] for said in ref.sentences]}"
             )
-    left_out = {image_id for image_id, photo in photos.items() if photo.coco_id in evaluated and photo.coco_id}
+    coco_ids = {photo.coco_id for photo in evaluated}
+    left_out = {image_id for image_id, photo in photos.items() if photo.coco_id in coco_ids}
     held_out = {ref.image_id for ref in written if zlib.crc32(b"%d" % ref.image_id) % 100 < HELD_OUT_PERCENT}
     for image_id in sorted(held_out - split_of.keys()):
         split_of[image_id] = HELD_OUT
-    apart = [photos[image_id] for image_id in {*split_of, *left_out}]
+    apart = [*(photos[image_id] for image_id in {*split_of, *left_out}), *evaluated]
     others = [photo for image_id, photo in photos.items() if image_id not in split_of and image_id not in left_out]
     left_out |= {copy.image_id for copy, _ in same_photos(others, apart, progress)}
     for photo in others:
@@ -82,7 +86,9 @@ def plan_splits(
     )
 
 
-def same_photos(photos: Iterable[Photo], apart: Iterable[Photo], progress: bool = False) -> list[tuple[Photo, Photo]]:
+def same_photos(
+    photos: Iterable[Photo], apart: Iterable[Photo | EvaluatedPhoto], progress: bool = False
+) -> list[tuple[Photo, Photo | EvaluatedPhoto]]:
     """Pairs of a photo of `photos` and one of `apart` with the same content, unless both have a COCO id."""
     photos, apart = list(photos), list(apart)
     if not photos or not apart:
@@ -94,7 +100,7 @@ def same_photos(photos: Iterable[Photo], apart: Iterable[Photo], progress: bool 
     return [(ours, theirs) for ours, theirs in pairs if ours.coco_id is None or theirs.coco_id is None]
 
 
-def _thumbnail(photo: Photo) -> np.ndarray:
+def _thumbnail(photo: Photo | EvaluatedPhoto) -> np.ndarray:
     """(256,) float32 of length 1: the photo in 16 x 16 gray pixels, without its brightness and contrast."""
     with Image.open(photo.file) as file:
         file.draft("L", (64, 64))
