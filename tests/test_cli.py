@@ -57,6 +57,14 @@ def test_segment_prints_a_line_per_expression(rmi, photo, capsys):
     assert capsys.readouterr().out == "the dog: nothing found\n"
 
 
+def test_segment_answers_unknown_words_where_asked_to(rmi, photo, tmp_path, capsys):
+    asked = ["segment", photo, "zorg blorp", "--model", rmi]
+    assert cli.main(asked) == 2 and "no word of expression 0" in capsys.readouterr().err
+    maps = tmp_path / "why.png"
+    assert cli.main([*asked, "--allow-unknown", "--word-maps", str(maps)]) == 0
+    assert "zorg blorp" in capsys.readouterr().out and maps.is_file()
+
+
 def test_segment_json_holds_the_masks(rmi, photo, capsys):
     assert cli.main(["segment", photo, "the dog", "the cat", "--model", rmi, "--threshold", "0.4", "--json"]) == 0
     results = json.loads(capsys.readouterr().out)

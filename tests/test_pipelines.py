@@ -309,6 +309,14 @@ def test_unknown_words_are_warned_about(pipe, caplog):
     assert len(caplog.records) == 2 and all(len(record.getMessage()) < 600 for record in caplog.records)
 
 
+def test_an_expression_of_unknown_words_alone_is_refused_or_answered(pipe, caplog):
+    with pytest.raises(ValueError, match="no word of expression 0, 'purple'.*allow_unknown=True"):
+        pipe(picture(), "purple")
+    answer = pipe(picture(), "purple", allow_unknown=True)
+    assert answer["label"] == "purple" and answer["mask"].size == picture().size
+    assert "'purple': the model does not know the words purple" in caplog.text
+
+
 def test_bad_calls(pipe, tmp_path):
     with pytest.raises(ValueError, match="2 images but 1 texts"):
         pipe([picture()] * 2, ["the dog"])

@@ -69,6 +69,11 @@ def build_parser() -> argparse.ArgumentParser:
     segment.add_argument("--model", default=DEFAULT_CHECKPOINT, help="shipped name, folder or Hub id (%(default)s)")
     segment.add_argument("--threshold", type=float, default=0.5, help="probability of the foreground (%(default)s)")
     segment.add_argument("--max-length", type=int, metavar="N", help="read up to N words (default: as in training)")
+    segment.add_argument(
+        "--allow-unknown",
+        action="store_true",
+        help="answer an expression of which no word is known by the photo alone (default: refuse it)",
+    )
     segment.add_argument("--refine", choices=["dense_crf"], help="sharpen the edges by the colors of the photo")
     segment.add_argument(
         "--output",
@@ -303,7 +308,7 @@ def load_pipeline(model: str):
 
 
 def pipeline_options(options: argparse.Namespace) -> dict:
-    return {"threshold": options.threshold, "refine": options.refine, "max_length": options.max_length}
+    return {name: getattr(options, name) for name in ("threshold", "refine", "max_length", "allow_unknown")}
 
 
 def describe(answer: dict) -> str:
@@ -381,7 +386,7 @@ def write_explanation(image, answer: dict, pipe, options: argparse.Namespace) ->
         raise ValueError(f"--word-maps draws what the words did, of which {system.model_type} keeps nothing")
     plotting = system.module("plotting")
     length = {} if options.max_length is None else {"max_length": options.max_length}
-    inputs = pipe.processor(image, answer["label"], **length).to(pipe.device)
+    inputs = pipe.processor(image, answer["label"], allow_unknown=options.allow_unknown, **length).to(pipe.device)
     with torch.no_grad():
         explanation = pipe.model(**inputs, output_attentions=True).explanation
     words = split_words(pipe.processor.tokenizer, answer["label"])[: inputs["input_ids"].shape[1]]

@@ -25,7 +25,7 @@ logger = logging.get_logger(__name__)
 TASK = "referring-image-segmentation"
 LONGEST_LIST = 300  # characters of the words that a warning lists
 PARTS = ("tokenizer", "image_processor", "feature_extractor")  # of pipelines that have no processor
-PREPROCESSING, POSTPROCESSING = ("max_length",), ("threshold", "interpolation", "refine")
+PREPROCESSING, POSTPROCESSING = ("max_length", "allow_unknown"), ("threshold", "interpolation", "refine")
 
 
 class ReferringSegmentationPipeline(Pipeline):
@@ -64,7 +64,7 @@ class ReferringSegmentationPipeline(Pipeline):
         unknown = set(options) - {*PREPROCESSING, *POSTPROCESSING}
         if unknown:
             raise ValueError(
-                f"unknown options {sorted(unknown)}; use threshold, interpolation, refine or max_length, beside "
+                f"unknown options {sorted(unknown)}; use {', '.join(POSTPROCESSING + PREPROCESSING)}, beside "
                 "batch_size and num_workers"
             )
         if "threshold" in options:
@@ -86,8 +86,9 @@ class ReferringSegmentationPipeline(Pipeline):
                 a single expression. None where `inputs` are dicts.
             batch_size: images per forward pass (1).
             options: `threshold`, `interpolation`, `refine`, see `post_process_referring_segmentation`; `max_length`,
-                the number of words that are read of an expression (the tokenizer's `model_max_length`); `num_workers`
-                that prepare images.
+                the number of words that are read of an expression (the tokenizer's `model_max_length`);
+                `allow_unknown`, whether an expression of which no word is known is answered by the photo alone instead
+                of refused (False); `num_workers` that prepare images.
 
         Returns: per expression a dict of `label` str, the expression; `score` float; `mask`, a `PIL.Image` of mode "L"
             at the image's size, 255 on what is meant; `box` [x0, y0, x1, y1] floats in pixels, or None for an empty
@@ -125,10 +126,12 @@ class ReferringSegmentationPipeline(Pipeline):
 
         return answers() if items.length is None else Answers(answers, items.length)
 
-    def preprocess(self, batch: dict, max_length: int | None = None) -> dict:
+    def preprocess(self, batch: dict, max_length: int | None = None, allow_unknown: bool = False) -> dict:
         images = [load_image(image, name) for image, name in zip(batch["images"], batch["names"], strict=True)]
         options = {} if max_length is None else {"max_length": max_length}
-        inputs = self.processor(images, batch["expressions"], return_tensors="pt", **options)
+        inputs = self.processor(
+            images, batch["expressions"], allow_unknown=allow_unknown, return_tensors="pt", **options
+        )
         for expression in (expression for row in batch["expressions"] for expression in row):
             if expression not in batch["told"]:
                 batch["told"].add(expression)

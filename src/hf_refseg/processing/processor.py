@@ -200,7 +200,8 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
                 unknown = ", ".join(self.unknown_words(expression)) or "it has only punctuation"
                 raise ValueError(
                     f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
-                    f"{len(self.tokenizer)} words ({textwrap.shorten(unknown, 200)}); use other words"
+                    f"{len(self.tokenizer)} words ({textwrap.shorten(unknown, 200)}); use other words, or "
+                    "allow_unknown=True for an answer by the photo alone"
                 )
         return self._pad(encoded, options, options.get("max_length"))
 

@@ -181,7 +181,8 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
             if set(words) == {tokenizer.unk_token_id} and not allow_unknown:
                 raise ValueError(
                     f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(tokenizer)} words "
-                    f"({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words"
+                    f"({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words, or "
+                    "allow_unknown=True for an answer by the photo alone"
                 )
         framed = [[tokenizer.bos_token_id, *words, tokenizer.eos_token_id][:longest] for words in ids]
         return self._pad({"input_ids": framed}, options, longest)
