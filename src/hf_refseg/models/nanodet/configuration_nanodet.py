@@ -35,8 +35,8 @@ class NanoDetConfig(PreTrainedConfig):
         crop_size: cells per side of a region's crop; its mask has twice as many.
         mask_positive_weight: weight in the cross-entropy of the part of a cell that is covered, since a small head is
             too careful there.
-        mask_odds: by how much training with this weight, and with the Dice loss, makes the odds of a covered cell
-            larger than they are. A mask ends where its expected IoU is largest, and that needs the true odds.
+        mask_odds: training with this weight, and with the Dice loss, makes the odds of a covered cell too large by this
+            factor. It is divided out before a mask is ended where its expected IoU is largest.
         mask_dice_weight: weight of the Dice loss beside the cross-entropy of pixels.
         jitter: in training each box is also seen with its sides moved by up to this share of its size.
         masks_per_image: boxes, true and moved ones, on which an image trains the mask head.
