@@ -22,7 +22,7 @@ from hf_refseg.training.run import prepare
 
 logger = logging.getLogger(__name__)
 
-DONE = "recipe.yaml"  # what a training writes last of all
+DONE = "eval_results.json"  # what a training writes last of all
 LEFT_OUT = ("checkpoint-*", "runs", "*.png", "*.bin", "_training.lock", "region_views.safetensors")
 
 
@@ -56,7 +56,8 @@ def make(photos: Path, output: Path, weights: Path | None, detector: Path | None
         output: a folder for everything that is made.
         weights: of the published NanoDet; not needed beside `detector`.
         detector: folder of a NanoDet that has a mask head already.
-        settings: words of the command line for both trainings, such as `["--use_cpu", "true"]`.
+        settings: words of the command line for what is trained, such as `["--use_cpu", "true"]`: keys that both
+            recipes have, or any key of the matcher's recipe beside `detector`.
 
     Raises:
         ValueError: neither weights nor a detector.

@@ -82,6 +82,7 @@ class RegionViews(Sequence):
 
     def _collect(self, rows: Sequence[dict]) -> None:
         for row in rows:
+            # All of them, though "far left" may be true of another photo: without such ones nothing became better.
             if row["ann_ids"] and row["category"] and self._is_written(row):
                 self.sentences.setdefault(row["category"], []).extend(one["sent"] for one in row["sentences"])
 
