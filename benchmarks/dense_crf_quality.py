@@ -3,9 +3,13 @@
     python benchmarks/dense_crf_quality.py --photos refseg-photos-rmi --data ../shared/data/coco_cc_expressions \\
         --shapes runs/tiny_refshapes --write
 
-measures both checkpoints (shipped names, folders or Hub ids of RMI models; `python train.py` makes the second) through
+measures both checkpoints (shipped names, folders or Hub ids; `python train.py` makes the second, an RMI) through
 their processors, with and without `refine="dense_crf"`; `--write` puts table and picture into docs/dense_crf.md and
-docs/dense_crf.png. Without `--data` the photos are left out.
+docs/dense_crf.png, and needs both. Without `--data` the photos are left out, without `--shapes` RefShapes is.
+
+    python benchmarks/dense_crf_quality.py --photos refseg-photos --data ../shared/data/coco_cc_expressions
+
+measures a model of any system, such as the default one.
 
 Boundary IoU: Cheng et al., CVPR 2021: the IoU of those parts of both masks that lie within a band along their outlines.
 Boundary accuracy: Krähenbühl and Koltun, NIPS 2011: the share of right pixels in such a band along the true outline,
@@ -147,10 +151,12 @@ def main() -> None:
     parser.add_argument("--photos", default="refseg-photos-rmi", help="checkpoint for photos (%(default)s)")
     parser.add_argument("--data", help="RefCOCO-layout folder of photos: refs.json, instances.json, images/")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--shapes", default="runs/tiny_refshapes", help="checkpoint for RefShapes (%(default)s)")
+    parser.add_argument("--shapes", help="checkpoint for RefShapes: an RMI model")
     parser.add_argument("--samples", type=int, default=200, help="scenes of RefShapes (%(default)s)")
     parser.add_argument("--write", action="store_true", help="put table and picture into docs/")
     options = parser.parse_args()
+    if options.write and not (options.data and options.shapes):
+        parser.error("--write puts photos and RefShapes into docs/dense_crf.md: give --data and --shapes")
 
     rows, drawn = [], []
     model, processor = load(options.photos)
@@ -164,18 +170,19 @@ def main() -> None:
         image = getattr(data, name)()
         masks = masks_of(model, processor, image, [text])
         drawn.append((f'"{text}"', image, masks[None][0], masks["dense_crf"][0]))
-    model, processor = load(options.shapes)
-    size = dict(processor.image_processor.size)["height"]
-    records = measure(model, processor, RefShapes("val", "refcoco", size, options.samples), "RefShapes")
-    rows += table_rows(f"{Path(options.shapes).name}, RefShapes", records)
-    found = sorted(
-        (record for record in records if record[None]["iou"] >= FOUND),
-        key=lambda record: record["dense_crf"]["iou"] - record[None]["iou"],
-    )
-    for record in (found[-1], found[0]):
-        before, after = record[None]["iou"], record["dense_crf"]["iou"]
-        masks = record[None]["mask"], record["dense_crf"]["mask"]
-        drawn.append((f'"{record["text"]}"\nIoU {before:.2f} to {after:.2f}', record["image"], *masks))
+    if options.shapes:
+        model, processor = load(options.shapes)
+        size = dict(processor.image_processor.size)["height"]
+        records = measure(model, processor, RefShapes("val", "refcoco", size, options.samples), "RefShapes")
+        rows += table_rows(f"{Path(options.shapes).name}, RefShapes", records)
+        found = sorted(
+            (record for record in records if record[None]["iou"] >= FOUND),
+            key=lambda record: record["dense_crf"]["iou"] - record[None]["iou"],
+        )
+        for record in (found[-1], found[0]):
+            before, after = record[None]["iou"], record["dense_crf"]["iou"]
+            masks = record[None]["mask"], record["dense_crf"]["mask"]
+            drawn.append((f'"{record["text"]}"\nIoU {before:.2f} to {after:.2f}', record["image"], *masks))
 
     table = markdown_table(rows, COLUMNS)
     print(table)
