@@ -196,14 +196,19 @@ class ReferringSegmentationProcessor(SavesItsCode, ProcessorMixin):
         for index, (expression, ids) in enumerate(zip(expressions, encoded["input_ids"], strict=True)):
             if not ids:
                 raise ValueError(f"expression {index} has no words: {quoted(expression)}; describe what to segment")
-            if set(ids) == {self.tokenizer.unk_token_id} and not allow_unknown:
-                unknown = ", ".join(self.unknown_words(expression)) or "it has only punctuation"
-                raise ValueError(
-                    f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
-                    f"{len(self.tokenizer)} words ({textwrap.shorten(unknown, 200)}); use other words, or "
-                    "allow_unknown=True for an answer by the photo alone"
-                )
+            if not allow_unknown:
+                self._require_known_word(index, expression, ids)
         return self._pad(encoded, options, options.get("max_length"))
+
+    def _require_known_word(self, index: int, expression: str, ids: list[int]) -> None:
+        """Raises ValueError where all ids of an expression are that of the unknown word."""
+        if set(ids) == {self.tokenizer.unk_token_id}:
+            unknown = ", ".join(self.unknown_words(expression)) or "it has only punctuation"
+            raise ValueError(
+                f"no word of expression {index}, {quoted(expression)}, is in the vocabulary of "
+                f"{len(self.tokenizer)} words ({textwrap.shorten(unknown, 200)}); use other words, or "
+                "allow_unknown=True for an answer by the photo alone"
+            )
 
     def _pad(self, encoded: Mapping[str, list], options: Mapping, length: int | None) -> dict[str, torch.Tensor]:
         """The batch of N expressions, in the options of a call: `input_ids` and `attention_mask` (N, T)."""

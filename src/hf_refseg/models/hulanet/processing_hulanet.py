@@ -178,12 +178,8 @@ class HulaNetProcessor(ReferringSegmentationProcessor):
         words_only = {"add_special_tokens": False, "truncation": False, "padding": False, "verbose": False}
         ids = tokenizer(expressions, **words_only)["input_ids"]
         for index, (expression, words) in enumerate(zip(expressions, ids, strict=True)):
-            if set(words) == {tokenizer.unk_token_id} and not allow_unknown:
-                raise ValueError(
-                    f"no word of expression {index}, {expression!r}, is in the vocabulary of {len(tokenizer)} words "
-                    f"({', '.join(self.unknown_words(expression)) or 'it has only punctuation'}); use other words, or "
-                    "allow_unknown=True for an answer by the photo alone"
-                )
+            if not allow_unknown:
+                self._require_known_word(index, expression, words)
         framed = [[tokenizer.bos_token_id, *words, tokenizer.eos_token_id][:longest] for words in ids]
         return self._pad({"input_ids": framed}, options, longest)
 
