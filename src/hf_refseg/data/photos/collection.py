@@ -85,20 +85,24 @@ class AnnotatedObject:
 
 
 @dataclass(frozen=True)
-class EvaluatedPhoto:
-    """A photo of an evaluation that is no split of this set."""
+class PhotoFile:
+    """
+    A picture, and which of COCO's photos it is.
 
-    coco_id: int
+    Args:
+        coco_id: None for a photo that is not COCO's.
+    """
+
     file: Path
+    coco_id: int | None
 
 
 @dataclass(frozen=True)
-class Photo:
+class Photo(PhotoFile):
     """A photo and all that is annotated in it.
 
     Args:
         set_name: the set that it is taken from.
-        coco_id: None for a photo that is not COCO's.
         labeled: the categories all of whose objects are annotated. Of any other, nothing is known.
         license: its number in COCO's list; None where the set states none.
         captions: sentences about the whole photo, where its set has them.
@@ -106,9 +110,7 @@ class Photo:
     """
 
     set_name: str
-    file: Path
     image_id: int
-    coco_id: int | None
     height: int
     width: int
     labeled: frozenset[str]
@@ -325,7 +327,7 @@ def val2017_ids(raw: Path, sets: Sequence[PhotoSet] = SETS) -> set[int]:
     }
 
 
-def evaluated_photos(raw: Path) -> list[EvaluatedPhoto]:
+def evaluated_photos(raw: Path) -> list[PhotoFile]:
     """The photos of further evaluations, `EVALUATED`, as far as their folders are there."""
     photos = []
     for folder in (raw / name for name in EVALUATED):
@@ -334,5 +336,5 @@ def evaluated_photos(raw: Path) -> list[EvaluatedPhoto]:
             logger.warning("%s is not there, so its photos are not kept out of the training photos", file)
             continue
         images = CocoInstances(file).images.items()
-        photos += [EvaluatedPhoto(coco_id, folder / "images" / image["file_name"]) for coco_id, image in images]
+        photos += [PhotoFile(folder / "images" / image["file_name"], coco_id) for coco_id, image in images]
     return photos

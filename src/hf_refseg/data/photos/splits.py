@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..leaks import LeakError
-from .collection import EvaluatedPhoto, Photo, WrittenRef
+from .collection import Photo, PhotoFile, WrittenRef
 
 TRAIN, HELD_OUT = "train", "held_out"
 # The split of the photos of each file of expressions whose own split is "val".
@@ -43,7 +43,7 @@ class SplitPlan:
 def plan_splits(
     photos: Mapping[int, Photo],
     written: Sequence[WrittenRef],
-    evaluated: Sequence[EvaluatedPhoto],
+    evaluated: Sequence[PhotoFile],
     progress: bool = True,
 ) -> SplitPlan:
     """
@@ -87,8 +87,8 @@ def plan_splits(
 
 
 def same_photos(
-    photos: Iterable[Photo], apart: Iterable[Photo | EvaluatedPhoto], progress: bool = False
-) -> list[tuple[Photo, Photo | EvaluatedPhoto]]:
+    photos: Iterable[Photo], apart: Iterable[PhotoFile], progress: bool = False
+) -> list[tuple[Photo, PhotoFile]]:
     """Pairs of a photo of `photos` and one of `apart` with the same content, unless both have a COCO id."""
     photos, apart = list(photos), list(apart)
     if not photos or not apart:
@@ -100,7 +100,7 @@ def same_photos(
     return [(ours, theirs) for ours, theirs in pairs if ours.coco_id is None or theirs.coco_id is None]
 
 
-def _thumbnail(photo: Photo | EvaluatedPhoto) -> np.ndarray:
+def _thumbnail(photo: PhotoFile) -> np.ndarray:
     """(256,) float32 of length 1: the photo in 16 x 16 gray pixels, without its brightness and contrast."""
     with Image.open(photo.file) as file:
         file.draft("L", (64, 64))
