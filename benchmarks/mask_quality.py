@@ -19,9 +19,8 @@ from transformers import AutoImageProcessor, AutoModel
 
 import hf_refseg.data
 from hf_refseg.data.schema import decode_mask
-from hf_refseg.evaluation.evaluators import DetectionEvaluator, Evaluators
 from hf_refseg.layers.image_geometry import paste_probabilities
-from hf_refseg.models.mask_rcnn.training_mask_rcnn import EvaluationImages, one_row_per_image
+from hf_refseg.models.mask_rcnn.training_mask_rcnn import detection_evaluators, one_row_per_image
 from hf_refseg.models.nanodet.losses_nanodet import crop_masks
 from hf_refseg.systems import find_system
 
@@ -80,7 +79,7 @@ def main() -> None:
     ]
     means = {name: round(statistics.mean(one[name] for one in found), 4) for name in found[0]}
     categories = [detector.config.id2label[label] for label in range(detector.config.num_labels)]
-    evaluators = Evaluators(EvaluationImages(processor), [DetectionEvaluator(processor, categories)])
+    evaluators = detection_evaluators(processor, categories)
     precision = evaluators.evaluate(detector, rows, batch_size=1)
     means |= {name: round(value, 4) for name, value in precision.items() if "AP" in name}
     print(json.dumps({"photos": len(rows), "objects": len(found), **means}))

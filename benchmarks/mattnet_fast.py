@@ -18,9 +18,8 @@ from transformers.utils import logging
 import hf_refseg
 from hf_refseg.checkpoints import resolve_checkpoint
 from hf_refseg.data import RefShapes, decode_mask
-from hf_refseg.evaluation.evaluators import DetectionEvaluator, Evaluators
 from hf_refseg.metrics import RefSegMetric, get_protocol, make_sample
-from hf_refseg.models.mask_rcnn.training_mask_rcnn import EvaluationImages
+from hf_refseg.models.mask_rcnn.training_mask_rcnn import detection_evaluators
 
 PROPOSALS = (50, 25, 12, 6)
 COLUMNS = {
@@ -39,7 +38,7 @@ def detection(number: int, rows: list[dict]) -> dict[str, float]:
     model, processor = AutoModel.from_pretrained(name), AutoImageProcessor.from_pretrained(name)
     model.config.post_nms_top_n = number
     categories = [model.config.id2label[label] for label in range(model.config.num_labels)]
-    evaluators = Evaluators(EvaluationImages(processor), [DetectionEvaluator(processor, categories)])
+    evaluators = detection_evaluators(processor, categories)
     return evaluators.evaluate(model, rows, batch_size=1)
 
 

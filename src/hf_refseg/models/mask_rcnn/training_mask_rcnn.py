@@ -121,7 +121,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         train_rows=rows,
         collator=DetectionCollator(image_processor, categories, seed=args.seed, **recipe.data.changes),
         eval_rows=eval_rows,
-        evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
+        evaluators=detection_evaluators(image_processor, categories),
         pretrained=pretrained,
     )
 
@@ -221,3 +221,8 @@ class EvaluationImages:
         numbers, rows = zip(*numbered_rows, strict=True)
         inputs = dict(self.image_processor([row["image"] for row in rows], return_tensors="pt"))
         return {"inputs": inputs, "numbers": list(numbers), "rows": rows}
+
+
+def detection_evaluators(image_processor, categories: Sequence[str]) -> Evaluators:
+    """The evaluators of a detector: COCO's average precision. Arguments as of [`DetectionEvaluator`]."""
+    return Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)])

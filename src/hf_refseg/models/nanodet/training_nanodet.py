@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from transformers import AutoImageProcessor, AutoModel, set_seed
 
-from ...evaluation.evaluators import DetectionEvaluator, Evaluators
 from ...training.arguments import RefSegTrainingArguments
 from ...training.initial_weights import find_weights, load_exactly, load_whole_model
 from ...training.recipe import Recipe
 from ...training.sections import ImageProcessorSection, NoSection, RecipeKeys, WeightsSection
 from ...training.task import TrainingTask
-from ..mask_rcnn.training_mask_rcnn import DetectionCollator, EvaluationImages, ObjectDataSection, one_row_per_image
+from ..mask_rcnn.training_mask_rcnn import DetectionCollator, ObjectDataSection, detection_evaluators, one_row_per_image
 from .image_processing_nanodet import NanoDetImageProcessor
 from .modeling_nanodet import NanoDetForInstanceSegmentation
 
@@ -78,7 +77,7 @@ def build(recipe: Recipe, args: RefSegTrainingArguments) -> TrainingTask:
         # categories of the data, since masks are learned of things that the detector has no name for too
         collator=DetectionCollator(image_processor, rows.categories, seed=args.seed, **recipe.data.changes),
         eval_rows=eval_rows,
-        evaluators=Evaluators(EvaluationImages(image_processor), [DetectionEvaluator(image_processor, categories)]),
+        evaluators=detection_evaluators(image_processor, categories),
         pretrained=pretrained,
     )
 
